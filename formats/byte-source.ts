@@ -1,0 +1,31 @@
+/** Random access to immutable bytes: a file, a buffer, an HTTP resource. */
+export interface ByteSource {
+  /** Name for error messages: a path or a URL. */
+  readonly name: string;
+  readonly byteLength: number;
+  /**
+   * Reads exactly `length` bytes at `offset`. The caller must not write to the result.
+   * @throws RangeError when the range is not inside the source.
+   */
+  read(offset: number, length: number): Promise<Uint8Array>;
+}
+
+/** A ByteSource over bytes in memory; `read` returns views, not copies. */
+export function bytesSource(name: string, bytes: Uint8Array): ByteSource {
+  return {
+    name,
+    byteLength: bytes.byteLength,
+    async read(offset, length) {
+      assertRange(name, bytes.byteLength, offset, length);
+      return bytes.subarray(offset, offset + length);
+    },
+  };
+}
+
+/** @throws RangeError when [offset, offset + length) is not inside [0, byteLength). */
+export function assertRange(name: string, byteLength: number, offset: number, length: number): void {
+  const valid = Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= 0;
+  if (!valid || offset + length > byteLength) {
+    throw new RangeError(`${name}: expected a range inside ${byteLength} bytes, got ${offset}+${length}`);
+  }
+}

@@ -1,0 +1,15 @@
+/** Upper bounds on what untrusted input may make ERE allocate. Each with its reason. */
+export const LIMITS = {
+  /** safetensors' own bound on its JSON header (100 MB), see safetensors/src/tensor.rs MAX_HEADER_SIZE. */
+  safetensorsHeaderByteLength: 100_000_000,
+  /** PyTorch's and NumPy's practical bound on dimensions; no real checkpoint has more. */
+  dimensions: 64,
+  /** An index of a 70 B model with 1,000 tensors is under 1 MB; 100 MB covers a million tensors. */
+  archiveIndexByteLength: 100_000_000,
+  /** deflate expands at most 1032:1, so a stored index of n bytes can never honestly claim more. */
+  deflateRatio: 1032,
+  /** Side files are configs, tokenizers and templates; the largest tokenizers are about 35 MB. */
+  sideFileByteLength: 64 * 1024 * 1024,
+  /** Chunks are units of checking and of progressive decoding; larger ones would break memory caps. */
+  chunkByteLength: 256 * 1024 * 1024,
+} as const;
