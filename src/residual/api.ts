@@ -1,0 +1,154 @@
+/** Options and reports of the library's four operations: encode, decode, verify, inspect. */
+import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
+
+/** What the user asks for; exactly one. Sizes in bytes, errors relative in Frobenius norm over all residuals. */
+export type Budget =
+  /** The same rank for every matrix. */
+  | { readonly kind: 'rank'; readonly rank: number }
+  /** Share of Σσ² that every matrix keeps, in (0, 1]. */
+  | { readonly kind: 'energy'; readonly energy: number }
+  /** Archive size as a share of the fine-tuned weight files' bytes. */
+  | { readonly kind: 'ratio'; readonly ratio: number }
+  /** Archive size in bytes. */
+  | { readonly kind: 'size'; readonly byteLength: number }
+  /** ‖R − R̂‖ / ‖R‖ over all residuals. */
+  | { readonly kind: 'max-error'; readonly relativeError: number };
+
+export type Allocation = 'uniform' | 'energy' | 'layerwise';
+
+/** Which implementation of the kernels runs; both give the same bytes. */
+export type KernelPath = 'wasm' | 'scalar';
+
+/** Progress of a long operation, in bytes of fine-tuned weights. */
+export interface Progress {
+  readonly phase: 'analyse' | 'encode' | 'decode' | 'verify';
+  readonly doneByteLength: number;
+  readonly totalByteLength: number;
+  /** Tensor that was finished last. */
+  readonly tensor: string;
+}
+
+export interface CommonOptions {
+  /** Worker threads; default: the number of cores. The result does not depend on it. */
+  readonly threads?: number;
+  /** Default 'wasm'. */
+  readonly kernels?: KernelPath;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+export interface EncodeOptions extends CommonOptions {
+  /** Path of the base: a model folder, an index.json, or one .safetensors file. */
+  readonly base: string;
+  /** Path of the archive to write. */
+  readonly output: string;
+  /** Default: { kind: 'ratio', ratio: 0.06 }. */
+  readonly budget?: Budget;
+  /** Default 'layerwise'; a 'rank' budget implies 'uniform', an 'energy' budget 'energy'. */
+  readonly allocation?: Allocation;
+  /** Bits per factor entry, 2 to 16; default 'auto': the uniform width with the least predicted error. */
+  readonly bits?: number | 'auto';
+  /** Weight of the uniform allocation in 'layerwise', 0 to 1; default 0. */
+  readonly prior?: number;
+  /** Carry config, tokenizer and other small files; default true. */
+  readonly sideFiles?: boolean;
+  /** Name of the base to record; default: last part of its path. */
+  readonly baseName?: string;
+  readonly baseRevision?: string;
+  /** Encode against a base that does not seem to belong; default false. */
+  readonly force?: boolean;
+  /** Replace an existing output; default false. */
+  readonly overwrite?: boolean;
+}
+
+/** How a tensor was matched with the base. */
+export type TensorCase =
+  | 'identical' // same dtype, shape and bytes
+  | 'residual' // float matrix, coded as base + terms
+  | 'resized' // like residual over the common rows; further rows exact
+  | 'vector' // float with at most one dimension over 1: exact
+  | 'exact' // integers, booleans, packed and non-finite values: exact
+  | 'added'; // not in the base: exact
+
+export interface TensorReport {
+  readonly name: string;
+  readonly case: TensorCase;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  /** Codecs used, in order: [] for identical. */
+  readonly codecs: readonly string[];
+  /** Rank of the low-rank part; 0 where there is none. */
+  readonly rank: number;
+  /** Payload bytes in the archive, index excluded. */
+  readonly byteLength: number;
+  /** Bytes in the fine-tuned checkpoint. */
+  readonly fineTunedByteLength: number;
+  /** ‖W_ft − Ŵ‖ / ‖W_ft − W_base‖; 0 when exact. */
+  readonly relativeError: number;
+}
+
+export interface EncodeReport {
+  readonly archiveByteLength: number;
+  /** Sum of the fine-tuned weight files. */
+  readonly fineTunedByteLength: number;
+  /** archiveByteLength / fineTunedByteLength. */
+  readonly ratio: number;
+  /** ‖R − R̂‖ / ‖R‖ over all tensors with a residual. */
+  readonly relativeError: number;
+  readonly allocation: Allocation;
+  /** Bits per factor entry. */
+  readonly bits: number;
+  readonly tensors: readonly TensorReport[];
+  /** Names of base tensors that the fine-tune does not have. */
+  readonly removed: readonly string[];
+  readonly sideFiles: readonly { readonly path: string; readonly byteLength: number; readonly from: 'archive' | 'base' }[];
+  readonly skippedFiles: readonly { readonly path: string; readonly reason: string }[];
+  /** Things the user should know: an engine fallback, a forced base, … One sentence each. */
+  readonly warnings: readonly string[];
+  /** 'onnxruntime-node 1.30.0' or 'wasm'. */
+  readonly gemmEngine: string;
+  readonly durationMs: number;
+}
+
+export interface DecodeOptions extends CommonOptions {
+  readonly base: string;
+  /** Folder to create; a path that ends in .safetensors writes the weights alone (single-file checkpoints). */
+  readonly output: string;
+  /** Replace an existing output; default false. */
+  readonly overwrite?: boolean;
+}
+
+export interface DecodeReport {
+  readonly output: string;
+  readonly files: readonly string[];
+  readonly tensorCount: number;
+  /** Bytes of decoded weight files. */
+  readonly byteLength: number;
+  /** Identity of the decoded checkpoint; equals the archive's. */
+  readonly digest: Digest;
+  readonly durationMs: number;
+}
+
+export interface VerifyOptions extends CommonOptions {
+  /** Base to check and decode against; without it only checksums are checked. */
+  readonly base?: string;
+  /** A decoded or original checkpoint to compare with. */
+  readonly against?: string;
+}
+
+export interface VerifyReport {
+  /** What was checked: every chunk; and with a base, every base and decoded tensor. */
+  readonly chunkCount: number;
+  readonly baseTensorCount: number;
+  readonly decodedTensorCount: number;
+  /** With `against`: tensors whose bytes equal the decoded ones, and the relative error over the others. */
+  readonly comparison?: { readonly equalCount: number; readonly differentCount: number; readonly relativeError: number };
+}
+
+/** An archive's index, and its size. */
+export interface InspectReport {
+  readonly archive: string;
+  readonly byteLength: number;
+  readonly index: ArchiveIndex;
+  readonly tensors: readonly TensorReport[];
+}
