@@ -1,0 +1,260 @@
+/**
+ * The index of an archive from its JSON (docs/spec/archive.md §4): types and shapes field by field here,
+ * rules that tie fields to one another in check-index.ts. Unknown fields are ignored; unknown codecs, dtypes
+ * and required extensions are refused by name.
+ */
+import { type Dtype, isDtype } from '../dtype.js';
+import { FormatError, LimitError, UnsupportedError } from '../errors.js';
+import { LIMITS } from '../limits.js';
+import { assertSafeRelativePath } from '../relative-path.js';
+import type {
+  ArchiveBaseTensor,
+  ArchiveExtension,
+  ArchiveIndex,
+  ArchiveQuality,
+  ArchiveSideFile,
+  ArchiveTensor,
+  ArchiveTerm,
+  ArchiveWeightFile,
+  ChunkBlob,
+  ChunkRecord,
+  Digest,
+} from './archive-index.js';
+import { checkIndex } from './check-index.js';
+import { isDigest } from './digest.js';
+import { JsonCursor } from './json-cursor.js';
+
+export interface ParseIndexOptions {
+  /** Name of the archive, for messages. */
+  readonly file: string;
+  /** Codecs the caller can decode; an archive that needs another is refused. Default: any codec is taken. */
+  readonly codecs?: ReadonlySet<string> | undefined;
+  /** What the lengths of all chunks must add up to; not checked by default. */
+  readonly chunksByteLength?: number | undefined;
+}
+
+/**
+ * Parses and checks the UTF-8 JSON of an index.
+ * @throws FormatError where a rule of the spec is broken, with the JSON path; UnsupportedError for a codec,
+ * dtype or required extension that this build does not know; LimitError for a chunk or file over LIMITS.
+ */
+export function parseIndex(bytes: Uint8Array, options: ParseIndexOptions): ArchiveIndex {
+  const root = new JsonCursor(parseJson(bytes, options.file), options.file, 'index');
+  const codecs = root.field('codecs');
+  assertKnownCodecs(codecs, options);
+  // Before the other fields: what a required extension changes may not fit the rules of this version.
+  const extensions = root
+    .optional('extensions')
+    ?.fields()
+    .map(([name, field]) => [name, extension(name, field)] as const);
+  const base = root.field('base');
+  const index: ArchiveIndex = {
+    generator: root.field('generator').string(),
+    encoding: Object.fromEntries(
+      root
+        .field('encoding')
+        .fields()
+        .map(([name, field]) => [name, scalar(field)]),
+    ),
+    base: {
+      name: base.field('name').string(),
+      ...optional('revision', base.optional('revision')?.string()),
+      digest: digest(base.field('digest')),
+      tensorCount: base.field('tensorCount').integer(),
+    },
+    decoded: { digest: digest(root.field('decoded').field('digest')) },
+    codecs: codecs.items().map((item) => item.string()),
+    files: root.field('files').items().map(weightFile),
+    sideFiles: root.field('sideFiles').items().map(sideFile),
+    tensors: root.field('tensors').items().map(tensor),
+    removed: root
+      .field('removed')
+      .items()
+      .map((item) => item.string()),
+    chunks: root.field('chunks').items().map(chunkRecord),
+    ...optional('extensions', extensions && Object.fromEntries(extensions)),
+  };
+  checkIndex(index, options);
+  return index;
+}
+
+function parseJson(bytes: Uint8Array, file: string): unknown {
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new FormatError('ere', 'index: expected UTF-8', { file, cause });
+  }
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new FormatError('ere', `index: expected JSON: ${(cause as Error).message}`, { file, cause });
+  }
+}
+
+function assertKnownCodecs(codecs: JsonCursor, options: ParseIndexOptions): void {
+  if (options.codecs === undefined) return;
+  for (const item of codecs.items()) {
+    const codec = item.string();
+    if (!options.codecs.has(codec)) {
+      throw new UnsupportedError(
+        `codec ${JSON.stringify(codec)}`,
+        `${options.file}: the archive needs codec ${JSON.stringify(codec)}; this build has ${[...options.codecs].join(', ') || 'none'}; use a newer version of ere`,
+      );
+    }
+  }
+}
+
+function weightFile(field: JsonCursor): ArchiveWeightFile {
+  const byteLength = field.field('byteLength').integer();
+  // 8 more than the JSON's own bound: the header carries its length prefix.
+  const header = blob(field.field('header'), LIMITS.safetensorsHeaderByteLength + 8);
+  return { path: path(field.field('path')), byteLength, header };
+}
+
+function sideFile(field: JsonCursor): ArchiveSideFile {
+  const content = field.optional('content');
+  return {
+    path: path(field.field('path')),
+    byteLength: bounded(field.field('byteLength'), LIMITS.sideFileByteLength),
+    digest: digest(field.field('digest')),
+    ...optional('content', content && blob(content, LIMITS.sideFileByteLength)),
+  };
+}
+
+function tensor(field: JsonCursor): ArchiveTensor {
+  const base = field.optional('base');
+  const quality = field.optional('quality');
+  return {
+    name: field.field('name').string(),
+    dtype: dtype(field.field('dtype')),
+    shape: shape(field.field('shape')),
+    file: field.field('file').integer(),
+    digest: digest(field.field('digest')),
+    ...optional('base', base && baseTensor(base)),
+    columns: field.field('columns').integer(),
+    terms: field.field('terms').items().map(term),
+    ...optional('quality', quality && tensorQuality(quality)),
+  };
+}
+
+function baseTensor(field: JsonCursor): ArchiveBaseTensor {
+  const baseDtype = field.optional('dtype');
+  const baseShape = field.optional('shape');
+  return {
+    ...optional('name', field.optional('name')?.string()),
+    ...optional('dtype', baseDtype && dtype(baseDtype)),
+    ...optional('shape', baseShape && shape(baseShape)),
+    digest: digest(field.field('digest')),
+  };
+}
+
+function term(field: JsonCursor): ArchiveTerm {
+  const rows = field.optional('rows');
+  return {
+    codec: field.field('codec').string(),
+    ...optional('rows', rows && pair(rows)),
+    chunks: field
+      .field('chunks')
+      .items()
+      .map((item) => item.integer()),
+    params: field.field('params').foreignRecord(),
+  };
+}
+
+function tensorQuality(field: JsonCursor): ArchiveQuality {
+  return {
+    squaredError: field.field('squaredError').magnitude(),
+    squaredResidual: field.field('squaredResidual').magnitude(),
+  };
+}
+
+function extension(name: string, field: JsonCursor): ArchiveExtension {
+  const required = field.field('required').boolean();
+  if (required) {
+    throw new UnsupportedError(
+      `extension ${JSON.stringify(name)}`,
+      `${field.file}: the archive requires extension ${JSON.stringify(name)}, which this build does not know; use a newer version of ere`,
+    );
+  }
+  return { ...field.foreignRecord(), required };
+}
+
+function chunkRecord(field: JsonCursor): ChunkRecord {
+  const items = field.items();
+  if (items.length !== 2) return field.fail('[byteLength, crc32]');
+  return [bounded(items[0], LIMITS.chunkByteLength), items[1].integer(0xffffffff)];
+}
+
+function blob(field: JsonCursor, limit: number): ChunkBlob {
+  const encoding = field.field('encoding').string();
+  if (encoding !== 'stored' && encoding !== 'deflate-raw') {
+    return field.field('encoding').fail('"stored" or "deflate-raw"');
+  }
+  return {
+    chunk: field.field('chunk').integer(),
+    byteLength: bounded(field.field('byteLength'), limit),
+    encoding,
+  };
+}
+
+function bounded(field: JsonCursor, limit: number): number {
+  const actual = field.integer();
+  if (actual > limit) {
+    throw new LimitError(
+      `${field.file}: ${field.path}: ${actual} bytes; at most ${limit} are read`,
+      limit,
+      actual,
+    );
+  }
+  return actual;
+}
+
+function path(field: JsonCursor): string {
+  const value = field.string();
+  assertSafeRelativePath(value, { format: 'ere', file: `${field.file}: ${field.path}` });
+  return value;
+}
+
+function digest(field: JsonCursor): Digest {
+  return isDigest(field.value) ? field.value : field.fail('"sha256:" and 64 lower-case hexadecimal digits');
+}
+
+function dtype(field: JsonCursor): Dtype {
+  const name = field.string();
+  if (isDtype(name)) return name;
+  throw new UnsupportedError(
+    `dtype ${JSON.stringify(name)}`,
+    `${field.file}: ${field.path}: dtype ${JSON.stringify(name)} is not known to this build; use a newer version of ere`,
+  );
+}
+
+function shape(field: JsonCursor): number[] {
+  const dimensions = field.items().map((item) => item.integer());
+  if (dimensions.length > LIMITS.dimensions) {
+    throw new LimitError(
+      `${field.file}: ${field.path}: ${dimensions.length} dimensions; at most ${LIMITS.dimensions} are read`,
+      LIMITS.dimensions,
+      dimensions.length,
+    );
+  }
+  return dimensions;
+}
+
+function pair(field: JsonCursor): [number, number] {
+  const items = field.items();
+  if (items.length !== 2) return field.fail('[start, end]');
+  return [items[0].integer(), items[1].integer()];
+}
+
+function scalar(field: JsonCursor): string | number | boolean {
+  const { value } = field;
+  if (typeof value === 'string') return field.string();
+  if (typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))) return value;
+  return field.fail('a string, a finite number, true or false');
+}
+
+/** A field that is left out rather than undefined. */
+function optional<K extends string, V>(key: K, value: V | undefined): { [key in K]?: V } {
+  return value === undefined ? {} : ({ [key]: value } as { [key in K]: V });
+}
