@@ -54,7 +54,8 @@ export function isFloatDtype(dtype: Dtype): dtype is FloatDtype {
 export function elementCount(shape: readonly number[]): number {
   let count = 1;
   for (const dimension of shape) count *= dimension;
-  if (!Number.isSafeInteger(count)) throw new RangeError(`shape [${shape.join(', ')}] has over 2^53 elements`);
+  if (!Number.isSafeInteger(count))
+    throw new RangeError(`shape [${shape.join(', ')}] has over 2^53 elements`);
   return count;
 }
 

@@ -27,6 +27,11 @@ export class EreError extends Error {
   }
 }
 
+/** A name from an untrusted file, safe to print: control characters escaped, cut at 200 characters. */
+function quoteName(name: string): string {
+  return JSON.stringify(name.length > 200 ? `${name.slice(0, 200)}…` : name);
+}
+
 /** Bytes that break the rules of their format. */
 export class FormatError extends EreError {
   /** The format whose rule is broken: 'safetensors', 'ere', … */
@@ -39,14 +44,21 @@ export class FormatError extends EreError {
   constructor(
     format: string,
     message: string,
-    details: { file?: string | undefined; offset?: number | undefined; tensor?: string | undefined; cause?: unknown } = {},
+    details: {
+      file?: string | undefined;
+      offset?: number | undefined;
+      tensor?: string | undefined;
+      cause?: unknown;
+    } = {},
   ) {
     const where = [
       details.file,
-      details.tensor === undefined ? undefined : `tensor "${details.tensor}"`,
+      details.tensor === undefined ? undefined : `tensor ${quoteName(details.tensor)}`,
       details.offset === undefined ? undefined : `byte ${details.offset}`,
     ].filter((part) => part !== undefined);
-    super('ERE_FORMAT', `${where.length > 0 ? `${where.join(', ')}: ` : ''}${message}`, { cause: details.cause });
+    super('ERE_FORMAT', `${where.length > 0 ? `${where.join(', ')}: ` : ''}${message}`, {
+      cause: details.cause,
+    });
     this.format = format;
     this.file = details.file;
     this.offset = details.offset;
@@ -82,7 +94,10 @@ export class IntegrityError extends EreError {
   readonly expected: string;
   readonly actual: string;
   constructor(subject: string, expected: string, actual: string, hint = '') {
-    super('ERE_INTEGRITY', `${subject}: expected ${expected}, found ${actual}${hint === '' ? '' : `; ${hint}`}`);
+    super(
+      'ERE_INTEGRITY',
+      `${subject}: expected ${expected}, found ${actual}${hint === '' ? '' : `; ${hint}`}`,
+    );
     this.subject = subject;
     this.expected = expected;
     this.actual = actual;

@@ -10,6 +10,12 @@ export const LIMITS = {
   deflateRatio: 1032,
   /** Side files are configs, tokenizers and templates; the largest tokenizers are about 35 MB. */
   sideFileByteLength: 64 * 1024 * 1024,
+  /** A model repository has tens of files; a folder with thousands is not a model. */
+  sideFileCount: 10_000,
+  /** Well under PATH_MAX (4096 on Linux, 1024 on macOS), so that a path still fits when it is joined to a folder. */
+  pathByteLength: 768,
+  /** NAME_MAX of every common file system. */
+  pathSegmentByteLength: 255,
   /** Chunks are units of checking and of progressive decoding; larger ones would break memory caps. */
   chunkByteLength: 256 * 1024 * 1024,
 } as const;

@@ -1,37 +1,94 @@
 /**
- * The one rule for paths that come out of a file: relative, POSIX, and unable to leave the folder they
- * are joined to on any operating system.
+ * Paths inside a model folder, as archives and shard indexes carry them: POSIX separators, relative, and the same
+ * file on every system. An untrusted path that passes can be joined to a folder without leaving it, on Windows too:
+ * no drive, no stream (`a:b`), no device (`NUL.txt`), no name that Windows would trim into another.
  */
 import { FormatError } from './errors.js';
+import { LIMITS } from './limits.js';
 
-/** Longest path that is taken; every common file system's own bound (PATH_MAX) is at or below it. */
-const MAX_PATH_LENGTH = 4096;
+/** What the path belongs to, for messages. */
+export interface RelativePathDetails {
+  /** Format that carries the path: 'safetensors', 'ere', … */
+  readonly format: string;
+  readonly file?: string;
+}
+
+/** Device names of Windows, which an extension does not free (learn.microsoft.com, "Naming Files, Paths, and Namespaces"). */
+const RESERVED =
+  /^(?:con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]|conin\$|conout\$)[ ]*(?:\.|$)/i;
+const FORBIDDEN = /[<>:"|?*]/;
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/** @throws FormatError unless the path is safe, see `relativePathProblem`. */
+export function assertSafeRelativePath(path: string, details: RelativePathDetails): void {
+  const problem = relativePathProblem(path);
+  if (problem === undefined) return;
+  throw new FormatError(details.format, `path ${JSON.stringify(path.slice(0, 200))} ${problem}`, {
+    file: details.file,
+  });
+}
+
+/** Why a path is refused, as the end of a sentence ("is absolute"); undefined when it is safe. */
+export function relativePathProblem(path: string): string | undefined {
+  if (path === '') return 'is empty';
+  if (path.startsWith('/')) return 'is absolute';
+  if (path.includes('\\')) return 'has a backslash; separators are /';
+  if (/^[a-z]:/i.test(path)) return 'has a drive letter';
+  if (LONE_SURROGATE.test(path)) return 'is not well-formed Unicode';
+  const byteLength = new TextEncoder().encode(path).byteLength;
+  if (byteLength > LIMITS.pathByteLength) return `takes ${byteLength} bytes, over ${LIMITS.pathByteLength}`;
+  for (const segment of path.split('/')) {
+    const problem = segmentProblem(segment);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
 
 /**
- * Checks that `path` is safe to join to a folder: non-empty segments separated by `/`, none of them `.` or
- * `..`, no leading `/`, no drive letter, no backslash, no control character.
- * @throws FormatError that names the file, the path and the rule it breaks.
+ * @throws FormatError when two paths would be one file on a file system that ignores case, or when one is a folder
+ * of another.
  */
-export function assertSafeRelativePath(path: string, details: { format: string; file?: string }): void {
-  const rule = brokenRule(path);
-  if (rule !== undefined) {
-    const shown = path.length > 120 ? `${path.slice(0, 120)}…` : path;
-    throw new FormatError(details.format, `path ${JSON.stringify(shown)}: expected ${rule}`, {
-      file: details.file,
-    });
+export function assertDistinctPaths(paths: Iterable<string>, details: RelativePathDetails): void {
+  const taken = new Map<string, string>();
+  const folders = new Map<string, string>();
+  for (const path of paths) {
+    const key = path.normalize('NFC').toLowerCase();
+    const other = taken.get(key) ?? folders.get(key) ?? firstFolderTaken(key, taken);
+    if (other !== undefined) {
+      const message = `paths ${JSON.stringify(other)} and ${JSON.stringify(path)} cannot both be written`;
+      throw new FormatError(details.format, message, { file: details.file });
+    }
+    taken.set(key, path);
+    for (const folder of foldersOf(key)) folders.set(folder, path);
   }
 }
 
-function brokenRule(path: string): string | undefined {
-  if (path.length > MAX_PATH_LENGTH) return `at most ${MAX_PATH_LENGTH} characters, found ${path.length}`;
-  if (path.startsWith('/')) return 'a relative path';
-  if (path.includes('\\')) return 'POSIX separators, found a backslash';
-  if (/^[A-Za-z]:/.test(path)) return 'no drive letter';
-  if (/\p{Cc}/u.test(path)) return 'no control characters';
-  if (/\p{Surrogate}/u.test(path)) return 'well-formed Unicode';
-  for (const segment of path.split('/')) {
-    if (segment === '') return 'no empty segment';
-    if (segment === '.' || segment === '..') return `no "${segment}" segment`;
+function segmentProblem(segment: string): string | undefined {
+  if (segment === '') return 'has an empty segment';
+  if (segment === '..') return "has the segment '..'";
+  if (segment === '.') return "has the segment '.'";
+  for (let i = 0; i < segment.length; i++) {
+    const unit = segment.charCodeAt(i);
+    if (unit < 0x20 || unit === 0x7f) return 'has a control character';
+  }
+  if (FORBIDDEN.test(segment)) return 'has one of < > : " | ? *';
+  if (segment.endsWith('.') || segment.endsWith(' ')) return 'has a segment that ends in a dot or a space';
+  if (RESERVED.test(segment)) return `has the reserved device name ${JSON.stringify(segment)}`;
+  const byteLength = new TextEncoder().encode(segment).byteLength;
+  if (byteLength > LIMITS.pathSegmentByteLength)
+    return `has a segment over ${LIMITS.pathSegmentByteLength} bytes`;
+  return undefined;
+}
+
+function firstFolderTaken(key: string, taken: ReadonlyMap<string, string>): string | undefined {
+  for (const folder of foldersOf(key)) {
+    const path = taken.get(folder);
+    if (path !== undefined) return path;
   }
   return undefined;
+}
+
+/** 'a/b/c' → 'a', 'a/b'. */
+function* foldersOf(path: string): Generator<string> {
+  for (let end = path.indexOf('/'); end !== -1; end = path.indexOf('/', end + 1)) yield path.slice(0, end);
 }
