@@ -1,4 +1,5 @@
 /** Writing to an open file: positional, short writes finished, system errors as IoError with the path. */
+import { open } from 'node:fs/promises';
 import { withIoErrors } from './io-error.js';
 
 export interface OutputFile {
@@ -56,4 +57,17 @@ export function handleOutput(handle: WritableHandle, path: string, shownPath = p
     writeAt,
     truncate: (byteLength) => withIoErrors('write', shownPath, () => handle.truncate(byteLength)),
   };
+}
+
+/** An output file of its own handle. */
+export interface OpenOutputFile extends OutputFile {
+  close(): Promise<void>;
+}
+
+/** Opens a file that is there already for writing at offsets, as worker threads do with a file that another made. */
+export async function openOutputFile(path: string): Promise<OpenOutputFile> {
+  const handle = await withIoErrors('open', path, () => open(path, 'r+'));
+  return Object.assign(handleOutput(handle, path), {
+    close: () => withIoErrors('write', path, () => handle.close()),
+  });
 }

@@ -1,5 +1,6 @@
 /** Options and reports of the library's four operations: encode, decode, verify, inspect. */
 import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
+import type { KernelPath } from '../kernels/kernels.js';
 
 /** What the user asks for; exactly one. Sizes in bytes, errors relative in Frobenius norm over all residuals. */
 export type Budget =
@@ -15,9 +16,6 @@ export type Budget =
   | { readonly kind: 'max-error'; readonly relativeError: number };
 
 export type Allocation = 'uniform' | 'energy' | 'layerwise';
-
-/** Which implementation of the kernels runs; both give the same bytes. */
-export type KernelPath = 'wasm' | 'scalar';
 
 /** Progress of a long operation, in bytes of fine-tuned weights. */
 export interface Progress {
@@ -52,6 +50,8 @@ export interface EncodeOptions extends CommonOptions {
   readonly prior?: number;
   /** Carry config, tokenizer and other small files; default true. */
   readonly sideFiles?: boolean;
+  /** Matrix products: 'auto' (default) is onnxruntime-node where it loads, else WebAssembly. */
+  readonly gemm?: 'auto' | 'wasm';
   /** Name of the base to record; default: last part of its path. */
   readonly baseName?: string;
   readonly baseRevision?: string;
@@ -101,7 +101,11 @@ export interface EncodeReport {
   readonly tensors: readonly TensorReport[];
   /** Names of base tensors that the fine-tune does not have. */
   readonly removed: readonly string[];
-  readonly sideFiles: readonly { readonly path: string; readonly byteLength: number; readonly from: 'archive' | 'base' }[];
+  readonly sideFiles: readonly {
+    readonly path: string;
+    readonly byteLength: number;
+    readonly from: 'archive' | 'base';
+  }[];
   readonly skippedFiles: readonly { readonly path: string; readonly reason: string }[];
   /** Things the user should know: an engine fallback, a forced base, … One sentence each. */
   readonly warnings: readonly string[];
@@ -116,6 +120,8 @@ export interface DecodeOptions extends CommonOptions {
   readonly output: string;
   /** Replace an existing output; default false. */
   readonly overwrite?: boolean;
+  /** Write config, tokenizer and other small files into a folder output; default true. */
+  readonly sideFiles?: boolean;
 }
 
 export interface DecodeReport {
@@ -142,7 +148,11 @@ export interface VerifyReport {
   readonly baseTensorCount: number;
   readonly decodedTensorCount: number;
   /** With `against`: tensors whose bytes equal the decoded ones, and the relative error over the others. */
-  readonly comparison?: { readonly equalCount: number; readonly differentCount: number; readonly relativeError: number };
+  readonly comparison?: {
+    readonly equalCount: number;
+    readonly differentCount: number;
+    readonly relativeError: number;
+  };
 }
 
 /** An archive's index, and its size. */

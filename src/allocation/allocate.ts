@@ -1,0 +1,55 @@
+/** Runs an allocation strategy by name, and picks the factor width where the user leaves it open. */
+import type { AllocationStrategy, AllocationTarget } from './allocation.js';
+import { totalByteLength, totalSquaredError } from './allocation.js';
+import { energy } from './energy.js';
+import { layerwise } from './layerwise.js';
+import type { AllocationTensor, OperatingPoint } from './operating-points.js';
+import { uniform } from './uniform.js';
+
+export const STRATEGIES = { uniform, energy, layerwise } satisfies Record<string, AllocationStrategy>;
+export type StrategyName = keyof typeof STRATEGIES;
+
+/** Widths tried by bits 'auto' with a size or an error to reach. */
+const AUTO_BITS = [2, 3, 4, 5, 6, 8] as const;
+/** Width with a fixed rank or energy: the quantisation error is far below the truncation's. */
+const FIXED_TARGET_BITS = 8;
+
+export interface AllocateOptions {
+  readonly strategy: StrategyName;
+  /** 2 to 16, or 'auto': the uniform width that is best for the target. */
+  readonly bits: number | 'auto';
+  /** Weight of the uniform allocation, 0 to 1. */
+  readonly prior: number;
+}
+
+export interface AllocationResult {
+  /** One point a tensor. */
+  readonly points: readonly OperatingPoint[];
+  readonly bits: number;
+}
+
+export function allocate(
+  tensors: readonly AllocationTensor[],
+  target: AllocationTarget,
+  options: AllocateOptions,
+): AllocationResult {
+  const { strategy, bits, prior } = options;
+  const run = (width: number): AllocationResult => ({
+    points: STRATEGIES[strategy](tensors, target, { bits: width, prior }),
+    bits: width,
+  });
+  if (bits !== 'auto') return run(bits);
+  if (target.kind === 'fixed') return run(FIXED_TARGET_BITS);
+  const candidates = AUTO_BITS.map(run);
+  return candidates.reduce((best, candidate) => (isBetter(candidate, best, target) ? candidate : best));
+}
+
+/** Less error at a size; fewer bytes at an error, among those that reach it. */
+function isBetter(candidate: AllocationResult, best: AllocationResult, target: AllocationTarget): boolean {
+  const errors = [candidate, best].map((result) => totalSquaredError(result.points)) as [number, number];
+  if (target.kind !== 'error') return errors[0] < errors[1];
+  const reached = errors.map((squaredError) => squaredError <= target.squaredError) as [boolean, boolean];
+  if (reached[0] !== reached[1]) return reached[0];
+  if (!reached[0]) return errors[0] < errors[1];
+  return totalByteLength(candidate.points) < totalByteLength(best.points);
+}

@@ -1,0 +1,273 @@
+/**
+ * Codec "low-rank" (docs/spec/codecs.md §2): R̂_ij = f32(s · f32(Σ_k a_ik · b_jk)) with integer
+ * a_ik = gainA_k · codeA_ik and b_jk = gainB_k · codeB_jk, the sum exact.
+ *
+ * Components are stored in bands, strongest first, one chunk a band, so that a prefix of the
+ * archive holds the strongest components. Invariant: max_i‖a_i‖ · max_j‖b_j‖ < 2^53, which bounds
+ * every partial sum in any order (Cauchy–Schwarz), and |a|, |b| < 2^26; below 2^31 the int16 kernel is exact.
+ */
+import { readUint16, writeUint16 } from '../../formats/little-endian.js';
+import { type Kernels, MAX_PRODUCT_K, type PreparedProduct, type WideIntegers } from '../kernels/kernels.js';
+import type { AdditiveDecoder, Codec, EncodedTerm, TermContext } from './codec.js';
+import { codecError, countsParam, expectByteLength, expectChunks, float32Param } from './params.js';
+import { bestStep, codeRange } from './scalar-quantizer.js';
+
+/** bits u8, gainA u16, gainB u16. */
+const COMPONENT_HEADER_BYTE_LENGTH = 5;
+const INT16_SUM_LIMIT = 2 ** 31;
+const EXACT_SUM_LIMIT = 2 ** 53;
+/** Bound on |gain · code|, so that single products stay far below 2^53. */
+const FACTOR_LIMIT = 2 ** 26;
+
+/** Payload bytes of one component. @param bits 2 to 16 */
+export function componentByteLength(rows: number, columns: number, bits: number): number {
+  return COMPONENT_HEADER_BYTE_LENGTH + Math.ceil((rows * bits) / 8) + Math.ceil((columns * bits) / 8);
+}
+
+/** R ≈ Σ_k σ_k u_k v_kᵀ; u and v component-major: component k of u is u[k·rows … (k+1)·rows). */
+export interface LowRankFactors {
+  readonly rows: number;
+  readonly columns: number;
+  readonly singularValues: Float64Array;
+  readonly u: Float32Array;
+  readonly v: Float32Array;
+}
+
+/** Band ends for a rank: eighths, so that a quarter of the bytes already holds the strongest quarter. */
+function bandSizes(rank: number): number[] {
+  const ends = [...new Set([rank >> 3, rank >> 2, rank >> 1, rank])].filter((end) => end > 0);
+  return ends.map((end, i) => end - (ends[i - 1] ?? 0));
+}
+
+interface QuantizedSide {
+  /** codes[k·length + i] */
+  readonly codes: Int16Array;
+  readonly gains: Uint16Array;
+  /** Value of one integer unit. */
+  readonly unit: number;
+}
+
+/** Quantises x_k·√σ_k for each component with the best step, rounded to gain·unit, gain ≤ gainLimit. */
+function quantizeSide(
+  side: Float32Array,
+  length: number,
+  singularValues: Float64Array,
+  rank: number,
+  bits: number,
+  gainLimit: number,
+  kernels: Kernels,
+): QuantizedSide {
+  const range = codeRange(bits);
+  const scaled = new Float32Array(length);
+  const scaledComponent = (k: number): Float32Array => {
+    const weight = Math.sqrt(singularValues[k]!);
+    const start = k * length;
+    for (let i = 0; i < length; i++) scaled[i] = side[start + i]! * weight;
+    return scaled;
+  };
+  const steps = Float64Array.from({ length: rank }, (_, k) => bestStep(scaledComponent(k), bits));
+  const unit = steps.reduce((largest, step) => Math.max(largest, step), 0) / gainLimit;
+  const gains = Uint16Array.from(steps, (step) => (step > 0 ? Math.max(1, Math.round(step / unit)) : 0));
+  const codes = new Int16Array(rank * length);
+  for (let k = 0; k < rank; k++) {
+    if (gains[k]! === 0) continue;
+    const target = codes.subarray(k * length, (k + 1) * length);
+    kernels.quantize(scaledComponent(k), 1 / (gains[k]! * unit), range.minimum, range.maximum, target);
+  }
+  return { codes, gains, unit };
+}
+
+/** Largest gain that keeps every a = gain · code in the range of the kernel for this width. */
+function largestGain(bits: number): number {
+  // Up to 8 bits the int16 kernel has room for gains of 255 and more. Wider codes would leave too coarse
+  // a grid of steps there, so they take the float64 kernel: codes of 2^15 with gains of 2^10 stay below 2^26.
+  return bits <= 8 ? Math.floor(32767 / -codeRange(bits).minimum) : 1024;
+}
+
+/** Largest row norm of the integer matrix gain_k · code_ik. */
+function largestRowNorm(side: QuantizedSide, length: number, rank: number): number {
+  const sums = new Float64Array(length);
+  for (let k = 0; k < rank; k++) {
+    const gain = side.gains[k]!;
+    for (let i = 0; i < length; i++) sums[i]! += (gain * side.codes[k * length + i]!) ** 2;
+  }
+  return Math.sqrt(sums.reduce((largest, sum) => Math.max(largest, sum), 0));
+}
+
+/**
+ * Encodes the first `rank` components with `bits` per entry, rounding to nearest.
+ * @param rank 1 to the number of components; @param bits 2 to 16
+ */
+export function encodeLowRank(
+  factors: LowRankFactors,
+  rank: number,
+  bits: number,
+  kernels: Kernels,
+): EncodedTerm {
+  const { rows, columns, singularValues } = factors;
+  const sumLimit = bits <= 8 ? INT16_SUM_LIMIT : EXACT_SUM_LIMIT;
+  for (let gainLimit = largestGain(bits); gainLimit >= 1; gainLimit = Math.floor(gainLimit * 0.8)) {
+    const a = quantizeSide(factors.u, rows, singularValues, rank, bits, gainLimit, kernels);
+    const b = quantizeSide(factors.v, columns, singularValues, rank, bits, gainLimit, kernels);
+    if (largestRowNorm(a, rows, rank) * largestRowNorm(b, columns, rank) >= sumLimit) continue;
+    const scale = Math.fround(a.unit * b.unit);
+    const bands = bandSizes(rank);
+    const chunks: { bytes: Uint8Array; squaredErrorDrop: number }[] = [];
+    let first = 0;
+    for (const size of bands) {
+      const components = Array.from({ length: size }, (_, i) => first + i);
+      chunks.push({
+        bytes: packBand(components, a, b, rows, columns, bits, kernels),
+        squaredErrorDrop: components.reduce((sum, k) => sum + singularValues[k]! ** 2, 0),
+      });
+      first += size;
+    }
+    return { codec: lowRankCodec.id, params: { bands, scale }, chunks };
+  }
+  throw new RangeError(`expected factors whose integer sums fit, got rank ${rank} at ${bits} bits`);
+}
+
+function packBand(
+  components: readonly number[],
+  a: QuantizedSide,
+  b: QuantizedSide,
+  rows: number,
+  columns: number,
+  bits: number,
+  kernels: Kernels,
+): Uint8Array {
+  const bytes = new Uint8Array(components.length * componentByteLength(rows, columns, bits));
+  let offset = 0;
+  for (const k of components) {
+    bytes[offset] = bits;
+    writeUint16(bytes, offset + 1, a.gains[k]!);
+    writeUint16(bytes, offset + 3, b.gains[k]!);
+    offset += COMPONENT_HEADER_BYTE_LENGTH;
+    for (const [side, length] of [
+      [a, rows],
+      [b, columns],
+    ] as const) {
+      const codes = side.codes.subarray(k * length, (k + 1) * length);
+      const packed = bytes.subarray(offset, offset + Math.ceil((length * bits) / 8));
+      kernels.packCodes(codes, bits, packed);
+      offset += packed.byteLength;
+    }
+  }
+  return bytes;
+}
+
+/** Integer factors, row-major: a is rows × rank, b is columns × rank. */
+interface IntegerFactors {
+  readonly a: Int32Array;
+  readonly b: Int32Array;
+  readonly rank: number;
+}
+
+async function readFactors(context: TermContext): Promise<IntegerFactors> {
+  const { rowCount: rows, columns, kernels } = context;
+  const bands = countsParam(context, 'bands');
+  expectChunks(context, bands.length);
+  const chunks: Uint8Array[] = [];
+  for (let band = 0; band < bands.length; band++) {
+    const bytes = await context.chunk(band);
+    if (bytes === undefined) break; // Behind the cut: later bands only refine.
+    // Even at 2 bits a component takes this much, so a lying count cannot make us allocate.
+    if (bytes.byteLength < bands[band]! * componentByteLength(rows, columns, 2)) {
+      throw codecError(
+        context,
+        `band ${band}: ${bytes.byteLength} bytes cannot hold ${bands[band]} components`,
+      );
+    }
+    chunks.push(bytes);
+  }
+  const rank = chunks.reduce((sum, _, band) => sum + bands[band]!, 0);
+  if (rank > MAX_PRODUCT_K)
+    throw codecError(context, `expected a rank of at most ${MAX_PRODUCT_K}, found ${rank}`);
+  const a = new Int32Array(rows * rank);
+  const b = new Int32Array(columns * rank);
+  const codes = new Int16Array(Math.max(rows, columns));
+  let k = 0;
+  for (const [band, bytes] of chunks.entries()) {
+    let offset = 0;
+    for (let i = 0; i < bands[band]!; i++, k++) {
+      const bits = bytes[offset] ?? 0;
+      if (bits < 2 || bits > 16)
+        throw codecError(context, `component ${k}: expected 2 to 16 bits, found ${bits}`);
+      const end = offset + componentByteLength(rows, columns, bits);
+      if (end > bytes.byteLength) throw codecError(context, `component ${k}: the band ends inside it`);
+      const gains = [readUint16(bytes, offset + 1), readUint16(bytes, offset + 3)] as const;
+      offset += COMPONENT_HEADER_BYTE_LENGTH;
+      for (const [side, length, gain] of [
+        [a, rows, gains[0]],
+        [b, columns, gains[1]],
+      ] as const) {
+        const packedByteLength = Math.ceil((length * bits) / 8);
+        kernels.unpackCodes(bytes.subarray(offset, offset + packedByteLength), bits, length, codes);
+        for (let row = 0; row < length; row++) side[row * rank + k] = codes[row]! * gain;
+        offset += packedByteLength;
+      }
+    }
+    expectByteLength(context, band, bytes, offset);
+  }
+  return { a, b, rank };
+}
+
+/** Largest Euclidean norm of a row of the integer matrix (count × rank), and its largest magnitude. */
+function rowBounds(matrix: Int32Array, rank: number): { norm: number; magnitude: number } {
+  let largest = 0;
+  let magnitude = 0;
+  for (let start = 0; start < matrix.length; start += rank) {
+    let sum = 0;
+    for (let k = 0; k < rank; k++) {
+      const value = Math.abs(matrix[start + k]!);
+      sum += value * value;
+      if (value > magnitude) magnitude = value;
+    }
+    if (sum > largest) largest = sum;
+  }
+  return { norm: Math.sqrt(largest), magnitude };
+}
+
+/** Relative slack that covers the rounding of the float64 norms themselves. */
+const NORM_SLACK = 1 + 1e-9;
+
+export const lowRankCodec: Codec = {
+  id: 'low-rank',
+  async open(context): Promise<AdditiveDecoder> {
+    const scale = float32Param(context, 'scale');
+    const { a, b, rank } = await readFactors(context);
+    if (rank === 0) return { kind: 'additive', accumulate: async () => {}, close: () => {} };
+    const boundsA = rowBounds(a, rank);
+    const boundsB = rowBounds(b, rank);
+    const bound = boundsA.norm * boundsB.norm * NORM_SLACK;
+    if (!(bound < EXACT_SUM_LIMIT)) {
+      throw codecError(context, `sums up to ${bound.toExponential(2)} are not exact; expected below 2^53`);
+    }
+    if (Math.max(boundsA.magnitude, boundsB.magnitude) >= FACTOR_LIMIT) {
+      throw codecError(context, `an integer factor of 2^26 or more, which the spec rules out`);
+    }
+    const narrow = bound < INT16_SUM_LIMIT && boundsA.magnitude <= 32767 && boundsB.magnitude <= 32767;
+    const { kernels, columns } = context;
+    return narrow
+      ? additiveDecoder(
+          kernels.prepareProduct(Int16Array.from(b), columns, rank, scale),
+          Int16Array.from(a),
+          rank,
+        )
+      : additiveDecoder<WideIntegers>(kernels.prepareWideProduct(b, columns, rank, scale), a, rank);
+  },
+};
+
+function additiveDecoder<Integers extends Int16Array | WideIntegers>(
+  operand: PreparedProduct<Integers>,
+  a: Integers,
+  rank: number,
+): AdditiveDecoder {
+  return {
+    kind: 'additive',
+    async accumulate(startRow, rows, residual) {
+      operand.accumulate(a.subarray(startRow * rank, (startRow + rows) * rank) as Integers, rows, residual);
+    },
+    close: () => operand.free(),
+  };
+}

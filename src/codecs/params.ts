@@ -1,0 +1,82 @@
+/** Checked access to a term's parameters, which come from untrusted JSON. */
+import { CodecError } from '../../formats/errors.js';
+import type { TermContext } from './codec.js';
+
+/** An integer parameter in [minimum, maximum]. @throws CodecError */
+export function integerParam(context: TermContext, name: string, minimum: number, maximum: number): number {
+  const value = context.term.params[name];
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < minimum || value > maximum) {
+    throw codecError(
+      context,
+      `parameter "${name}": expected an integer in [${minimum}, ${maximum}], found ${show(value)}`,
+    );
+  }
+  return value;
+}
+
+/** A finite number that float32 holds exactly. @throws CodecError */
+export function float32Param(context: TermContext, name: string): number {
+  const value = context.term.params[name];
+  if (typeof value !== 'number' || !Number.isFinite(value) || Math.fround(value) !== value) {
+    throw codecError(context, `parameter "${name}": expected a finite float32, found ${show(value)}`);
+  }
+  return value;
+}
+
+/** One of the given strings. @throws CodecError */
+export function choiceParam<T extends string>(context: TermContext, name: string, choices: readonly T[]): T {
+  const value = context.term.params[name];
+  const found = choices.find((choice) => choice === value);
+  if (found === undefined) {
+    throw codecError(
+      context,
+      `parameter "${name}": expected one of ${choices.join(', ')}, found ${show(value)}`,
+    );
+  }
+  return found;
+}
+
+/** A list of positive integers. @throws CodecError */
+export function countsParam(context: TermContext, name: string): readonly number[] {
+  const value = context.term.params[name];
+  if (!Array.isArray(value) || !value.every((item) => Number.isInteger(item) && item > 0 && item < 2 ** 31)) {
+    throw codecError(
+      context,
+      `parameter "${name}": expected a list of positive integers, found ${show(value)}`,
+    );
+  }
+  return value;
+}
+
+/** The number of chunks a term must have. @throws CodecError */
+export function expectChunks(context: TermContext, count: number): void {
+  if (context.term.chunks.length !== count) {
+    throw codecError(context, `expected ${count} chunks, found ${context.term.chunks.length}`);
+  }
+}
+
+/** The byte length a chunk must have. @throws CodecError */
+export function expectByteLength(
+  context: TermContext,
+  chunk: number,
+  bytes: Uint8Array,
+  expected: number,
+): void {
+  if (bytes.byteLength !== expected) {
+    throw codecError(
+      context,
+      `chunk ${chunk} of the term: expected ${expected} bytes, found ${bytes.byteLength}`,
+    );
+  }
+}
+
+export function codecError(context: TermContext, message: string, cause?: unknown): CodecError {
+  return new CodecError(context.term.codec, `${context.subject}, codec "${context.term.codec}": ${message}`, {
+    cause,
+  });
+}
+
+function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'nothing';
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}

@@ -1,0 +1,12 @@
+/** The codecs of archive version 1, by the name that stands in the archive (docs/spec/codecs.md). */
+import { bytesCodec } from './bytes.js';
+import type { Codec } from './codec.js';
+import { denseCodec } from './dense.js';
+import { lowRankCodec } from './low-rank.js';
+
+export const CODECS: ReadonlyMap<string, Codec> = new Map(
+  [lowRankCodec, denseCodec, bytesCodec].map((codec) => [codec.id, codec]),
+);
+
+/** Names of the codecs this build decodes. */
+export const KNOWN_CODECS: ReadonlySet<string> = new Set(CODECS.keys());

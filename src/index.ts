@@ -1,0 +1,45 @@
+/**
+ * ERE stores a fine-tuned model as a small, verified residual against its base model
+ * (Efficient Residual Encoding, arXiv 2305.18425).
+ *
+ * `encode` writes an `.ere` archive, `decode` rebuilds the checkpoint bit for bit as the encoder saw it,
+ * `verify` checks one, `inspect` reads its index. Errors are EreError with a stable `code`.
+ *
+ * @packageDocumentation
+ */
+export {
+  BudgetError,
+  CheckpointMismatchError,
+  CodecError,
+  ConflictError,
+  EreError,
+  type EreErrorCode,
+  FormatError,
+  IntegrityError,
+  IoError,
+  isEreError,
+  LimitError,
+  NotFoundError,
+  UnsupportedError,
+} from '../formats/errors.js';
+export type { KernelPath } from './kernels/kernels.js';
+export type {
+  Allocation,
+  Budget,
+  CommonOptions,
+  DecodeOptions,
+  DecodeReport,
+  EncodeOptions,
+  EncodeReport,
+  InspectReport,
+  Progress,
+  TensorCase,
+  TensorReport,
+  VerifyOptions,
+  VerifyReport,
+} from './residual/api.js';
+export { decode } from './residual/decode.js';
+export { encode } from './residual/encode.js';
+export { inspect } from './residual/inspect.js';
+export { verify } from './residual/verify.js';
+export { PACKAGE_VERSION } from './version.js';

@@ -1,0 +1,127 @@
+/**
+ * First pass over one tensor pair: digests, the size of the residual, its leading singular values,
+ * and the finished exact terms of whatever is not a residual.
+ */
+import type { TensorInfo } from '../../formats/checkpoint.js';
+import { DTYPES, type FloatDtype, isFloatDtype } from '../../formats/dtype.js';
+import type { Digest } from '../../formats/ere/archive-index.js';
+import { encodeBytes } from '../codecs/bytes.js';
+import type { EncodedTerm } from '../codecs/codec.js';
+import type { TensorCase } from './api.js';
+import { digestRange } from './digest-tensor.js';
+import type { TensorPair } from './pair-tensors.js';
+import { blockRows, type ReadTensor, type Runtime } from './runtime.js';
+
+/** A pair whose bytes can be read. */
+export interface ReadablePair {
+  readonly pair: TensorPair;
+  readonly readFineTuned: ReadTensor;
+  /** Absent for added tensors. */
+  readonly readBase: ReadTensor | undefined;
+  readonly runtime: Runtime;
+}
+
+export interface TensorAnalysis {
+  readonly case: TensorCase;
+  readonly fineTunedDigest: Digest;
+  readonly baseDigest: Digest | undefined;
+  /** ‖W_ft − W_base‖² over the common rows; 0 where there is no residual. */
+  readonly squaredResidual: number;
+  /** Finished terms: all of an exact tensor, or the added rows of a resized one. */
+  readonly exactTerms: readonly EncodedTerm[];
+}
+
+/** Reads both tensors once. The spectrum of a residual comes from residual-factors.ts. */
+export async function analyseTensor(readable: ReadablePair): Promise<TensorAnalysis> {
+  const { pair, readBase, runtime } = readable;
+  const fineTunedDigest = await digestRange(readable.readFineTuned, pair.fineTuned.byteLength, runtime);
+  const baseDigest =
+    pair.base && readBase ? await digestRange(readBase, pair.base.byteLength, runtime) : undefined;
+  const digests = { fineTunedDigest, baseDigest };
+  if (pair.base !== undefined && fineTunedDigest === baseDigest && sameLayout(pair.base, pair.fineTuned)) {
+    return { case: 'identical', ...digests, squaredResidual: 0, exactTerms: [] };
+  }
+  if (pair.kind === 'matrix') {
+    const squaredResidual = await squaredResidualOf(readable);
+    // A residual of 0 between different bytes of one dtype is a sign of zero or a payload: only exact coding keeps it.
+    const isZeroSign = squaredResidual === 0 && sameLayout(pair.base!, pair.fineTuned);
+    if (Number.isFinite(squaredResidual) && !isZeroSign) {
+      const resized = pair.commonRows < pair.rows;
+      const exactTerms = resized ? [await encodeRows(readable, pair.commonRows)] : [];
+      const isResized = resized || pair.base!.shape[0] !== pair.fineTuned.shape[0];
+      return { case: isResized ? 'resized' : 'residual', ...digests, squaredResidual, exactTerms };
+    }
+  }
+  return {
+    case: exactCase(pair),
+    ...digests,
+    squaredResidual: 0,
+    exactTerms: [await encodeRows(readable, 0)],
+  };
+}
+
+function exactCase(pair: TensorPair): TensorCase {
+  if (pair.base === undefined) return 'added';
+  return pair.kind === 'exact' && isFloatDtype(pair.fineTuned.dtype) ? 'vector' : 'exact';
+}
+
+function sameLayout(base: TensorInfo, fineTuned: TensorInfo): boolean {
+  return base.dtype === fineTuned.dtype && base.shape.join() === fineTuned.shape.join();
+}
+
+/** Bytes of one row of a tensor seen with the pair's columns. */
+function rowByteLength(pair: TensorPair, tensor: TensorInfo): number {
+  return (pair.columns * DTYPES[tensor.dtype].bits) / 8;
+}
+
+/** Reads rows [start, start + count) of the float32 residual over the common rows. */
+export function residualReader(
+  readable: ReadablePair,
+): (start: number, count: number) => Promise<Float32Array> {
+  const { pair, readFineTuned, readBase, runtime } = readable;
+  const base = pair.base!;
+  const fineTunedRow = rowByteLength(pair, pair.fineTuned);
+  const baseRow = rowByteLength(pair, base);
+  return async (start, count) => {
+    const [fineTunedBytes, baseBytes] = await Promise.all([
+      readFineTuned(start * fineTunedRow, count * fineTunedRow),
+      readBase!(start * baseRow, count * baseRow),
+    ]);
+    const residual = new Float32Array(count * pair.columns);
+    const fineTunedDtype = pair.fineTuned.dtype as FloatDtype;
+    runtime.kernels.subtract(fineTunedDtype, fineTunedBytes, base.dtype as FloatDtype, baseBytes, residual);
+    return residual;
+  };
+}
+
+/** ‖R‖², or NaN when the fine-tune or the base holds a value that is not finite. */
+async function squaredResidualOf(readable: ReadablePair): Promise<number> {
+  const { commonRows, columns } = readable.pair;
+  const read = residualReader(readable);
+  const step = blockRows(columns);
+  let sum = 0;
+  for (let start = 0; start < commonRows; start += step) {
+    const statistics = readable.runtime.kernels.statistics(
+      await read(start, Math.min(step, commonRows - start)),
+    );
+    if (statistics.nonFiniteCount > 0) return Number.NaN;
+    sum += statistics.sumOfSquares;
+  }
+  return sum;
+}
+
+/** Exact term for rows [start, rows), against the base where dtype and rows allow it. */
+export async function encodeRows(readable: ReadablePair, start: number): Promise<EncodedTerm> {
+  const { pair, readFineTuned, readBase } = readable;
+  const row = rowByteLength(pair, pair.fineTuned);
+  const offset = start * row;
+  const useBase =
+    readBase !== undefined && pair.base?.dtype === pair.fineTuned.dtype && pair.commonRows === pair.rows;
+  const term = await encodeBytes(
+    (byteOffset, byteLength) => readFineTuned(offset + byteOffset, byteLength),
+    useBase ? (byteOffset, byteLength) => readBase(offset + byteOffset, byteLength) : undefined,
+    pair.fineTuned.byteLength - offset,
+    DTYPES[pair.fineTuned.dtype].bits / 8,
+  );
+  return start > 0 ? { ...term, rows: [start, pair.rows] } : term;
+}

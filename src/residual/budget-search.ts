@@ -1,0 +1,102 @@
+/**
+ * From what the user asked for to an allocation that holds with real bytes and measured errors:
+ * allocate on predictions, encode, measure, correct the target, repeat.
+ */
+
+import { BudgetError } from '../../formats/errors.js';
+import type { AllocationResult } from '../allocation/allocate.js';
+import type { AllocationTarget } from '../allocation/allocation.js';
+
+/** A budget after units are resolved: ratios as bytes of this model. */
+export type ResolvedBudget =
+  | { readonly kind: 'size'; readonly byteLength: number }
+  | { readonly kind: 'error'; readonly relativeError: number }
+  | { readonly kind: 'fixed'; readonly value: number };
+
+/** One encode at one allocation, as measured. */
+export interface Attempt<Archive> {
+  readonly allocation: AllocationResult;
+  readonly archive: Archive;
+  /** Whole file. */
+  readonly byteLength: number;
+  /** Σ‖W_ft − Ŵ‖² over the residuals. */
+  readonly squaredError: number;
+}
+
+export interface BudgetSearchInput<Archive> {
+  readonly budget: ResolvedBudget;
+  /** Bytes of the file that no allocation changes, as estimated before the first encode. */
+  readonly fixedByteLength: number;
+  /** Σ‖R‖². */
+  readonly squaredResidual: number;
+  attempt(target: AllocationTarget): Promise<Attempt<Archive>>;
+}
+
+/** Encodes at most this often; each repetition only re-encodes tensors whose point changed. */
+const MAX_ATTEMPTS = 8;
+/** Bytes kept free for the index, whose compressed length shifts with the digests in it. */
+const INDEX_SLACK = 48;
+/** A file this close under the asked size is good. */
+const SIZE_TOLERANCE = 0.005;
+/** A measured error this close under the asked one is good. */
+const ERROR_TOLERANCE = 0.005;
+
+export async function searchBudget<Archive>(input: BudgetSearchInput<Archive>): Promise<Attempt<Archive>> {
+  switch (input.budget.kind) {
+    case 'fixed':
+      return input.attempt({ kind: 'fixed', value: input.budget.value });
+    case 'size':
+      return searchSize(input, input.budget.byteLength);
+    case 'error':
+      return searchError(input, input.budget.relativeError);
+  }
+}
+
+async function searchSize<Archive>(
+  input: BudgetSearchInput<Archive>,
+  asked: number,
+): Promise<Attempt<Archive>> {
+  let payload = asked - input.fixedByteLength;
+  let best: Attempt<Archive> | undefined;
+  for (let i = 0; i < MAX_ATTEMPTS; i++) {
+    const attempt = await input.attempt({ kind: 'size', byteLength: Math.max(0, payload) });
+    const missing = asked - attempt.byteLength;
+    if (missing >= 0 && (best === undefined || attempt.squaredError < best.squaredError)) best = attempt;
+    if (missing >= 0 && missing <= asked * SIZE_TOLERANCE) break;
+    if (missing < 0 && payload <= 0) break; // Already nothing but the fixed part.
+    // A predicted payload is exact for fixed-width codes, so the difference is the index's and exact terms'.
+    const next = payload + missing - INDEX_SLACK;
+    if (best !== undefined && next <= payload) break;
+    payload = next;
+  }
+  if (best !== undefined) return best;
+  const smallest = await input.attempt({ kind: 'size', byteLength: 0 });
+  throw new BudgetError(
+    `the smallest archive of this model has ${smallest.byteLength} bytes (headers, index, side files and what is stored ` +
+      `exactly), which is over the asked ${asked}; ask for more, or leave side files out`,
+    asked,
+    smallest.byteLength,
+  );
+}
+
+async function searchError<Archive>(
+  input: BudgetSearchInput<Archive>,
+  asked: number,
+): Promise<Attempt<Archive>> {
+  const goal = asked ** 2 * input.squaredResidual;
+  let target = goal;
+  let best: Attempt<Archive> | undefined;
+  for (let i = 0; i < MAX_ATTEMPTS; i++) {
+    const attempt = await input.attempt({ kind: 'error', squaredError: target });
+    const met = attempt.squaredError <= goal;
+    if (met && (best === undefined || attempt.byteLength < best.byteLength)) best = attempt;
+    if (met && (attempt.squaredError >= goal * (1 - ERROR_TOLERANCE) ** 2 || target === 0)) break;
+    // Measured and predicted error are nearly proportional: rounding and quantiser shape shift both alike.
+    const next =
+      attempt.squaredError > 0 ? target * (goal / attempt.squaredError) * (1 - ERROR_TOLERANCE / 2) : target;
+    if (next === target) break;
+    target = i === MAX_ATTEMPTS - 2 && best === undefined ? 0 : next;
+  }
+  if (best !== undefined) return best;
+  throw new BudgetError(`no allocation reaches the relative error ${asked}`, asked, Number.NaN);
+}

@@ -1,0 +1,149 @@
+/** The decoder's work on single tensors, run by the worker pool: from archive and base to bytes in an output file. */
+import type { Checkpoint } from '../../formats/checkpoint.js';
+import type { FloatDtype } from '../../formats/dtype.js';
+import { isFloatDtype } from '../../formats/dtype.js';
+import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
+import { IntegrityError } from '../../formats/errors.js';
+import { KNOWN_CODECS } from '../codecs/registry.js';
+import { type FileSource, openFileSource } from '../io/file-source.js';
+import { nodeRuntime } from '../io/node-runtime.js';
+import { openCheckpoint } from '../io/open-checkpoint.js';
+import { type OpenOutputFile, openOutputFile } from '../io/output-file.js';
+import type { JobRunner } from '../io/worker-pool.js';
+import type { KernelPath } from '../kernels/kernels.js';
+import { assertBaseDigest, baseTensorOf } from './archive-base.js';
+import { decodeTensor } from './decode-tensor.js';
+import type { Runtime } from './runtime.js';
+
+export interface DecodeJobsInit {
+  readonly archive: string;
+  readonly base: string;
+  readonly kernels: KernelPath;
+  /** Output file by weight file of the archive, there already; none to decode without writing. */
+  readonly outputs: readonly string[];
+  /** Checkpoint to compare the decoded tensors with. */
+  readonly against: string | undefined;
+}
+
+export interface DecodeJob {
+  /** Index into the archive's tensors. */
+  readonly tensor: number;
+  /** Offset of the tensor in its output file. */
+  readonly outputOffset: number;
+}
+
+/** How a decoded tensor compares with the one of the same name in `against`. */
+export interface Comparison {
+  readonly isEqual: boolean;
+  /** ‖Ŵ − W‖² where both are the same float dtype and shape; else 0. */
+  readonly squaredDistance: number;
+  /** ‖W_base − W‖² of the same elements, 0 without a base of that dtype and shape. */
+  readonly squaredResidual: number;
+}
+
+export interface DecodeJobResult {
+  readonly comparison: Comparison | undefined;
+}
+
+export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJob, DecodeJobResult>> {
+  const source = await openFileSource(init.archive);
+  const archive = await openArchive(source, { codecs: KNOWN_CODECS });
+  const base = await openCheckpoint(init.base);
+  const against = init.against === undefined ? undefined : await openCheckpoint(init.against);
+  const outputs = await Promise.all(init.outputs.map((path) => openOutputFile(path)));
+  return new DecodeJobs({ source, archive, base, against, outputs, runtime: nodeRuntime(init.kernels) });
+}
+
+interface OpenFiles {
+  readonly source: FileSource;
+  readonly archive: Archive;
+  readonly base: Checkpoint;
+  readonly against: Checkpoint | undefined;
+  readonly outputs: readonly OpenOutputFile[];
+  readonly runtime: Runtime;
+}
+
+class DecodeJobs implements JobRunner<DecodeJob, DecodeJobResult> {
+  readonly #files: OpenFiles;
+
+  constructor(files: OpenFiles) {
+    this.#files = files;
+  }
+
+  /** @throws CheckpointMismatchError for another base; IntegrityError when the decoded bytes are not those the archive promises */
+  async run(job: DecodeJob): Promise<DecodeJobResult> {
+    const { archive, base, outputs, runtime } = this.#files;
+    const tensor = archive.index.tensors[job.tensor]!;
+    const output = outputs[tensor.file];
+    const baseTensor = baseTensorOf(base, tensor);
+    const compare = this.#comparer(tensor.name);
+    const digests = await decodeTensor({
+      tensor,
+      archive: archive.source.name,
+      readChunk: (chunk) => archive.readChunk(chunk),
+      ...(baseTensor === undefined
+        ? {}
+        : { readBase: (offset, length) => base.read(baseTensor.name, offset, length) }),
+      write: async (byteOffset, bytes) => {
+        await output?.writeAt(job.outputOffset + byteOffset, bytes);
+        await compare?.add(byteOffset, bytes);
+      },
+      runtime,
+    });
+    if (digests.base !== undefined) assertBaseDigest(archive.index, base, tensor, digests.base);
+    if (digests.decoded !== tensor.digest) {
+      const subject = `${archive.source.name}, tensor "${tensor.name}" as decoded`;
+      throw new IntegrityError(
+        subject,
+        tensor.digest,
+        digests.decoded,
+        'the archive is damaged, or this build is',
+      );
+    }
+    return { comparison: compare?.result() };
+  }
+
+  async close(): Promise<void> {
+    const { source, base, against, outputs } = this.#files;
+    await Promise.all([
+      source.close(),
+      base.close(),
+      against?.close(),
+      ...outputs.map((output) => output.close()),
+    ]);
+  }
+
+  /** Collects the distance of one tensor to its counterpart in `against`; undefined without one. */
+  #comparer(
+    name: string,
+  ): { add(byteOffset: number, bytes: Uint8Array): Promise<void>; result(): Comparison } | undefined {
+    const { against, archive, base, runtime } = this.#files;
+    if (against === undefined) return undefined;
+    const original = against.tensors.get(name);
+    const tensor = archive.index.tensors.find((candidate) => candidate.name === name)!;
+    const sameLayout = original?.dtype === tensor.dtype && original.shape.join() === tensor.shape.join();
+    const isFloat = isFloatDtype(tensor.dtype);
+    const baseTensor = baseTensorOf(base, tensor);
+    const hasResidual = baseTensor?.dtype === tensor.dtype && baseTensor.shape.join() === tensor.shape.join();
+    let isEqual = sameLayout;
+    let squaredDistance = 0;
+    let squaredResidual = 0;
+    return {
+      async add(byteOffset, bytes) {
+        if (!sameLayout) return;
+        const expected = await against.read(name, byteOffset, bytes.byteLength);
+        isEqual &&= equalBytes(bytes, expected);
+        if (!isFloat) return;
+        squaredDistance += runtime.kernels.squaredDistance(tensor.dtype as FloatDtype, bytes, expected);
+        if (!hasResidual) return;
+        const basis = await base.read(baseTensor.name, byteOffset, bytes.byteLength);
+        squaredResidual += runtime.kernels.squaredDistance(tensor.dtype as FloatDtype, basis, expected);
+      },
+      result: () => ({ isEqual, squaredDistance, squaredResidual }),
+    };
+  }
+}
+
+function equalBytes(x: Uint8Array, y: Uint8Array): boolean {
+  return x.byteLength === y.byteLength && x.every((byte, i) => byte === y[i]);
+}

@@ -1,0 +1,138 @@
+/** decode: an archive and its base to the full checkpoint, bit for bit as the encoder saw it, or nothing. */
+import { resolve } from 'node:path';
+import type { Checkpoint } from '../../formats/checkpoint.js';
+import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
+import { IntegrityError, NotFoundError, UnsupportedError } from '../../formats/errors.js';
+import { KNOWN_CODECS } from '../codecs/registry.js';
+import { withAtomicFile, withAtomicFolder } from '../io/atomic-output.js';
+import { openFileSource } from '../io/file-source.js';
+import { createNodeHasher } from '../io/node-runtime.js';
+import { openCheckpoint } from '../io/open-checkpoint.js';
+import type { OutputFile } from '../io/output-file.js';
+import type { DecodeOptions, DecodeReport } from './api.js';
+import { describeBase } from './archive-base.js';
+import { type ArchiveLayout, readArchiveLayout } from './archive-layout.js';
+import { decodeArchive } from './decode-archive.js';
+import { assertCommonOptions } from './encode-options.js';
+
+interface Inputs {
+  readonly archive: Archive;
+  readonly archivePath: string;
+  readonly base: Checkpoint;
+  readonly basePath: string;
+  readonly layout: ArchiveLayout;
+  readonly options: DecodeOptions;
+}
+
+/**
+ * Rebuilds the fine-tuned checkpoint of `archive` into `options.output`: a folder with weight files of
+ * the original layout and side files, or one .safetensors file. Every base and decoded tensor is checked
+ * against its digest.
+ * @throws EreError: FormatError or IntegrityError for a damaged archive, UnsupportedError for one of another
+ * version, CheckpointMismatchError for a wrong base, ConflictError for an output that exists. Nothing is written then.
+ */
+export async function decode(archive: string, options: DecodeOptions): Promise<DecodeReport> {
+  const started = performance.now();
+  assertCommonOptions(options);
+  const source = await openFileSource(archive);
+  try {
+    const opened = await openArchive(source, { codecs: KNOWN_CODECS });
+    const base = await openCheckpoint(options.base);
+    try {
+      const inputs: Inputs = {
+        archive: opened,
+        archivePath: resolve(archive),
+        base,
+        basePath: resolve(options.base),
+        layout: await readArchiveLayout(opened),
+        options,
+      };
+      const files = options.output.endsWith('.safetensors')
+        ? await decodeToFile(inputs)
+        : await decodeToFolder(inputs);
+      const { index } = opened;
+      return {
+        output: options.output,
+        files,
+        tensorCount: index.tensors.length,
+        byteLength: index.files.reduce((sum, file) => sum + file.byteLength, 0),
+        digest: index.decoded.digest,
+        durationMs: performance.now() - started,
+      };
+    } finally {
+      await base.close();
+    }
+  } finally {
+    await source.close();
+  }
+}
+
+function outputOptions({ archivePath, basePath, options }: Inputs) {
+  return { overwrite: options.overwrite ?? false, inputs: [archivePath, basePath], signal: options.signal };
+}
+
+async function decodeToFile(inputs: Inputs): Promise<string[]> {
+  const { archive, options } = inputs;
+  const { files } = archive.index;
+  if (files.length !== 1) {
+    throw new UnsupportedError(
+      'several weight files in one output',
+      `${archive.source.name} decodes to ${files.length} weight files; expected a folder as output, found ${options.output}`,
+    );
+  }
+  await withAtomicFile(options.output, outputOptions(inputs), (file) => writeWeights(inputs, [file]));
+  return [options.output];
+}
+
+async function decodeToFolder(inputs: Inputs): Promise<string[]> {
+  const { archive, options } = inputs;
+  const { files, sideFiles } = archive.index;
+  return withAtomicFolder(options.output, outputOptions(inputs), async (folder) => {
+    const written: string[] = [];
+    if (options.sideFiles !== false) {
+      // First: they are quick to check, and a missing one should not show after an hour of decoding.
+      for (const file of sideFiles) {
+        const bytes = await readSideFile(inputs, file);
+        await (await folder.createFile(file.path)).write(bytes);
+        written.push(file.path);
+      }
+    }
+    const weights: OutputFile[] = [];
+    for (const file of files) weights.push(await folder.createFile(file.path));
+    await writeWeights(inputs, weights);
+    return [...files.map((file) => file.path), ...written];
+  });
+}
+
+async function writeWeights(inputs: Inputs, files: readonly OutputFile[]): Promise<void> {
+  const { archive, layout, options, archivePath, base, basePath } = inputs;
+  for (const [i, file] of files.entries()) {
+    await file.truncate(archive.index.files[i]!.byteLength);
+    await file.writeAt(0, layout.headers[i]!);
+  }
+  const outputs = files.map((file) => resolve(file.path));
+  await decodeArchive({ archive, archivePath, base, basePath, layout, outputs, phase: 'decode', options });
+}
+
+/** A carried side file, or the base's of the same path; checked against its digest either way. */
+async function readSideFile(
+  { archive, base }: Inputs,
+  file: Archive['index']['sideFiles'][number],
+): Promise<Uint8Array> {
+  const shared = base.sideFiles.find((candidate) => candidate.path === file.path);
+  if (file.content === undefined && shared === undefined) {
+    throw new NotFoundError(
+      `${base.location} has no ${file.path}, which the archive takes from its base ${describeBase(archive.index)}; ` +
+        'give the whole base folder, or leave side files out',
+    );
+  }
+  const bytes = file.content === undefined ? await shared!.read() : await archive.readBlob(file.content);
+  const hash = createNodeHasher();
+  hash.update(bytes);
+  const digest = hash.digest();
+  if (digest !== file.digest) {
+    const subject = `${file.content === undefined ? base.location : archive.source.name}, side file ${file.path}`;
+    throw new IntegrityError(subject, file.digest, digest);
+  }
+  return bytes;
+}

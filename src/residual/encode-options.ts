@@ -1,0 +1,92 @@
+/** Checks and resolves the options of encode. */
+import type { Checkpoint } from '../../formats/checkpoint.js';
+import type { StrategyName } from '../allocation/allocate.js';
+import type { Budget, CommonOptions, EncodeOptions } from './api.js';
+import type { ResolvedBudget } from './budget-search.js';
+
+export const DEFAULT_BUDGET: Budget = { kind: 'ratio', ratio: 0.06 };
+
+/** @throws RangeError */
+export function assertCommonOptions(options: CommonOptions): void {
+  const { threads } = options;
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
+    throw new RangeError(`expected threads to be an integer of at least 1, got ${threads}`);
+  }
+}
+
+/** @throws RangeError, TypeError on options out of range or at odds with one another. */
+export function assertEncodeOptions(options: EncodeOptions): void {
+  assertCommonOptions(options);
+  const { bits = 'auto', prior = 0, budget = DEFAULT_BUDGET, allocation } = options;
+  if (bits !== 'auto' && !(Number.isInteger(bits) && bits >= 2 && bits <= 16)) {
+    throw new RangeError(`expected bits to be 'auto' or an integer in [2, 16], got ${bits}`);
+  }
+  if (!(prior >= 0 && prior <= 1)) throw new RangeError(`expected prior in [0, 1], got ${prior}`);
+  assertBudget(budget);
+  const implied = impliedStrategy(budget);
+  if (implied !== undefined && allocation !== undefined && allocation !== implied) {
+    throw new TypeError(
+      `expected allocation '${implied}' with a budget of kind '${budget.kind}', got '${allocation}'`,
+    );
+  }
+  if (prior > 0 && strategyOf(options) !== 'layerwise') {
+    throw new TypeError(`expected a prior only with allocation 'layerwise', got '${strategyOf(options)}'`);
+  }
+}
+
+function assertBudget(budget: Budget): void {
+  const fail = (what: string, value: number): never => {
+    throw new RangeError(`expected ${what}, got ${value}`);
+  };
+  switch (budget.kind) {
+    case 'rank':
+      if (!(Number.isInteger(budget.rank) && budget.rank >= 1)) fail('a rank of at least 1', budget.rank);
+      break;
+    case 'energy':
+      if (!(budget.energy > 0 && budget.energy <= 1)) fail('an energy in (0, 1]', budget.energy);
+      break;
+    case 'ratio':
+      if (!(budget.ratio > 0 && Number.isFinite(budget.ratio))) fail('a ratio over 0', budget.ratio);
+      break;
+    case 'size':
+      if (!(Number.isSafeInteger(budget.byteLength) && budget.byteLength > 0))
+        fail('a size over 0 bytes', budget.byteLength);
+      break;
+    case 'max-error':
+      if (!(budget.relativeError >= 0 && budget.relativeError < 1))
+        fail('a relative error in [0, 1)', budget.relativeError);
+      break;
+  }
+}
+
+/** The strategy that a budget brings with it. */
+function impliedStrategy(budget: Budget): StrategyName | undefined {
+  if (budget.kind === 'rank') return 'uniform';
+  return budget.kind === 'energy' ? 'energy' : undefined;
+}
+
+export function strategyOf(options: EncodeOptions): StrategyName {
+  return impliedStrategy(options.budget ?? DEFAULT_BUDGET) ?? options.allocation ?? 'layerwise';
+}
+
+/** The budget in bytes of this model, an error, or the strategy's own parameter. */
+export function budgetOf(options: EncodeOptions, fineTuned: Checkpoint): ResolvedBudget {
+  const budget = options.budget ?? DEFAULT_BUDGET;
+  switch (budget.kind) {
+    case 'rank':
+      return { kind: 'fixed', value: budget.rank };
+    case 'energy':
+      return { kind: 'fixed', value: budget.energy };
+    case 'ratio':
+      return { kind: 'size', byteLength: Math.floor(budget.ratio * weightByteLength(fineTuned)) };
+    case 'size':
+      return { kind: 'size', byteLength: budget.byteLength };
+    case 'max-error':
+      return { kind: 'error', relativeError: budget.relativeError };
+  }
+}
+
+/** Bytes of all weight files. */
+export function weightByteLength(checkpoint: Checkpoint): number {
+  return checkpoint.files.reduce((sum, file) => sum + file.byteLength, 0);
+}

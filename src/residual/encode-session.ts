@@ -1,0 +1,193 @@
+/**
+ * One encode in progress: analyses every pair once, keeps spectra as long as the allocation needs
+ * them, and encodes tensors for the operating points that a budget search asks for. A tensor is
+ * encoded again only when its point changed.
+ */
+import { type AllocateOptions, type AllocationResult, allocate } from '../allocation/allocate.js';
+import type { AllocationTarget } from '../allocation/allocation.js';
+import type { AllocationTensor, Choice } from '../allocation/operating-points.js';
+import type { WorkerPool } from '../io/worker-pool.js';
+import type { Progress } from './api.js';
+import type { AnalyseResult, EncodeJob, EncodeJobResult, SpectrumResult } from './encode-jobs.js';
+import type { EncodedTensor } from './encode-tensor.js';
+import type { TensorPair } from './pair-tensors.js';
+
+/** A tensor with a residual, as far as it is known. */
+interface ResidualState {
+  readonly pair: number;
+  readonly worker: number;
+  readonly energy: number;
+  singularValues: Float64Array;
+}
+
+export interface EncodeSessionOptions {
+  readonly pool: WorkerPool<EncodeJob, EncodeJobResult>;
+  readonly pairs: readonly TensorPair[];
+  readonly onProgress: ((progress: Progress) => void) | undefined;
+}
+
+export class EncodeSession {
+  /** Name of the engine of the matrix products; 'none' before there was one. */
+  gemmEngine = 'none';
+  gemmWarning: string | undefined;
+  readonly analyses: AnalyseResult[] = [];
+  /** Per pair the index of an earlier pair with the same bytes on both sides (tied tensors), or its own. */
+  readonly aliases: number[] = [];
+  readonly #pool: WorkerPool<EncodeJob, EncodeJobResult>;
+  readonly #pairs: readonly TensorPair[];
+  readonly #onProgress: EncodeSessionOptions['onProgress'];
+  readonly #workers: number[] = [];
+  readonly #residuals: ResidualState[] = [];
+  /** Pairs of which all singular values are known: as many as the smaller side, or fewer than asked for. */
+  readonly #complete = new Set<number>();
+  readonly #encoded = new Map<number, { readonly key: string; readonly result: EncodedTensor }>();
+
+  constructor(options: EncodeSessionOptions) {
+    this.#pool = options.pool;
+    this.#pairs = options.pairs;
+    this.#onProgress = options.onProgress;
+  }
+
+  /** Σ‖W_ft − W_base‖² over all residuals. */
+  get squaredResidual(): number {
+    return this.#residuals.reduce((sum, state) => sum + state.energy, 0);
+  }
+
+  /** Payload bytes of what is coded exactly whatever the budget. */
+  get exactByteLength(): number {
+    return this.analyses.reduce(
+      (sum, analysis, i) => sum + (this.aliases[i] === i ? analysis.exactByteLength : 0),
+      0,
+    );
+  }
+
+  /** Entries of one component of every residual together: Σ (rows + columns). */
+  get componentElements(): number {
+    return this.#residuals.reduce(
+      (sum, { pair }) => sum + this.#pairs[pair]!.commonRows + this.#pairs[pair]!.columns,
+      0,
+    );
+  }
+
+  /** Digests, residual norms and exact terms of every pair; the largest first, so that threads end together. */
+  async analyse(): Promise<void> {
+    const order = this.#pairs.map((_, i) => i);
+    order.sort(
+      (x, y) => this.#pairs[y]!.fineTuned.byteLength - this.#pairs[x]!.fineTuned.byteLength || x - y,
+    );
+    await this.#forEach('analyse', order, async (pair) => {
+      const { result, worker } = await this.#pool.run({ kind: 'analyse', pair });
+      this.analyses[pair] = result as AnalyseResult;
+      this.#workers[pair] = worker;
+    });
+    const firsts = new Map<string, number>();
+    for (const [i, analysis] of this.analyses.entries()) {
+      const { dtype, shape } = this.#pairs[i]!.fineTuned;
+      const key = [analysis.fineTunedDigest, analysis.baseDigest, dtype, shape.join()].join();
+      if (!firsts.has(key)) firsts.set(key, i);
+      this.aliases[i] = firsts.get(key)!;
+      if (this.aliases[i] === i && analysis.squaredResidual > 0) {
+        const state = { pair: i, worker: this.#workers[i]!, energy: analysis.squaredResidual };
+        this.#residuals.push({ ...state, singularValues: new Float64Array(0) });
+      }
+    }
+  }
+
+  /** Computes spectra up to `maxRank`, then allocates; spectra that turn out too short are doubled. */
+  async allocate(
+    target: AllocationTarget,
+    options: AllocateOptions,
+    maxRank: number,
+  ): Promise<AllocationResult> {
+    await this.#extendSpectra(this.#residuals, () => maxRank);
+    for (;;) {
+      const result = allocate(
+        this.#residuals.map((state) => this.#allocationTensor(state)),
+        target,
+        options,
+      );
+      const short = this.#residuals.filter((state, i) => {
+        const { choice } = result.points[i]!;
+        return (
+          choice.kind === 'low-rank' &&
+          choice.rank === state.singularValues.length &&
+          !this.#isComplete(state)
+        );
+      });
+      if (short.length === 0) return result;
+      await this.#extendSpectra(short, (state) => 2 * state.singularValues.length);
+    }
+  }
+
+  /** Encodes every tensor that is not the base's, at the allocation's points. By pair, aliases included. */
+  async encode(allocation: AllocationResult): Promise<(EncodedTensor | undefined)[]> {
+    const choices = new Map<number, Choice>(
+      this.#residuals.map((state, i) => [state.pair, allocation.points[i]!.choice]),
+    );
+    const pending = this.#pairs.flatMap((_, pair) => {
+      if (this.aliases[pair] !== pair || this.analyses[pair]!.case === 'identical') return [];
+      const choice = choices.get(pair) ?? { kind: 'none' };
+      return this.#encoded.get(pair)?.key === JSON.stringify(choice) ? [] : [{ pair, choice }];
+    });
+    const byPair = new Map(pending.map((item) => [item.pair, item.choice]));
+    await this.#forEach('encode', [...byPair.keys()], async (pair) => {
+      const choice = byPair.get(pair)!;
+      const { result } = await this.#pool.run({ kind: 'encode', pair, choice }, this.#workers[pair]);
+      this.#encoded.set(pair, { key: JSON.stringify(choice), result: result as EncodedTensor });
+    });
+    return this.#pairs.map((_, pair) => this.#encoded.get(this.aliases[pair]!)?.result);
+  }
+
+  #allocationTensor({ pair, energy, singularValues }: ResidualState): AllocationTensor {
+    const { commonRows, columns, fineTuned } = this.#pairs[pair]!;
+    // Exact payloads are bounded by the tensor's bytes: a segment that does not shrink is stored.
+    return { rows: commonRows, columns, energy, singularValues, exactByteLength: fineTuned.byteLength };
+  }
+
+  #isComplete(state: ResidualState): boolean {
+    return this.#complete.has(state.pair);
+  }
+
+  async #extendSpectra(
+    states: readonly ResidualState[],
+    rankOf: (state: ResidualState) => number,
+  ): Promise<void> {
+    const wanted = states.filter(
+      (state) => !this.#isComplete(state) && state.singularValues.length < rankOf(state),
+    );
+    await this.#forEach(
+      'analyse',
+      wanted.map((state) => state.pair),
+      async (pair) => {
+        const state = wanted.find((candidate) => candidate.pair === pair)!;
+        const { commonRows, columns } = this.#pairs[pair]!;
+        const maxRank = Math.min(rankOf(state), commonRows, columns);
+        const { result } = await this.#pool.run({ kind: 'spectrum', pair, maxRank }, state.worker);
+        const spectrum = result as SpectrumResult;
+        state.singularValues = spectrum.singularValues;
+        this.gemmEngine = spectrum.engine;
+        this.gemmWarning = spectrum.warning;
+        const known = state.singularValues.length;
+        if (known < maxRank || known === Math.min(commonRows, columns)) this.#complete.add(pair);
+      },
+    );
+  }
+
+  /** Runs `work` for every pair at once (the pool queues), reporting progress as they end. */
+  async #forEach(
+    phase: Progress['phase'],
+    pairs: readonly number[],
+    work: (pair: number) => Promise<void>,
+  ): Promise<void> {
+    const totalByteLength = pairs.reduce((sum, pair) => sum + this.#pairs[pair]!.fineTuned.byteLength, 0);
+    let doneByteLength = 0;
+    await Promise.all(
+      pairs.map(async (pair) => {
+        await work(pair);
+        const { name, byteLength } = this.#pairs[pair]!.fineTuned;
+        doneByteLength += byteLength;
+        this.#onProgress?.({ phase, doneByteLength, totalByteLength, tensor: name });
+      }),
+    );
+  }
+}

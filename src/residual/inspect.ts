@@ -1,0 +1,19 @@
+/** inspect: what an archive says of itself, from its index alone. */
+import { openArchive } from '../../formats/ere/open-archive.js';
+import { openFileSource } from '../io/file-source.js';
+import type { InspectReport } from './api.js';
+import { tensorReport } from './reports.js';
+
+/**
+ * Reads the index; no chunk is touched, and codecs that this build cannot decode are listed all the same.
+ * @throws EreError as openArchive
+ */
+export async function inspect(archive: string): Promise<InspectReport> {
+  const source = await openFileSource(archive);
+  try {
+    const { index, byteLength } = await openArchive(source);
+    return { archive, byteLength, index, tensors: index.tensors.map((_, i) => tensorReport(index, i)) };
+  } finally {
+    await source.close();
+  }
+}

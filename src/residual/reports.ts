@@ -1,0 +1,81 @@
+/** Reports on what an archive holds, from the encoder's side and from an archive alone. */
+import { isFloatDtype, tensorByteLength } from '../../formats/dtype.js';
+import type { ArchiveIndex, ArchiveTensor } from '../../formats/ere/archive-index.js';
+import type { EncodeReport, TensorCase, TensorReport } from './api.js';
+import type { EncodedArchive, EncodeInputs } from './encode-archive.js';
+import { strategyOf, weightByteLength } from './encode-options.js';
+
+export function encodeReport(
+  { fineTuned, pairing, options }: EncodeInputs,
+  encoded: EncodedArchive,
+  warnings: readonly string[],
+  durationMs: number,
+): EncodeReport {
+  const archiveByteLength = encoded.layout.byteLength;
+  const fineTunedByteLength = weightByteLength(fineTuned);
+  return {
+    archiveByteLength,
+    fineTunedByteLength,
+    ratio: archiveByteLength / fineTunedByteLength,
+    relativeError: relativeError(encoded.layout.index),
+    allocation: strategyOf(options),
+    bits: encoded.allocation.bits,
+    tensors: encoded.tensors.map(({ analysis }, i) => tensorReport(encoded.layout.index, i, analysis.case)),
+    removed: pairing.removed,
+    sideFiles: encoded.sideFiles.map(({ path, byteLength, blob }) => ({
+      path,
+      byteLength,
+      from: blob === undefined ? ('base' as const) : ('archive' as const),
+    })),
+    skippedFiles: fineTuned.skippedFiles,
+    warnings: encoded.gemmWarning === undefined ? warnings : [...warnings, encoded.gemmWarning],
+    gemmEngine: encoded.gemmEngine,
+    durationMs,
+  };
+}
+
+/** ‖W_ft − Ŵ‖ / ‖W_ft − W_base‖ over every tensor with a residual; 0 without one. */
+export function relativeError(index: ArchiveIndex): number {
+  let squaredError = 0;
+  let squaredResidual = 0;
+  for (const { quality } of index.tensors) {
+    squaredError += quality?.squaredError ?? 0;
+    squaredResidual += quality?.squaredResidual ?? 0;
+  }
+  return squaredResidual === 0 ? 0 : Math.sqrt(squaredError / squaredResidual);
+}
+
+/** @param tensorCase where the encoder knows it; otherwise read off the record. */
+export function tensorReport(index: ArchiveIndex, i: number, tensorCase?: TensorCase): TensorReport {
+  const tensor = index.tensors[i]!;
+  const chunks = new Set(tensor.terms.flatMap((term) => term.chunks));
+  return {
+    name: tensor.name,
+    case: tensorCase ?? caseOf(tensor),
+    dtype: tensor.dtype,
+    shape: tensor.shape,
+    codecs: tensor.terms.map((term) => term.codec),
+    rank: rankOf(tensor),
+    byteLength: [...chunks].reduce((sum, chunk) => sum + index.chunks[chunk]![0], 0),
+    fineTunedByteLength: tensorByteLength(tensor.dtype, tensor.shape)!,
+    relativeError: tensor.quality
+      ? Math.sqrt(tensor.quality.squaredError / tensor.quality.squaredResidual)
+      : 0,
+  };
+}
+
+function rankOf(tensor: ArchiveTensor): number {
+  const term = tensor.terms.find(({ codec }) => codec === 'low-rank');
+  const bands = term?.params.bands;
+  return Array.isArray(bands) ? bands.reduce((sum: number, size: number) => sum + size, 0) : 0;
+}
+
+function caseOf(tensor: ArchiveTensor): TensorCase {
+  const { base, terms, shape, columns, dtype } = tensor;
+  if (base === undefined) return 'added';
+  if (base.shape !== undefined) return 'resized';
+  if (tensor.quality !== undefined) return 'residual';
+  if (terms.length === 0) return base.dtype === undefined ? 'identical' : 'residual';
+  const isVector = isFloatDtype(dtype) && shape.reduce((product, d) => product * d, 1) === columns;
+  return isVector ? 'vector' : 'exact';
+}

@@ -1,0 +1,85 @@
+/** verify: that an archive is whole, and with a base, that it decodes to what it promises. Writes nothing. */
+import { resolve } from 'node:path';
+import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
+import { KNOWN_CODECS } from '../codecs/registry.js';
+import { openFileSource } from '../io/file-source.js';
+import { openCheckpoint } from '../io/open-checkpoint.js';
+import type { VerifyOptions, VerifyReport } from './api.js';
+import { readArchiveLayout } from './archive-layout.js';
+import { assertIdentity, decodeArchive } from './decode-archive.js';
+import type { Comparison } from './decode-jobs.js';
+import { assertCommonOptions } from './encode-options.js';
+
+/**
+ * Checks every chunk; with `options.base` also every base and decoded tensor; with `options.against`
+ * compares what is decoded with that checkpoint.
+ * @throws EreError as decode; TypeError when `against` is given without `base`
+ */
+export async function verify(archive: string, options: VerifyOptions = {}): Promise<VerifyReport> {
+  assertCommonOptions(options);
+  if (options.against !== undefined && options.base === undefined) {
+    throw new TypeError('expected a base with against, got none');
+  }
+  const source = await openFileSource(archive);
+  try {
+    const opened = await openArchive(source, { codecs: KNOWN_CODECS });
+    await verifyChunks(opened);
+    await assertIdentity(opened);
+    const chunkCount = opened.index.chunks.length;
+    if (options.base === undefined) return { chunkCount, baseTensorCount: 0, decodedTensorCount: 0 };
+    const comparisons = await verifyDecode(opened, archive, options.base, options);
+    return {
+      chunkCount,
+      baseTensorCount: opened.index.tensors.filter((tensor) => tensor.base !== undefined).length,
+      decodedTensorCount: opened.index.tensors.length,
+      ...(options.against === undefined ? {} : { comparison: summarize(comparisons) }),
+    };
+  } finally {
+    await source.close();
+  }
+}
+
+async function verifyChunks(archive: Archive): Promise<void> {
+  for (let chunk = 0; chunk < archive.index.chunks.length; chunk++) await archive.readChunk(chunk);
+  await readArchiveLayout(archive);
+  for (const { content } of archive.index.sideFiles)
+    if (content !== undefined) await archive.readBlob(content);
+}
+
+async function verifyDecode(
+  archive: Archive,
+  path: string,
+  basePath: string,
+  options: VerifyOptions,
+): Promise<(Comparison | undefined)[]> {
+  const base = await openCheckpoint(basePath);
+  try {
+    return await decodeArchive({
+      archive,
+      archivePath: resolve(path),
+      base,
+      basePath: resolve(basePath),
+      layout: await readArchiveLayout(archive),
+      outputs: [],
+      ...(options.against === undefined ? {} : { against: resolve(options.against) }),
+      phase: 'verify',
+      options,
+    });
+  } finally {
+    await base.close();
+  }
+}
+
+function summarize(
+  comparisons: readonly (Comparison | undefined)[],
+): NonNullable<VerifyReport['comparison']> {
+  const known = comparisons.filter((comparison) => comparison !== undefined);
+  const equalCount = known.filter((comparison) => comparison.isEqual).length;
+  const squaredDistance = known.reduce((sum, comparison) => sum + comparison.squaredDistance, 0);
+  const squaredResidual = known.reduce((sum, comparison) => sum + comparison.squaredResidual, 0);
+  return {
+    equalCount,
+    differentCount: known.length - equalCount,
+    relativeError: squaredResidual === 0 ? 0 : Math.sqrt(squaredDistance / squaredResidual),
+  };
+}
