@@ -7,7 +7,7 @@
  * unknown fields of a tensor, a null `__metadata__` and a header that does not begin with '{' are refused.
  */
 import { DTYPES, type Dtype, isDtype, tensorByteLength } from '../dtype.js';
-import { FormatError, UnsupportedError } from '../errors.js';
+import { FormatError, quoteName, UnsupportedError } from '../errors.js';
 import { JsonScanner } from '../json-scanner.js';
 import { LIMITS } from '../limits.js';
 
@@ -124,7 +124,7 @@ export function parseSafetensorsHeader(bytes: Uint8Array, options: ParseHeaderOp
 function scanMetadata(scanner: JsonScanner): Map<string, string> {
   const metadata = new Map<string, string>();
   scanner.object(SAFETENSORS_METADATA_KEY, (key) => {
-    metadata.set(key, scanner.string(`${SAFETENSORS_METADATA_KEY} value of ${JSON.stringify(key)}`));
+    metadata.set(key, scanner.string(`${SAFETENSORS_METADATA_KEY} value of ${quoteName(key)}`));
   });
   return metadata;
 }
@@ -138,7 +138,7 @@ function scanTensor(scanner: JsonScanner, file: string, name: string): Safetenso
     if (field === 'dtype') dtype = scanDtype(scanner, file, name);
     else if (field === 'shape') shape = scanShape(scanner);
     else if (field === 'data_offsets') dataOffsets = scanOffsets(scanner);
-    else throw scanner.error(`unknown field ${JSON.stringify(field)}`, fieldPosition);
+    else throw scanner.error(`unknown field ${quoteName(field)}`, fieldPosition);
   });
   if (dtype === undefined) throw scanner.error('dtype is missing', position);
   if (shape === undefined) throw scanner.error('shape is missing', position);
@@ -159,8 +159,8 @@ function scanDtype(scanner: JsonScanner, file: string, name: string): Dtype {
   if (isDtype(dtype)) return dtype;
   const known = Object.keys(DTYPES).join(', ');
   throw new UnsupportedError(
-    `safetensors dtype ${JSON.stringify(dtype)}`,
-    `${file}, tensor ${JSON.stringify(name)}: unknown dtype ${JSON.stringify(dtype)}; this version knows ${known}`,
+    `safetensors dtype ${quoteName(dtype)}`,
+    `${file}, tensor ${quoteName(name)}: unknown dtype ${quoteName(dtype)}; this version knows ${known}`,
   );
 }
 
@@ -221,7 +221,7 @@ function assertTiled(tensors: readonly SafetensorsTensor[], file: string, dataBy
       );
     }
     if (begin < end) {
-      const other = JSON.stringify(previous);
+      const other = quoteName(previous);
       throw new FormatError(
         'safetensors',
         `data begins at ${begin}, inside tensor ${other} that ends at ${end}`,
