@@ -3,8 +3,9 @@
  * (https://github.com/huggingface/safetensors, README "Format" and safetensors/src/tensor.rs).
  * Invariant: a header that parses describes its file completely. Its tensors, in order of their offsets, tile the
  * data section without holes or overlaps, every length follows from dtype and shape, and the file ends with the
- * last tensor. Stricter than the reference in four points, all of them ways to hide something: repeated keys,
- * unknown fields of a tensor, a null `__metadata__` and a header that does not begin with '{' are refused.
+ * last tensor. Stricter than the reference (0.8.0) in six points, most of them ways to hide something: repeated tensor
+ * names and metadata keys, unknown fields of a tensor, a null `__metadata__`, white space before the '{' and over 64
+ * dimensions are refused.
  */
 import { DTYPES, type Dtype, isDtype, tensorByteLength } from '../dtype.js';
 import { FormatError, quoteName, UnsupportedError } from '../errors.js';
