@@ -28,7 +28,7 @@ export class EreError extends Error {
 }
 
 /** A name from an untrusted file, safe to print: control characters escaped, cut at 200 characters. */
-function quoteName(name: string): string {
+export function quoteName(name: string): string {
   return JSON.stringify(name.length > 200 ? `${name.slice(0, 200)}…` : name);
 }
 

@@ -4,7 +4,7 @@
  * every key of an object is seen, integers are exact, strings are well-formed Unicode, and every error names
  * its byte. A caller walks the document by its own schema, so nothing it does not ask for is ever allocated.
  */
-import { FormatError } from './errors.js';
+import { FormatError, quoteName } from './errors.js';
 
 /** Any JSON value; objects are Maps, so that no key is special. */
 export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject;
@@ -79,9 +79,9 @@ export class JsonScanner {
     do {
       const keyPosition = this.mark();
       const key = this.string(`a key of ${what}`);
-      if (keys.has(key)) throw this.error(`${what} has the key ${JSON.stringify(key)} twice`, keyPosition);
+      if (keys.has(key)) throw this.error(`${what} has the key ${quoteName(key)} twice`, keyPosition);
       keys.add(key);
-      this.#take(COLON, `expected ':' after the key ${JSON.stringify(key)}`);
+      if (!this.#tryTake(COLON)) throw this.error(`expected ':' after the key ${quoteName(key)}`);
       member(key, keyPosition);
     } while (this.#tryTake(COMMA));
     this.#take(BRACE_CLOSE, `expected ',' or '}' in ${what}`);

@@ -3,7 +3,7 @@
  * file on every system. An untrusted path that passes can be joined to a folder without leaving it, on Windows too:
  * no drive, no stream (`a:b`), no device (`NUL.txt`), no name that Windows would trim into another.
  */
-import { FormatError } from './errors.js';
+import { FormatError, quoteName } from './errors.js';
 import { LIMITS } from './limits.js';
 
 /** What the path belongs to, for messages. */
@@ -23,7 +23,7 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 export function assertSafeRelativePath(path: string, details: RelativePathDetails): void {
   const problem = relativePathProblem(path);
   if (problem === undefined) return;
-  throw new FormatError(details.format, `path ${JSON.stringify(path.slice(0, 200))} ${problem}`, {
+  throw new FormatError(details.format, `path ${quoteName(path)} ${problem}`, {
     file: details.file,
   });
 }
@@ -55,7 +55,7 @@ export function assertDistinctPaths(paths: Iterable<string>, details: RelativePa
     const key = path.normalize('NFC').toLowerCase();
     const other = taken.get(key) ?? folders.get(key) ?? firstFolderTaken(key, taken);
     if (other !== undefined) {
-      const message = `paths ${JSON.stringify(other)} and ${JSON.stringify(path)} cannot both be written`;
+      const message = `paths ${quoteName(other)} and ${quoteName(path)} cannot both be written`;
       throw new FormatError(details.format, message, { file: details.file });
     }
     taken.set(key, path);
@@ -73,7 +73,7 @@ function segmentProblem(segment: string): string | undefined {
   }
   if (FORBIDDEN.test(segment)) return 'has one of < > : " | ? *';
   if (segment.endsWith('.') || segment.endsWith(' ')) return 'has a segment that ends in a dot or a space';
-  if (RESERVED.test(segment)) return `has the reserved device name ${JSON.stringify(segment)}`;
+  if (RESERVED.test(segment)) return `has the reserved device name ${quoteName(segment)}`;
   const byteLength = new TextEncoder().encode(segment).byteLength;
   if (byteLength > LIMITS.pathSegmentByteLength)
     return `has a segment over ${LIMITS.pathSegmentByteLength} bytes`;

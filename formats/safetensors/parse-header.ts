@@ -3,11 +3,12 @@
  * (https://github.com/huggingface/safetensors, README "Format" and safetensors/src/tensor.rs).
  * Invariant: a header that parses describes its file completely. Its tensors, in order of their offsets, tile the
  * data section without holes or overlaps, every length follows from dtype and shape, and the file ends with the
- * last tensor. Stricter than the reference in four points, all of them ways to hide something: repeated keys,
- * unknown fields of a tensor, a null `__metadata__` and a header that does not begin with '{' are refused.
+ * last tensor. Stricter than the reference (0.8.0) in six points, most of them ways to hide something: repeated tensor
+ * names and metadata keys, unknown fields of a tensor, a null `__metadata__`, white space before the '{' and over 64
+ * dimensions are refused.
  */
 import { DTYPES, type Dtype, isDtype, tensorByteLength } from '../dtype.js';
-import { FormatError, UnsupportedError } from '../errors.js';
+import { FormatError, quoteName, UnsupportedError } from '../errors.js';
 import { JsonScanner } from '../json-scanner.js';
 import { LIMITS } from '../limits.js';
 
@@ -124,7 +125,7 @@ export function parseSafetensorsHeader(bytes: Uint8Array, options: ParseHeaderOp
 function scanMetadata(scanner: JsonScanner): Map<string, string> {
   const metadata = new Map<string, string>();
   scanner.object(SAFETENSORS_METADATA_KEY, (key) => {
-    metadata.set(key, scanner.string(`${SAFETENSORS_METADATA_KEY} value of ${JSON.stringify(key)}`));
+    metadata.set(key, scanner.string(`${SAFETENSORS_METADATA_KEY} value of ${quoteName(key)}`));
   });
   return metadata;
 }
@@ -138,7 +139,7 @@ function scanTensor(scanner: JsonScanner, file: string, name: string): Safetenso
     if (field === 'dtype') dtype = scanDtype(scanner, file, name);
     else if (field === 'shape') shape = scanShape(scanner);
     else if (field === 'data_offsets') dataOffsets = scanOffsets(scanner);
-    else throw scanner.error(`unknown field ${JSON.stringify(field)}`, fieldPosition);
+    else throw scanner.error(`unknown field ${quoteName(field)}`, fieldPosition);
   });
   if (dtype === undefined) throw scanner.error('dtype is missing', position);
   if (shape === undefined) throw scanner.error('shape is missing', position);
@@ -159,8 +160,8 @@ function scanDtype(scanner: JsonScanner, file: string, name: string): Dtype {
   if (isDtype(dtype)) return dtype;
   const known = Object.keys(DTYPES).join(', ');
   throw new UnsupportedError(
-    `safetensors dtype ${JSON.stringify(dtype)}`,
-    `${file}, tensor ${JSON.stringify(name)}: unknown dtype ${JSON.stringify(dtype)}; this version knows ${known}`,
+    `safetensors dtype ${quoteName(dtype)}`,
+    `${file}, tensor ${quoteName(name)}: unknown dtype ${quoteName(dtype)}; this version knows ${known}`,
   );
 }
 
@@ -221,7 +222,7 @@ function assertTiled(tensors: readonly SafetensorsTensor[], file: string, dataBy
       );
     }
     if (begin < end) {
-      const other = JSON.stringify(previous);
+      const other = quoteName(previous);
       throw new FormatError(
         'safetensors',
         `data begins at ${begin}, inside tensor ${other} that ends at ${end}`,

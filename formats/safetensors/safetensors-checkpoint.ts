@@ -1,7 +1,7 @@
 /** A Checkpoint over open safetensors files, wherever their bytes come from. */
 import { assertRange } from '../byte-source.js';
 import type { Checkpoint, SideFile, TensorInfo, WeightFile } from '../checkpoint.js';
-import { FormatError, NotFoundError } from '../errors.js';
+import { FormatError, NotFoundError, quoteName } from '../errors.js';
 import type { SafetensorsFile } from './open-safetensors.js';
 
 /** One file of a checkpoint, under its path in the model folder. */
@@ -50,9 +50,9 @@ export function safetensorsCheckpoint(options: SafetensorsCheckpointOptions): Ch
     skippedFiles,
     async read(name, byteOffset = 0, byteLength) {
       const tensor = tensors.get(name);
-      if (tensor === undefined) throw new NotFoundError(`${location}: no tensor ${JSON.stringify(name)}`);
+      if (tensor === undefined) throw new NotFoundError(`${location}: no tensor ${quoteName(name)}`);
       const length = byteLength ?? tensor.byteLength - byteOffset;
-      assertRange(`${location}, tensor ${JSON.stringify(name)}`, tensor.byteLength, byteOffset, length);
+      assertRange(`${location}, tensor ${quoteName(name)}`, tensor.byteLength, byteOffset, length);
       return shards[tensor.file].file.source.read(tensor.byteOffset + byteOffset, length);
     },
     close: options.close ?? (async () => {}),

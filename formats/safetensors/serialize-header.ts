@@ -5,7 +5,7 @@
  * `referenceTensorOrder` gives that order.
  */
 import { DTYPES, type Dtype, tensorByteLength } from '../dtype.js';
-import { FormatError, LimitError } from '../errors.js';
+import { FormatError, LimitError, quoteName } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import {
   SAFETENSORS_METADATA_KEY,
@@ -118,7 +118,7 @@ function assertName(name: string, taken: ReadonlySet<string>): void {
 /** JSON.stringify escapes what serde_json escapes, in the same spelling; it differs on lone surrogates only. */
 function quote(text: string): string {
   if (LONE_SURROGATE.test(text)) {
-    throw new FormatError('safetensors', `${JSON.stringify(text)} is not well-formed Unicode`);
+    throw new FormatError('safetensors', `${quoteName(text)} is not well-formed Unicode`);
   }
   return JSON.stringify(text);
 }

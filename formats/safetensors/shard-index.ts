@@ -2,7 +2,7 @@
  * The index of a sharded checkpoint, `model.safetensors.index.json`: which shard holds which tensor
  * (huggingface_hub, `save_torch_state_dict`; transformers, `save_pretrained`).
  */
-import { FormatError } from '../errors.js';
+import { FormatError, quoteName } from '../errors.js';
 import { type JsonObject, JsonScanner, type JsonValue } from '../json-scanner.js';
 import { assertDistinctPaths, assertSafeRelativePath } from '../relative-path.js';
 
@@ -27,7 +27,7 @@ export function parseShardIndex(bytes: Uint8Array, file: string): ShardIndex {
   scanner.object('the shard index', (key) => {
     if (key === 'weight_map') weightMap = scanWeightMap(scanner, file);
     else if (key === 'metadata') metadata = scanMetadata(scanner);
-    else scanner.value(JSON.stringify(key));
+    else scanner.value(quoteName(key));
   });
   scanner.end('the shard index');
   if (weightMap === undefined) {
@@ -81,11 +81,11 @@ function scanWeightMap(scanner: JsonScanner, file: string): Map<string, string> 
   const weightMap = new Map<string, string>();
   const checked = new Set<string>();
   scanner.object('weight_map', (name, position) => {
-    const shard = scanner.string(`weight_map value of ${JSON.stringify(name)}`);
+    const shard = scanner.string(`weight_map value of ${quoteName(name)}`);
     if (!checked.has(shard)) {
       assertSafeRelativePath(shard, { format: 'safetensors', file });
       if (!shard.endsWith('.safetensors')) {
-        throw scanner.error(`shard ${JSON.stringify(shard)} is not a .safetensors file`, position);
+        throw scanner.error(`shard ${quoteName(shard)} is not a .safetensors file`, position);
       }
       checked.add(shard);
     }
