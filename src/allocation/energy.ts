@@ -5,7 +5,7 @@
 import type { AllocationStrategy } from './allocation.js';
 import { meets } from './allocation.js';
 import { fillRemainder } from './fill-remainder.js';
-import { lowRankPoints, type OperatingPoint } from './operating-points.js';
+import { type AllocationTensor, lowRankPoints, type OperatingPoint } from './operating-points.js';
 import { searchParameter } from './search-parameter.js';
 import { cheaperOfExact } from './uniform.js';
 
@@ -13,14 +13,7 @@ const STEPS = 10_000;
 
 export const energy: AllocationStrategy = (tensors, target, { bits }) => {
   const candidates = tensors.map((tensor) => lowRankPoints(tensor, bits));
-  /** Share of the energy in the first r components, by r. */
-  const shares = tensors.map((tensor) => {
-    let sum = 0;
-    return [
-      0,
-      ...Array.from(tensor.singularValues, (sigma) => (sum += sigma * sigma) / (tensor.energy || 1)),
-    ];
-  });
+  const shares = tensors.map(keptShares);
   const atShare = (share: number): OperatingPoint[] =>
     candidates.map((points, i) => {
       const rank = shares[i]!.findIndex((kept) => kept >= share);
@@ -31,3 +24,14 @@ export const energy: AllocationStrategy = (tensors, target, { bits }) => {
   const chosen = atShare(step / STEPS);
   return target.kind === 'size' ? fillRemainder(candidates, chosen, target.byteLength) : chosen;
 };
+
+/** Share of the energy in the first r components, by r. */
+function keptShares({ singularValues, energy }: AllocationTensor): number[] {
+  const shares = [0];
+  let kept = 0;
+  for (const sigma of singularValues) {
+    kept += sigma * sigma;
+    shares.push(kept / (energy || 1));
+  }
+  return shares;
+}
