@@ -1,0 +1,122 @@
+/** Argument checks that both implementations share: caller misuse is a RangeError "expected …, got …". */
+import { DTYPES, type FloatDtype } from '../../formats/dtype.js';
+import { type CodesRequest, type GemmRequest, MAX_PRODUCT_K, type UnpackLayout } from './kernels.js';
+
+function expectLength(what: string, expected: number, actual: number): void {
+  if (expected !== actual) throw new RangeError(`${what}: expected a length of ${expected}, got ${actual}`);
+}
+
+function expectInteger(what: string, value: number, minimum: number, maximum: number): void {
+  if (!Number.isInteger(value) || value < minimum || value > maximum) {
+    throw new RangeError(`${what}: expected an integer from ${minimum} to ${maximum}, got ${value}`);
+  }
+}
+
+function expectSize(what: string, value: number): void {
+  expectInteger(what, value, 0, Number.MAX_SAFE_INTEGER);
+}
+
+/** Bytes of one element. */
+export function elementByteLength(dtype: FloatDtype): number {
+  return DTYPES[dtype].bits / 8;
+}
+
+/** Checks that `bytes` holds exactly `count` elements. */
+export function checkBytes(what: string, dtype: FloatDtype, bytes: Uint8Array, count: number): void {
+  expectLength(`${what} (${dtype})`, count * elementByteLength(dtype), bytes.byteLength);
+}
+
+/** Number of elements in `bytes`; RangeError when they are not whole. */
+export function checkedCount(what: string, dtype: FloatDtype, bytes: Uint8Array): number {
+  const width = elementByteLength(dtype);
+  if (bytes.byteLength % width !== 0) {
+    throw new RangeError(
+      `${what} (${dtype}): expected a multiple of ${width} bytes, got ${bytes.byteLength}`,
+    );
+  }
+  return bytes.byteLength / width;
+}
+
+export function checkOperand(bLength: number, columns: number, k: number): void {
+  expectSize('columns', columns);
+  expectInteger('k', k, 0, MAX_PRODUCT_K);
+  expectLength('b', columns * k, bLength);
+}
+
+export function checkProduct(
+  aLength: number,
+  rows: number,
+  columns: number,
+  k: number,
+  outLength: number,
+): void {
+  expectSize('rows', rows);
+  expectLength('a', rows * k, aLength);
+  expectLength('out', rows * columns, outLength);
+}
+
+export function checkCodes(request: CodesRequest): void {
+  const { codes, rowGains, rows, columns, out } = request;
+  expectSize('rows', rows);
+  expectSize('columns', columns);
+  expectLength('codes', rows * columns, codes.length);
+  expectLength('rowGains', rows, rowGains.length);
+  expectLength('out', rows * columns, out.length);
+}
+
+/** Checks an unpack request and fills in its defaults. */
+export function checkUnpack(
+  bytes: Uint8Array,
+  bits: number,
+  count: number,
+  out: Int16Array,
+  layout: UnpackLayout | undefined,
+): Required<UnpackLayout> {
+  const { bitOffset = 0, start = 0, stride = 1 } = layout ?? {};
+  expectInteger('bits', bits, 1, 16);
+  expectSize('count', count);
+  expectSize('bitOffset', bitOffset);
+  expectSize('start', start);
+  expectInteger('stride', stride, 1, Number.MAX_SAFE_INTEGER);
+  checkStream(bytes, bits, count, bitOffset);
+  const last = start + (count - 1) * stride;
+  if (count > 0 && last >= out.length) {
+    throw new RangeError(`out: expected a length over ${last}, got ${out.length}`);
+  }
+  return { bitOffset, start, stride };
+}
+
+export function checkPack(codes: Int16Array, bits: number, out: Uint8Array, bitOffset: number): void {
+  expectInteger('bits', bits, 1, 16);
+  expectSize('bitOffset', bitOffset);
+  checkStream(out, bits, codes.length, bitOffset);
+}
+
+function checkStream(bytes: Uint8Array, bits: number, count: number, bitOffset: number): void {
+  const needed = Math.ceil((bitOffset + count * bits) / 8);
+  if (needed > bytes.byteLength) {
+    throw new RangeError(`bytes: expected at least ${needed} bytes, got ${bytes.byteLength}`);
+  }
+}
+
+/** The error of packCodes for codes out of range. */
+export function misfitError(bits: number): RangeError {
+  const half = 2 ** (bits - 1);
+  return new RangeError(`codes: expected integers from ${-half} to ${half - 1} for ${bits} bits, got others`);
+}
+
+export function checkQuantize(values: Float32Array, minimum: number, maximum: number, out: Int16Array): void {
+  expectInteger('minimum', minimum, -32_768, 32_767);
+  expectInteger('maximum', maximum, minimum, 32_767);
+  expectLength('out', values.length, out.length);
+}
+
+export function checkGemm(request: GemmRequest): void {
+  const { m, n, k, a, b, c } = request;
+  expectSize('m', m);
+  expectSize('n', n);
+  expectSize('k', k);
+  expectLength('a', m * k, a.length);
+  expectLength('b', k * n, b.length);
+  expectLength('c', m * n, c.length);
+}

@@ -1,0 +1,10 @@
+/** Exports of the kernel module. It allocates nothing: every address comes from the caller's arena. */
+export {
+  toFloat32, fromFloat32, addBase, addResidualFloat64, subtractBase, subtractFloat64, quantize,
+} from './elementwise';
+export { statistics, squaredDistanceFloat32, squaredDistanceFloat64 } from './reduce';
+export { accumulateCodes16, accumulateCodes32, unpackCodes, packCodes } from './codes';
+export {
+  packTilesInt16, packPanelsInt16, packTilesWide, packPanelsWide, packTilesFloat32, packPanelsFloat32,
+} from './pack';
+export { productInt16, productFloat64, productFloat32 } from './product';

@@ -1,0 +1,44 @@
+/** Reductions over eight float64 lanes, in the contract's order. */
+import type { FloatDtype } from '../../../formats/dtype.js';
+import { checkBytes, checkedCount } from '../arguments.js';
+import type { Statistics } from '../kernels.js';
+import { readFloat64, widenAll } from './float-formats.js';
+
+function sumLanes(l: Float64Array): number {
+  return l[0] + l[1] + (l[2] + l[3]) + (l[4] + l[5] + (l[6] + l[7]));
+}
+
+export function statistics(values: Float32Array): Statistics {
+  const lanes = new Float64Array(8);
+  let maxAbs = 0;
+  let nonFiniteCount = 0;
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
+    if (Number.isFinite(value)) {
+      lanes[i % 8] += value * value;
+      maxAbs = Math.max(maxAbs, Math.abs(value));
+    } else {
+      nonFiniteCount++;
+    }
+  }
+  return { sumOfSquares: sumLanes(lanes), maxAbs, nonFiniteCount };
+}
+
+export function squaredDistance(dtype: FloatDtype, x: Uint8Array, y: Uint8Array): number {
+  const count = checkedCount('x', dtype, x);
+  checkBytes('y', dtype, y, count);
+  const read = (bytes: Uint8Array) => {
+    if (dtype === 'F64') return readFloat64(bytes);
+    const values = new Float32Array(count);
+    widenAll(dtype, bytes, values);
+    return values;
+  };
+  const left = read(x);
+  const right = read(y);
+  const lanes = new Float64Array(8);
+  for (let i = 0; i < count; i++) {
+    const difference = left[i] - right[i];
+    lanes[i % 8] += difference * difference;
+  }
+  return sumLanes(lanes);
+}

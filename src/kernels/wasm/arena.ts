@@ -1,0 +1,106 @@
+/**
+ * The linear memory of one set of kernels: a scratch region that every call lays out anew, and behind
+ * it an operand region that keeps the packed right operand of the last product, so that row blocks of
+ * one tensor do not copy it again. Both are bounded, whatever the tensors' sizes; memory grows to what
+ * was needed. Nobody else holds the memory, so views can only go stale in `reserve`, which renews them.
+ */
+import { instantiateKernels, type KernelExports } from './module.js';
+
+const PAGE_BYTES = 65_536;
+
+/** Room for the largest scratch of any kernel: 4 rows of MAX_PRODUCT_K float64 twice, and an output. */
+export const SCRATCH_BYTES = 5 * 1024 * 1024;
+
+/** Default size of the operand region. */
+export const OPERAND_BYTES = 8 * 1024 * 1024;
+
+/** First usable address; below lie lanes, states and the edge tile. */
+export const SCRATCH_START = 1024;
+
+/** Address of the operand region. */
+export const OPERAND_START = SCRATCH_BYTES;
+
+/** Slack behind every buffer: vector loops run past the end by less than this. */
+const SLACK_BYTES = 64;
+
+export class Arena {
+  readonly kernels: KernelExports;
+  /** Size of the operand region. */
+  readonly operandByteLength: number;
+  /** What lies in the operand region: a token of its owner, undefined when nothing of use. */
+  operand: unknown;
+  readonly #memory: WebAssembly.Memory;
+  #bytes!: Uint8Array;
+  #int16!: Int16Array;
+  #float32!: Float32Array;
+  #float64!: Float64Array;
+
+  constructor(operandByteLength: number = OPERAND_BYTES) {
+    this.operandByteLength = operandByteLength;
+    this.#memory = new WebAssembly.Memory({
+      initial: 1,
+      maximum: Math.ceil((OPERAND_START + operandByteLength + SLACK_BYTES) / PAGE_BYTES),
+    });
+    this.kernels = instantiateKernels(this.#memory);
+    this.#renewViews();
+  }
+
+  get byteLength(): number {
+    return this.#bytes.byteLength;
+  }
+
+  /** The whole memory; valid until the next `reserve`. */
+  get bytes(): Uint8Array {
+    return this.#bytes;
+  }
+
+  get int16(): Int16Array {
+    return this.#int16;
+  }
+
+  get float32(): Float32Array {
+    return this.#float32;
+  }
+
+  get float64(): Float64Array {
+    return this.#float64;
+  }
+
+  /**
+   * Lays buffers of the given byte lengths into the scratch region, and returns their addresses,
+   * which are multiples of 64. The contents are whatever the last call left.
+   */
+  layOut(...byteLengths: number[]): number[] {
+    let end = SCRATCH_START;
+    const addresses = byteLengths.map((byteLength) => {
+      const address = end;
+      end = Math.ceil((address + byteLength + SLACK_BYTES) / 64) * 64;
+      return address;
+    });
+    if (end > SCRATCH_BYTES)
+      throw new RangeError(`expected at most ${SCRATCH_BYTES} bytes of scratch, got ${end}`);
+    this.reserve(end);
+    return addresses;
+  }
+
+  /** Grows the memory to at least `byteLength`, and renews the views. */
+  reserve(byteLength: number): void {
+    const missing = byteLength - this.byteLength;
+    if (missing <= 0) return;
+    this.#memory.grow(Math.ceil(missing / PAGE_BYTES));
+    this.#renewViews();
+  }
+
+  #renewViews(): void {
+    const buffer = this.#memory.buffer;
+    this.#bytes = new Uint8Array(buffer);
+    this.#int16 = new Int16Array(buffer);
+    this.#float32 = new Float32Array(buffer);
+    this.#float64 = new Float64Array(buffer);
+  }
+}
+
+/** The bytes under a typed array. */
+export function bytesOf(array: ArrayBufferView): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}

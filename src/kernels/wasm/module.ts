@@ -1,0 +1,93 @@
+/** The compiled module: its exports, and its instantiation. */
+import type { FloatDtype } from '../../../formats/dtype.js';
+import { KERNELS_WASM } from '../generated/kernels-wasm.js';
+
+/** Numbers of the float formats in assembly/float-formats.ts. */
+export const FORMAT_NUMBERS: Readonly<Record<FloatDtype, number>> = {
+  F64: 0,
+  F32: 1,
+  F16: 2,
+  BF16: 3,
+  F8_E4M3: 4,
+  F8_E5M2: 5,
+};
+
+/** Exports of assembly/index.ts; every pointer is a byte address, every size a count of elements. */
+export interface KernelExports {
+  toFloat32(format: number, source: number, target: number, count: number): void;
+  fromFloat32(format: number, source: number, target: number, count: number): void;
+  addBase(format: number, base: number, values: number, count: number): void;
+  addResidualFloat64(base: number, residual: number, count: number): void;
+  subtractBase(format: number, fine: number, values: number, count: number): void;
+  subtractFloat64(fine: number, base: number, target: number, count: number): void;
+  quantize(
+    values: number,
+    inverseStep: number,
+    low: number,
+    high: number,
+    target: number,
+    count: number,
+  ): void;
+  statistics(values: number, count: number, lanes: number, state: number): void;
+  squaredDistanceFloat32(x: number, y: number, count: number, lanes: number): void;
+  squaredDistanceFloat64(x: number, y: number, count: number, lanes: number): void;
+  accumulateCodes16: AccumulateCodes;
+  accumulateCodes32: AccumulateCodes;
+  unpackCodes(source: number, firstBit: number, count: number, bits: number, target: number): void;
+  packCodes(source: number, count: number, bits: number, target: number, firstBit: number): number;
+  packTilesInt16(source: number, rows: number, k: number, target: number): void;
+  packPanelsInt16(source: number, columns: number, k: number, target: number): void;
+  packTilesWide(source: number, rows: number, k: number, target: number, integers: number): void;
+  packPanelsWide(source: number, columns: number, k: number, target: number, integers: number): void;
+  packTilesFloat32(
+    source: number,
+    rowStride: number,
+    kStride: number,
+    rows: number,
+    k: number,
+    target: number,
+  ): void;
+  packPanelsFloat32(source: number, columns: number, k: number, target: number): void;
+  productInt16: IntegerProduct;
+  productFloat64: IntegerProduct;
+  productFloat32(
+    a: number,
+    b: number,
+    rows: number,
+    columns: number,
+    steps: number,
+    out: number,
+    stride: number,
+    edge: number,
+  ): void;
+}
+
+type AccumulateCodes = (
+  codes: number,
+  gains: number,
+  rows: number,
+  columns: number,
+  scale: number,
+  out: number,
+) => void;
+
+type IntegerProduct = (
+  a: number,
+  b: number,
+  rows: number,
+  columns: number,
+  steps: number,
+  scale: number,
+  out: number,
+  stride: number,
+  edge: number,
+) => void;
+
+let compiled: WebAssembly.Module | undefined;
+
+/** An instance over `memory`. Compiles on first use, synchronously: the module is about 16 KB. */
+export function instantiateKernels(memory: WebAssembly.Memory): KernelExports {
+  compiled ??= new WebAssembly.Module(Uint8Array.from(atob(KERNELS_WASM), (char) => char.charCodeAt(0)));
+  const instance = new WebAssembly.Instance(compiled, { env: { memory } });
+  return instance.exports as unknown as KernelExports;
+}

@@ -1,0 +1,225 @@
+/**
+ * Integer products. The right operand is packed once into ordinary memory. `accumulate` brings it into
+ * the arena's operand region, where it stays for the next row block; an operand that is larger goes
+ * through in chunks of columns. Rows of `a` and `out` go through the scratch region in blocks.
+ */
+import { checkOperand, checkProduct } from '../arguments.js';
+import type { PreparedProduct, WideIntegers } from '../kernels.js';
+import { type Arena, bytesOf, OPERAND_START } from './arena.js';
+
+/** Scratch for raw and packed rows of `a`; a block is at least one tile. */
+const ROWS_BYTES = 512 * 1024;
+
+/** Scratch for rows of `out`. */
+const OUT_BYTES = 512 * 1024;
+
+const TILE_ROWS = 4;
+const PANEL_STEP_BYTES = 32;
+const EDGE_BYTES = TILE_ROWS * PANEL_STEP_BYTES;
+
+/** What differs between the int16 and the wide product. */
+interface ProductKind {
+  readonly panelColumns: number;
+  /** Elements of k that one step of the packed operands holds. */
+  readonly stepK: number;
+  /** Bytes of one step of a packed tile. */
+  readonly tileStepBytes: number;
+}
+
+const NARROW: ProductKind = { panelColumns: 8, stepK: 2, tileStepBytes: 16 };
+const WIDE: ProductKind = { panelColumns: 4, stepK: 1, tileStepBytes: 32 };
+
+type Integers = Int16Array | Int32Array | Float64Array;
+
+class WasmProduct<T extends Integers> implements PreparedProduct<T> {
+  readonly columns: number;
+  readonly k: number;
+  readonly #arena: Arena;
+  readonly #kind: ProductKind;
+  readonly #scale: number;
+  readonly #steps: number;
+  readonly #panelByteLength: number;
+  #panels: Uint8Array | undefined;
+
+  constructor(arena: Arena, kind: ProductKind, b: T, columns: number, k: number, scale: number) {
+    checkOperand(b.length, columns, k);
+    this.columns = columns;
+    this.k = k;
+    this.#arena = arena;
+    this.#kind = kind;
+    this.#scale = Math.fround(scale);
+    this.#steps = Math.ceil(k / kind.stepK);
+    this.#panelByteLength = this.#steps * PANEL_STEP_BYTES;
+    this.#panels = this.#pack(b);
+  }
+
+  accumulate(a: T, rows: number, out: Float32Array): void {
+    const { columns, k } = this;
+    if (this.#panels === undefined) throw new TypeError('expected a prepared product, got a freed one');
+    checkProduct(a.length, rows, columns, k, out.length);
+    if (rows === 0 || columns === 0) return;
+    const arena = this.#arena;
+    const { panelColumns, tileStepBytes } = this.#kind;
+    const width = a.BYTES_PER_ELEMENT;
+    const panelsThatFit = Math.floor(arena.operandByteLength / Math.max(this.#panelByteLength, 1));
+    const resident = this.#panels.byteLength <= arena.operandByteLength;
+    const columnsPerChunk = Math.min(
+      Math.ceil(columns / panelColumns) * panelColumns,
+      OUT_BYTES / 4 / TILE_ROWS,
+      resident ? Number.POSITIVE_INFINITY : Math.max(1, panelsThatFit) * panelColumns,
+    );
+    const rowsPerBlock = Math.min(
+      tileMultiple(ROWS_BYTES / (k * width + (this.#steps * tileStepBytes) / TILE_ROWS)),
+      tileMultiple(OUT_BYTES / 4 / columnsPerChunk),
+      Math.ceil(rows / TILE_ROWS) * TILE_ROWS,
+    );
+    const [edge, raw, tiles, block] = arena.layOut(
+      EDGE_BYTES,
+      rowsPerBlock * k * width,
+      (rowsPerBlock / TILE_ROWS) * this.#steps * tileStepBytes,
+      rowsPerBlock * columnsPerChunk * 4,
+    );
+    for (let column = 0; column < columns; column += columnsPerChunk) {
+      const columnCount = Math.min(columnsPerChunk, columns - column);
+      const panels = this.#bringPanels(this.#panels, column, columnCount, resident);
+      for (let row = 0; row < rows; row += rowsPerBlock) {
+        const rowCount = Math.min(rowsPerBlock, rows - row);
+        arena.bytes.set(bytesOf(a.subarray(row * k, (row + rowCount) * k)), raw);
+        this.#packTiles(a, raw, rowCount, tiles);
+        const rectangle = { row, rowCount, column, columnCount, columns };
+        copyIn(arena, block, out, rectangle);
+        const multiply = this.#kind === NARROW ? arena.kernels.productInt16 : arena.kernels.productFloat64;
+        multiply(
+          tiles,
+          panels,
+          rowCount,
+          columnCount,
+          this.#steps,
+          this.#scale,
+          block,
+          columnCount * 4,
+          edge,
+        );
+        copyOut(arena, block, out, rectangle);
+      }
+    }
+  }
+
+  free(): void {
+    if (this.#arena.operand === this) this.#arena.operand = undefined;
+    this.#panels = undefined;
+  }
+
+  /** Puts the panels of a chunk of columns into the operand region; returns the address of the first. */
+  #bringPanels(panels: Uint8Array, column: number, columnCount: number, resident: boolean): number {
+    const arena = this.#arena;
+    const { panelColumns } = this.#kind;
+    const start = (column / panelColumns) * this.#panelByteLength;
+    if (resident) {
+      if (arena.operand !== this) {
+        arena.reserve(OPERAND_START + panels.byteLength);
+        arena.bytes.set(panels, OPERAND_START);
+        arena.operand = this;
+      }
+      return OPERAND_START + start;
+    }
+    const byteLength = Math.ceil(columnCount / panelColumns) * this.#panelByteLength;
+    arena.reserve(OPERAND_START + byteLength);
+    arena.bytes.set(panels.subarray(start, start + byteLength), OPERAND_START);
+    arena.operand = undefined;
+    return OPERAND_START;
+  }
+
+  #packTiles(a: T, raw: number, rowCount: number, tiles: number): void {
+    const { kernels } = this.#arena;
+    if (this.#kind === NARROW) kernels.packTilesInt16(raw, rowCount, this.k, tiles);
+    else kernels.packTilesWide(raw, rowCount, this.k, tiles, a instanceof Int32Array ? 1 : 0);
+  }
+
+  #pack(b: T): Uint8Array {
+    const { columns, k } = this;
+    const arena = this.#arena;
+    const { panelColumns } = this.#kind;
+    const packed = new Uint8Array(Math.ceil(columns / panelColumns) * this.#panelByteLength);
+    if (packed.byteLength === 0) return packed;
+    const rawByteLength = panelColumns * k * b.BYTES_PER_ELEMENT;
+    const panelsPerBlock = Math.max(1, Math.floor(ROWS_BYTES / (rawByteLength + this.#panelByteLength)));
+    const blockColumns = panelsPerBlock * panelColumns;
+    const [raw, target] = arena.layOut(
+      panelsPerBlock * rawByteLength,
+      panelsPerBlock * this.#panelByteLength,
+    );
+    for (let column = 0; column < columns; column += blockColumns) {
+      const count = Math.min(blockColumns, columns - column);
+      arena.bytes.set(bytesOf(b.subarray(column * k, (column + count) * k)), raw);
+      if (this.#kind === NARROW) arena.kernels.packPanelsInt16(raw, count, k, target);
+      else arena.kernels.packPanelsWide(raw, count, k, target, b instanceof Int32Array ? 1 : 0);
+      const byteLength = Math.ceil(count / panelColumns) * this.#panelByteLength;
+      packed.set(
+        arena.bytes.subarray(target, target + byteLength),
+        (column / panelColumns) * this.#panelByteLength,
+      );
+    }
+    return packed;
+  }
+}
+
+function tileMultiple(rows: number): number {
+  return Math.max(TILE_ROWS, Math.floor(Math.min(rows, 2 ** 24) / TILE_ROWS) * TILE_ROWS);
+}
+
+/** A rectangle of a row-major matrix with `columns` columns. */
+interface Rectangle {
+  readonly row: number;
+  readonly rowCount: number;
+  readonly column: number;
+  readonly columnCount: number;
+  readonly columns: number;
+}
+
+/** Copies a rectangle of `matrix` to `address`, rows back to back. */
+export function copyIn(arena: Arena, address: number, matrix: Float32Array, part: Rectangle): void {
+  const { row, rowCount, column, columnCount, columns } = part;
+  if (columnCount === columns) {
+    arena.float32.set(matrix.subarray(row * columns, (row + rowCount) * columns), address / 4);
+    return;
+  }
+  for (let i = 0; i < rowCount; i++) {
+    const start = (row + i) * columns + column;
+    arena.float32.set(matrix.subarray(start, start + columnCount), address / 4 + i * columnCount);
+  }
+}
+
+/** The way back. */
+export function copyOut(arena: Arena, address: number, matrix: Float32Array, part: Rectangle): void {
+  const { row, rowCount, column, columnCount, columns } = part;
+  if (columnCount === columns) {
+    const block = arena.float32.subarray(address / 4, address / 4 + rowCount * columns);
+    matrix.set(block, row * columns);
+    return;
+  }
+  for (let i = 0; i < rowCount; i++) {
+    const from = address / 4 + i * columnCount;
+    matrix.set(arena.float32.subarray(from, from + columnCount), (row + i) * columns + column);
+  }
+}
+
+export function prepareProduct(
+  arena: Arena,
+  b: Int16Array,
+  columns: number,
+  k: number,
+  scale: number,
+): PreparedProduct<Int16Array> {
+  return new WasmProduct(arena, NARROW, b, columns, k, scale);
+}
+
+export function prepareWideProduct(
+  arena: Arena,
+  b: WideIntegers,
+  columns: number,
+  k: number,
+  scale: number,
+): PreparedProduct<WideIntegers> {
+  return new WasmProduct<WideIntegers>(arena, WIDE, b, columns, k, scale);
+}
