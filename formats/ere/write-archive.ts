@@ -7,7 +7,7 @@ import { crc32 } from '../crc32.js';
 import { deflateRaw } from '../deflate.js';
 import type { ArchiveIndex, ChunkBlob } from './archive-index.js';
 import { parseIndex } from './parse-index.js';
-import { type IndexEncoding, parsePrelude, PRELUDE_BYTE_LENGTH, serializePrelude } from './prelude.js';
+import { type IndexEncoding, PRELUDE_BYTE_LENGTH, parsePrelude, serializePrelude } from './prelude.js';
 import { serializeIndex } from './serialize-index.js';
 
 /** Names the archive in the errors of the checks that a writer runs on its own output. */
