@@ -3,7 +3,7 @@ import { crc32, deflateRawSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { openArchive } from '../../../formats/ere/open-archive.js';
-import { EreError } from '../../../formats/errors.js';
+import { EreError, LimitError } from '../../../formats/errors.js';
 import { buildArchive, smallIndex } from '../../helpers/archive-builder.js';
 import { recordingSource } from '../../helpers/recording-source.js';
 
@@ -99,6 +99,13 @@ describe('hostile bytes', () => {
       { numRuns: 300 },
     );
   });
+});
+
+it('an index of millions of empty objects is refused before it is parsed', async () => {
+  const index = new TextEncoder().encode(`{"tensors":[${'{},'.repeat(4_000_000)}{}]}`);
+  const error = await readAll(buildArchive({ index, chunks: [] }));
+  expect(error).toBeInstanceOf(LimitError);
+  expect((error as LimitError).actual).toBe(4_000_003);
 });
 
 describe('a kilobyte that claims to be huge', () => {

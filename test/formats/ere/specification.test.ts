@@ -38,6 +38,8 @@ describe('the document', () => {
     for (const limit of [
       LIMITS.archiveIndexByteLength,
       LIMITS.deflateRatio,
+      LIMITS.archiveIndexDeflateRatio,
+      LIMITS.archiveIndexContainers,
       LIMITS.chunkByteLength,
       LIMITS.safetensorsHeaderByteLength + 8,
       LIMITS.sideFileByteLength,

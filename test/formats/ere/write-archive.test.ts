@@ -49,6 +49,13 @@ describe('archiveBytes', () => {
     expect((await open(stored)).index).toEqual((await open(smallest)).index);
   });
 
+  it('stores an index that deflates further than a reader takes', async () => {
+    const description = { ...small, generator: 'x'.repeat(1_000_000) };
+    const bytes = await archiveBytes(description, collect(smallChunks()).chunks);
+    expect(bytes.length).toBeGreaterThan(1_000_000);
+    expect((await open(bytes)).index.generator).toBe(description.generator);
+  });
+
   it('equal input gives equal bytes, whatever the order of its fields', async () => {
     const reversed = (value: unknown): unknown => {
       if (Array.isArray(value)) return value.map(reversed);
