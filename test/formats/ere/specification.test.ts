@@ -45,7 +45,7 @@ describe('the document', () => {
       LIMITS.sideFileByteLength,
       LIMITS.dimensions,
     ]) {
-      expect(text).toMatch(new RegExp(`\\| (${limit}|${limit.toLocaleString('en-US')})( bytes)? \\|`));
+      expect(text).toMatch(new RegExp(`\\| (${limit}|${limit.toLocaleString('en-US')})( bytes)? +\\|`));
     }
   });
 
