@@ -1,9 +1,15 @@
 /**
  * Raw deflate (RFC 1951) over the web's compression streams, bounded for untrusted input: inflating takes
- * exactly the declared length, never buffers more than it, and fails with a FormatError on anything else.
+ * exactly the declared length, keeps no more than it, and fails with a FormatError on anything else.
  */
 import { FormatError, LimitError } from './errors.js';
 import { LIMITS } from './limits.js';
+
+/**
+ * Input is handed over in slices: browsers inflate a whole slice before they look at what was taken, so a slice
+ * of a bomb costs at most LIMITS.deflateRatio times its length, about 8 MB.
+ */
+const SLICE_BYTE_LENGTH = 8 * 1024;
 
 /** Where the bytes come from, for messages: 'archive.ere' and 'index'. */
 export interface DeflateSubject {
@@ -127,8 +133,7 @@ async function pump(
 ): Promise<void> {
   const writer = transform.writable.getWriter();
   writer.closed.catch(ignore);
-  writer.write(bytes as Uint8Array<ArrayBuffer>).catch(ignore);
-  writer.close().catch(ignore);
+  feed(writer, bytes).catch(ignore);
   const reader = transform.readable.getReader();
   for (;;) {
     const { done, value } = await reader.read();
@@ -138,6 +143,13 @@ async function pump(
       return;
     }
   }
+}
+
+async function feed(writer: WritableStreamDefaultWriter<BufferSource>, bytes: Uint8Array): Promise<void> {
+  for (let start = 0; start < bytes.byteLength; start += SLICE_BYTE_LENGTH) {
+    await writer.write(bytes.subarray(start, start + SLICE_BYTE_LENGTH) as Uint8Array<ArrayBuffer>);
+  }
+  await writer.close();
 }
 
 /** The readable end reports the same error; a second, unhandled rejection would end the process. */

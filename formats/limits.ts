@@ -6,7 +6,17 @@ export const LIMITS = {
   dimensions: 64,
   /** An index of a 70 B model with 1,000 tensors is under 1 MB; 100 MB covers a million tensors. */
   archiveIndexByteLength: 100_000_000,
-  /** deflate expands at most 1032:1, so a stored index of n bytes can never honestly claim more. */
+  /**
+   * Digests and checksums do not deflate: real indexes reach 3:1 to 20:1. With this bound a file of a kilobyte
+   * cannot make a reader parse more than 64 KB of JSON; a writer stores an index that would deflate further.
+   */
+  archiveIndexDeflateRatio: 64,
+  /**
+   * Objects and arrays of an index, counted as bytes `{` and `[`. The largest index of real records has under
+   * 3 million; an index of nothing else would take 2 GB once parsed.
+   */
+  archiveIndexContainers: 4_000_000,
+  /** deflate expands at most 1032:1, so n stored bytes can never honestly claim more. */
   deflateRatio: 1032,
   /** Side files are configs, tokenizers and templates; the largest tokenizers are about 35 MB. */
   sideFileByteLength: 64 * 1024 * 1024,

@@ -1,4 +1,4 @@
-/** How a tensor of any shape is seen as one row-major matrix (docs/spec/archive.md §4.6). */
+/** How a tensor of any shape is seen as one row-major matrix (docs/spec/archive.md §4.5). */
 import { elementCount } from './dtype.js';
 
 export interface MatrixView {

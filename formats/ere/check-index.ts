@@ -1,5 +1,5 @@
 /**
- * The rules of an archive index that tie fields to one another (docs/spec/archive.md §4.8). With the types
+ * The rules of an archive index that tie fields to one another (docs/spec/archive.md §4.7). With the types
  * checked, an index that passes describes every byte of the archive once and every byte of the decoded
  * checkpoint once: no holes, no overlaps, no dangling reference.
  */

@@ -24,7 +24,8 @@ export class JsonCursor {
   /** Where the value stands: `index.tensors[3].columns`. */
   get path(): string {
     if (this.#parent === undefined) return String(this.#key);
-    return this.#parent.path + (typeof this.#key === 'number' ? `[${this.#key}]` : `.${this.#key}`);
+    const isWord = typeof this.#key === 'string' && /^[\w-]+$/.test(this.#key);
+    return this.#parent.path + (isWord ? `.${this.#key}` : `[${JSON.stringify(this.#key)}]`);
   }
 
   /** @throws FormatError `<path>: expected <rule>, found <finding, default: the value>`. */
@@ -42,18 +43,27 @@ export class JsonCursor {
     return Object.hasOwn(fields, name) ? this.#child(fields[name], name) : undefined;
   }
 
-  /** The fields of an object, in their order. */
-  fields(): [name: string, field: JsonCursor][] {
-    return Object.entries(this.#object()).map(([name, value]) => {
+  /** Reads the fields of an object, in their order. */
+  fields<T>(read: (field: JsonCursor, name: string) => T): T[] {
+    const fields = this.#object();
+    return Object.keys(fields).map((name) => {
       this.#assertWellFormed(name);
-      return [name, this.#child(value, name)];
+      return read(this.#child(fields[name], name), name);
     });
   }
 
-  items(): JsonCursor[] {
+  /** Reads the items of an array one by one, so that a bad one ends the work at once. */
+  items<T>(read: (item: JsonCursor) => T): T[] {
     const { value } = this;
     if (!Array.isArray(value)) return this.fail('an array');
-    return value.map((item, i) => this.#child(item, i));
+    return value.map((item, i) => read(this.#child(item, i)));
+  }
+
+  /** The items of an array of two. */
+  pair(rule: string): [JsonCursor, JsonCursor] {
+    const { value } = this;
+    if (!Array.isArray(value) || value.length !== 2) return this.fail(rule);
+    return [this.#child(value[0], 0), this.#child(value[1], 1)];
   }
 
   string(): string {
@@ -99,8 +109,8 @@ export class JsonCursor {
     if (typeof value === 'string') this.#assertWellFormed(value);
     if (typeof value !== 'object' || value === null) return;
     if (depth === 0) this.fail(`at most ${MAX_DEPTH} levels of nesting`, 'more');
-    if (Array.isArray(value)) for (const item of this.items()) item.#assertPlain(depth - 1);
-    else for (const [, field] of this.fields()) field.#assertPlain(depth - 1);
+    if (Array.isArray(value)) this.items((item) => item.#assertPlain(depth - 1));
+    else this.fields((field) => field.#assertPlain(depth - 1));
   }
 
   #child(value: unknown, key: string | number): JsonCursor {

@@ -45,17 +45,11 @@ export function parseIndex(bytes: Uint8Array, options: ParseIndexOptions): Archi
   // Before the other fields: what a required extension changes may not fit the rules of this version.
   const extensions = root
     .optional('extensions')
-    ?.fields()
-    .map(([name, field]) => [name, extension(name, field)] as const);
+    ?.fields((field, name) => [name, extension(name, field)] as const);
   const base = root.field('base');
   const index: ArchiveIndex = {
     generator: root.field('generator').string(),
-    encoding: Object.fromEntries(
-      root
-        .field('encoding')
-        .fields()
-        .map(([name, field]) => [name, scalar(field)]),
-    ),
+    encoding: Object.fromEntries(root.field('encoding').fields((field, name) => [name, scalar(field)])),
     base: {
       name: base.field('name').string(),
       ...optional('revision', base.optional('revision')?.string()),
@@ -63,15 +57,12 @@ export function parseIndex(bytes: Uint8Array, options: ParseIndexOptions): Archi
       tensorCount: base.field('tensorCount').integer(),
     },
     decoded: { digest: digest(root.field('decoded').field('digest')) },
-    codecs: codecs.items().map((item) => item.string()),
-    files: root.field('files').items().map(weightFile),
-    sideFiles: root.field('sideFiles').items().map(sideFile),
-    tensors: root.field('tensors').items().map(tensor),
-    removed: root
-      .field('removed')
-      .items()
-      .map((item) => item.string()),
-    chunks: root.field('chunks').items().map(chunkRecord),
+    codecs: codecs.items((item) => item.string()),
+    files: root.field('files').items(weightFile),
+    sideFiles: root.field('sideFiles').items(sideFile),
+    tensors: root.field('tensors').items(tensor),
+    removed: root.field('removed').items((item) => item.string()),
+    chunks: root.field('chunks').items(chunkRecord),
     ...optional('extensions', extensions && Object.fromEntries(extensions)),
   };
   checkIndex(index, options);
@@ -79,6 +70,15 @@ export function parseIndex(bytes: Uint8Array, options: ParseIndexOptions): Archi
 }
 
 function parseJson(bytes: Uint8Array, file: string): unknown {
+  let containers = 0;
+  for (const byte of bytes) if (byte === 0x5b || byte === 0x7b) containers++;
+  if (containers > LIMITS.archiveIndexContainers) {
+    throw new LimitError(
+      `${file}: index of ${containers} objects and arrays; at most ${LIMITS.archiveIndexContainers} are read`,
+      LIMITS.archiveIndexContainers,
+      containers,
+    );
+  }
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
@@ -88,21 +88,24 @@ function parseJson(bytes: Uint8Array, file: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new FormatError('ere', `index: expected JSON: ${(cause as Error).message}`, { file, cause });
+    // The engine's message quotes the text; its control characters are kept off the terminal.
+    const message = (cause as Error).message.replace(/\p{Cc}/gu, '\ufffd');
+    throw new FormatError('ere', `index: expected JSON: ${message}`, { file, cause });
   }
 }
 
 function assertKnownCodecs(codecs: JsonCursor, options: ParseIndexOptions): void {
-  if (options.codecs === undefined) return;
-  for (const item of codecs.items()) {
+  const known = options.codecs;
+  if (known === undefined) return;
+  codecs.items((item) => {
     const codec = item.string();
-    if (!options.codecs.has(codec)) {
+    if (!known.has(codec)) {
       throw new UnsupportedError(
         `codec ${JSON.stringify(codec)}`,
-        `${options.file}: the archive needs codec ${JSON.stringify(codec)}; this build has ${[...options.codecs].join(', ') || 'none'}; use a newer version of ere`,
+        `${options.file}: the archive needs codec ${JSON.stringify(codec)}; this build has ${[...known].join(', ') || 'none'}; use a newer version of ere`,
       );
     }
-  }
+  });
 }
 
 function weightFile(field: JsonCursor): ArchiveWeightFile {
@@ -133,7 +136,7 @@ function tensor(field: JsonCursor): ArchiveTensor {
     digest: digest(field.field('digest')),
     ...optional('base', base && baseTensor(base)),
     columns: field.field('columns').integer(),
-    terms: field.field('terms').items().map(term),
+    terms: field.field('terms').items(term),
     ...optional('quality', quality && tensorQuality(quality)),
   };
 }
@@ -154,10 +157,7 @@ function term(field: JsonCursor): ArchiveTerm {
   return {
     codec: field.field('codec').string(),
     ...optional('rows', rows && pair(rows)),
-    chunks: field
-      .field('chunks')
-      .items()
-      .map((item) => item.integer()),
+    chunks: field.field('chunks').items((item) => item.integer()),
     params: field.field('params').foreignRecord(),
   };
 }
@@ -181,9 +181,8 @@ function extension(name: string, field: JsonCursor): ArchiveExtension {
 }
 
 function chunkRecord(field: JsonCursor): ChunkRecord {
-  const items = field.items();
-  if (items.length !== 2) return field.fail('[byteLength, crc32]');
-  return [bounded(items[0], LIMITS.chunkByteLength), items[1].integer(0xffffffff)];
+  const [byteLength, crc32] = field.pair('[byteLength, crc32]');
+  return [bounded(byteLength, LIMITS.chunkByteLength), crc32.integer(0xffffffff)];
 }
 
 function blob(field: JsonCursor, limit: number): ChunkBlob {
@@ -212,7 +211,7 @@ function bounded(field: JsonCursor, limit: number): number {
 
 function path(field: JsonCursor): string {
   const value = field.string();
-  assertSafeRelativePath(value, { format: 'ere', file: `${field.file}: ${field.path}` });
+  assertSafeRelativePath(value, { format: 'ere', file: field.file });
   return value;
 }
 
@@ -230,7 +229,7 @@ function dtype(field: JsonCursor): Dtype {
 }
 
 function shape(field: JsonCursor): number[] {
-  const dimensions = field.items().map((item) => item.integer());
+  const dimensions = field.items((item) => item.integer());
   if (dimensions.length > LIMITS.dimensions) {
     throw new LimitError(
       `${field.file}: ${field.path}: ${dimensions.length} dimensions; at most ${LIMITS.dimensions} are read`,
@@ -242,9 +241,8 @@ function shape(field: JsonCursor): number[] {
 }
 
 function pair(field: JsonCursor): [number, number] {
-  const items = field.items();
-  if (items.length !== 2) return field.fail('[start, end]');
-  return [items[0].integer(), items[1].integer()];
+  const [start, end] = field.pair('[start, end]');
+  return [start.integer(), end.integer()];
 }
 
 function scalar(field: JsonCursor): string | number | boolean {

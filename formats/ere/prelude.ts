@@ -3,7 +3,6 @@
  * lengths that bound everything behind them. Nothing is allocated on the word of an unchecked prelude.
  */
 import { crc32, formatCrc32 } from '../crc32.js';
-import { assertInflatedByteLength } from '../deflate.js';
 import { FormatError, IntegrityError, LimitError, UnsupportedError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 
@@ -144,8 +143,13 @@ function assertLengths(prelude: Prelude, file: string): void {
       },
     );
   }
-  if (indexEncoding === 'deflate-raw') {
-    assertInflatedByteLength(stored, indexByteLength, { format: 'ere', file, part: 'index' });
+  const limit = stored * LIMITS.archiveIndexDeflateRatio;
+  if (indexEncoding === 'deflate-raw' && indexByteLength > limit) {
+    throw new LimitError(
+      `${file}: index of ${indexByteLength} bytes deflated to ${stored}; at most ${LIMITS.archiveIndexDeflateRatio}:1 (${limit}) is read`,
+      limit,
+      indexByteLength,
+    );
   }
   if (archiveByteLength < PRELUDE_BYTE_LENGTH + stored) {
     throw new FormatError(

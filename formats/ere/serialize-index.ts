@@ -1,5 +1,5 @@
 /**
- * The index as canonical JSON (docs/spec/archive.md §4.9): no white space, the fields of version 1 in the
+ * The index as canonical JSON (docs/spec/archive.md §4.8): no white space, the fields of version 1 in the
  * order of the spec, all other keys in code-point order, numbers and strings as ECMAScript writes them.
  * Equal indexes give equal bytes.
  */

@@ -5,6 +5,7 @@
  */
 import { crc32 } from '../crc32.js';
 import { deflateRaw } from '../deflate.js';
+import { LIMITS } from '../limits.js';
 import type { ArchiveIndex, ChunkBlob } from './archive-index.js';
 import { parseIndex } from './parse-index.js';
 import { type IndexEncoding, PRELUDE_BYTE_LENGTH, parsePrelude, serializePrelude } from './prelude.js';
@@ -25,7 +26,7 @@ export interface ArchiveChunk {
 export type ArchiveDescription = Omit<ArchiveIndex, 'chunks'>;
 
 export interface LayoutOptions {
-  /** How the index is stored. Default 'smallest': deflated where that is smaller. */
+  /** How the index is stored. Default 'smallest': deflated where that is smaller and a reader takes it. */
   readonly indexEncoding?: IndexEncoding | 'smallest';
 }
 
@@ -80,9 +81,11 @@ export async function layoutArchive(
     chunks: chunks.map(({ byteLength, crc32 }) => [byteLength, crc32]),
   });
   const index = parseIndex(json, { file: WRITTEN });
-  const deflated = indexEncoding === 'stored' ? undefined : await deflateRaw(json);
+  const deflated = indexEncoding === 'stored' ? json : await deflateRaw(json);
+  const isSmaller = deflated.byteLength < json.byteLength;
+  const isReadable = json.byteLength <= deflated.byteLength * LIMITS.archiveIndexDeflateRatio;
   const useDeflated =
-    deflated !== undefined && (indexEncoding === 'deflate-raw' || deflated.byteLength < json.byteLength);
+    indexEncoding === 'deflate-raw' || (indexEncoding === 'smallest' && isSmaller && isReadable);
   const stored = useDeflated ? deflated : json;
   let byteLength = PRELUDE_BYTE_LENGTH + stored.byteLength;
   for (const chunk of chunks) byteLength += chunk.byteLength;
