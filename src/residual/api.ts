@@ -101,7 +101,11 @@ export interface EncodeReport {
   readonly tensors: readonly TensorReport[];
   /** Names of base tensors that the fine-tune does not have. */
   readonly removed: readonly string[];
-  readonly sideFiles: readonly { readonly path: string; readonly byteLength: number; readonly from: 'archive' | 'base' }[];
+  readonly sideFiles: readonly {
+    readonly path: string;
+    readonly byteLength: number;
+    readonly from: 'archive' | 'base';
+  }[];
   readonly skippedFiles: readonly { readonly path: string; readonly reason: string }[];
   /** Things the user should know: an engine fallback, a forced base, … One sentence each. */
   readonly warnings: readonly string[];
@@ -142,7 +146,11 @@ export interface VerifyReport {
   readonly baseTensorCount: number;
   readonly decodedTensorCount: number;
   /** With `against`: tensors whose bytes equal the decoded ones, and the relative error over the others. */
-  readonly comparison?: { readonly equalCount: number; readonly differentCount: number; readonly relativeError: number };
+  readonly comparison?: {
+    readonly equalCount: number;
+    readonly differentCount: number;
+    readonly relativeError: number;
+  };
 }
 
 /** An archive's index, and its size. */
