@@ -88,7 +88,8 @@ export function bitsOfBatch(logits: Float32Array, bytes: Uint8Array, sequenceByt
     for (const logit of row) largest = Math.max(largest, logit);
     let sum = 0;
     for (const logit of row) sum += Math.exp(logit - largest);
-    nats += largest + Math.log(sum) - row[bytes[position + 1]!]!;
+    // In this order nothing cancels, however large the logits are.
+    nats += Math.log(sum) - (row[bytes[position + 1]!]! - largest);
   }
   return nats / Math.LN2;
 }

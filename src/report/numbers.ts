@@ -57,7 +57,5 @@ export function formatRange(low: number, high: number, format: (value: number) =
 function threeDigits(value: number): string {
   // Decided on the rounded value, so that 9.996 is 10.0 and not 10.00.
   const rounded = Number(value.toPrecision(3));
-  return rounded.toFixed(
-    rounded >= 100 ? 0 : rounded >= 10 ? 1 : rounded >= 0.1 ? (rounded >= 1 ? 2 : 3) : 5,
-  );
+  return rounded.toFixed(Math.max(0, 2 - Math.floor(Math.log10(rounded))));
 }
