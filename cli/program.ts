@@ -1,6 +1,6 @@
 /** The command line: parses arguments, runs one command, and turns whatever ends it into an exit status. */
-import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
+import { PACKAGE_VERSION } from '../src/version.js';
 import { addDecodeCommand } from './commands/decode.js';
 import { addEncodeCommand } from './commands/encode.js';
 import { addInspectCommand } from './commands/inspect.js';
@@ -9,8 +9,6 @@ import type { CliContext } from './context.js';
 import { exitCodeOf, exitStatus } from './exit-codes.js';
 import { errorText, usageErrorText } from './output/error.js';
 import { writeText } from './output/write.js';
-
-const manifest: { readonly version: string } = createRequire(import.meta.url)('../../package.json');
 
 /**
  * Runs `ere` with the arguments after the program name.
@@ -32,7 +30,7 @@ export async function run(argv: readonly string[], context: CliContext): Promise
 function buildProgram(context: CliContext, help: { stdout: string; stderr: string }): Command {
   const program = new Command('ere')
     .description('Stores a fine-tuned model as a small, verified residual against its base.')
-    .version(manifest.version)
+    .version(PACKAGE_VERSION)
     .exitOverride()
     .configureOutput({
       writeOut: (text) => {
