@@ -1,6 +1,7 @@
 /** What the README tells people to type works as it is written there. */
 import { existsSync, readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createWorkspace, PROJECT_ROOT, spawnEre, spawnNode, type Workspace } from '../helpers/project.js';
@@ -41,6 +42,23 @@ test('the three lines of the command line work one after the other', async () =>
     expect(stdout).not.toBe('');
   }
   expect(existsSync(join(folder, 'rebuilt', 'config.json'))).toBe(true);
+});
+
+test('the table in the README is what the demo prints, which leaves nothing behind', async () => {
+  const folders = async () => (await readdir(tmpdir())).filter((name) => name.startsWith('ere-demo-'));
+  const before = await folders();
+  const { status, stdout, stderr } = await spawnNode(PROJECT_ROOT, 'dist/test/demo/demo.js');
+  expect([status, stderr]).toEqual([0, '']);
+  expect(await folders()).toEqual(before);
+  // Names, sizes and columns; encoders on other machines may differ in the last digits of the rest.
+  const table = (text: string) => text.trim().split('\n').slice(0, 4);
+  const published = table(/<!-- demo -->\n```\n([\s\S]*?)```/.exec(README)![1]!);
+  const printed = table(stdout);
+  expect(printed[0]).toBe(published[0]);
+  expect(printed.map((line) => line.split(/ {2,}/)[0])).toEqual(
+    published.map((line) => line.split(/ {2,}/)[0]),
+  );
+  expect(stdout).toContain('match the archive');
 });
 
 test('exactly two set-up commands, which are scripts of the package', () => {

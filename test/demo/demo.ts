@@ -7,7 +7,7 @@ import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { interruptSignal } from '../../cli/signals.js';
-import { isEreError } from '../../formats/errors.js';
+import { UnsupportedError } from '../../formats/errors.js';
 import { bitsPerByte } from '../../src/evaluate/index.js';
 import { decode, encode, verify } from '../../src/index.js';
 import {
@@ -32,7 +32,7 @@ async function evaluate(modelFolder: string, signal: AbortSignal): Promise<numbe
       const bytes = await readFile(tinylm('eval', `${text}.bin`));
       results.push((await bitsPerByte(modelFolder, bytes, { signal })).bitsPerByte);
     } catch (error) {
-      if (isEreError(error, 'ERE_UNSUPPORTED')) return undefined;
+      if (error instanceof UnsupportedError && error.feature === 'onnxruntime-node') return undefined;
       throw error;
     }
   }
