@@ -1,13 +1,13 @@
 /** Options that several commands take, and what they turn into. */
 import { type Command, Option } from 'commander';
-import type { CommonOptions, KernelPath } from '../../src/residual/api.js';
+import type { CommonOptions } from '../../src/residual/api.js';
 import type { CliContext } from '../context.js';
 import { createProgressLine } from '../output/progress.js';
 import { parseCount } from '../values.js';
 
 export interface RunFlags {
   readonly threads?: number;
-  readonly kernels?: KernelPath;
+  readonly kernels?: NonNullable<CommonOptions['kernels']>;
   readonly quiet?: boolean;
   readonly json?: boolean;
 }
