@@ -1,0 +1,162 @@
+/** `ere encode`: options to a budget, the operation, and the report of what was kept. */
+import { type Command, Option } from 'commander';
+import type { Allocation, Budget, EncodeOptions } from '../../src/residual/api.js';
+import type { CliContext } from '../context.js';
+import { encodeReportText, encodeSummaryText, warningText } from '../output/encode.js';
+import { jsonText, writeText } from '../output/write.js';
+import {
+  parseBits,
+  parseByteLength,
+  parseCount,
+  parseRelativeError,
+  parseShare,
+  parseWeight,
+} from '../values.js';
+import { addRunOptions, type RunFlags, withoutUndefined, withProgress } from './shared-options.js';
+
+interface EncodeFlags extends RunFlags {
+  readonly base: string;
+  readonly output: string;
+  readonly ratio?: number;
+  readonly size?: number;
+  readonly rank?: number;
+  readonly energy?: number;
+  readonly maxError?: number;
+  readonly allocation?: Allocation;
+  readonly bits?: number | 'auto';
+  readonly prior?: number;
+  readonly baseName?: string;
+  readonly baseRevision?: string;
+  readonly sideFiles: boolean;
+  readonly force?: boolean;
+  readonly overwrite?: boolean;
+  readonly all?: boolean;
+}
+
+/** The paper's operating point: near the quality of the full fine-tune at 6 % of its bytes. */
+const DEFAULT_BUDGET: Budget = { kind: 'ratio', ratio: 0.06 };
+
+/** New ones for each program: `conflicts` below changes them. */
+function budgetOptions(): Option[] {
+  return [
+    new Option(
+      '--ratio <share>',
+      'archive size as a share of the fine-tuned weights, 6% or 0.06 (default: 6%)',
+    ).argParser(parseShare),
+    new Option('--size <size>', 'archive size: 12MB, 800KiB').argParser(parseByteLength),
+    new Option('--rank <n>', 'the same rank for every matrix').argParser(parseCount),
+    new Option('--energy <share>', 'share of the squared residual that every matrix keeps').argParser(
+      parseShare,
+    ),
+    new Option('--max-error <error>', 'relative error over all residuals, such as 0.3').argParser(
+      parseRelativeError,
+    ),
+  ];
+}
+
+/** Adds `ere encode FINETUNED --base BASE -o OUT.ere`. */
+export function addEncodeCommand(program: Command, context: CliContext): void {
+  const command = program
+    .command('encode')
+    .summary('store a fine-tuned model as a residual against its base')
+    .description(
+      'Stores a fine-tuned checkpoint as a compressed residual against its base, and says what was kept.\n' +
+        'Both are a .safetensors file, a model.safetensors.index.json or a model folder. State at most one budget.',
+    )
+    .argument('<finetuned>', 'fine-tuned checkpoint')
+    .requiredOption('-b, --base <path>', 'base checkpoint')
+    .requiredOption('-o, --output <file>', 'archive to write');
+  const budgets = budgetOptions();
+  for (const option of budgets) {
+    const others = budgets.filter((other) => other !== option);
+    command.addOption(option.conflicts(others.map((other) => other.attributeName())));
+  }
+  command
+    .addOption(
+      new Option('--allocation <strategy>', 'how ranks are spread over layers (default: layerwise)').choices([
+        'layerwise',
+        'uniform',
+        'energy',
+      ]),
+    )
+    .addOption(
+      new Option('--bits <n>', 'bits per factor entry, 2 to 16, or auto (default: auto)').argParser(
+        parseBits,
+      ),
+    )
+    .addOption(
+      new Option(
+        '--prior <weight>',
+        'weight of the uniform allocation in layerwise, 0 to 1 (default: 0)',
+      ).argParser(parseWeight),
+    )
+    .option('--base-name <name>', 'name of the base to record (default: last part of its path)')
+    .option('--base-revision <revision>', 'revision of the base to record')
+    .option('--no-side-files', 'leave out config, tokenizer and other small files')
+    .option('--force', 'encode against a base that does not seem to belong')
+    .option('--overwrite', 'replace an existing archive')
+    .option('--all', 'list every tensor instead of groups of layers');
+  addRunOptions(command)
+    .addHelpText(
+      'after',
+      '\nExamples:\n' +
+        '  $ ere encode my-finetune --base llama -o my-finetune.ere\n' +
+        '  $ ere encode my-finetune --base llama -o my-finetune.ere --size 500MB\n' +
+        '  $ ere encode tuned.safetensors --base base.safetensors -o tuned.ere --max-error 0.3 --json',
+    )
+    .action(async (fineTuned: string, flags: EncodeFlags) => {
+      const options = encodeOptions(flags, command);
+      const { encode } = await context.loadOperations();
+      const report = await withProgress(context, flags, (common) =>
+        encode(fineTuned, { ...common, ...options }),
+      );
+      if (flags.json) return await writeText(context.stdout, jsonText(report));
+      await writeText(context.stderr, warningText(report.warnings));
+      const text = flags.quiet
+        ? encodeSummaryText(flags.output, report)
+        : encodeReportText(flags.output, report, flags.all === true);
+      await writeText(context.stdout, text);
+    });
+}
+
+function encodeOptions(flags: EncodeFlags, command: Command): EncodeOptions {
+  const budget = budgetOf(flags);
+  const implied = impliedAllocation(budget);
+  if (implied !== undefined && flags.allocation !== undefined && flags.allocation !== implied) {
+    command.error(
+      `option '--${budget.kind}' implies '--allocation ${implied}', got '--allocation ${flags.allocation}'`,
+    );
+  }
+  if (flags.prior !== undefined && (implied ?? flags.allocation ?? 'layerwise') !== 'layerwise') {
+    command.error(
+      `option '--prior' belongs to '--allocation layerwise', got '--allocation ${implied ?? flags.allocation}'`,
+    );
+  }
+  return withoutUndefined<EncodeOptions>({
+    base: flags.base,
+    output: flags.output,
+    budget,
+    allocation: flags.allocation,
+    bits: flags.bits,
+    prior: flags.prior,
+    sideFiles: flags.sideFiles,
+    baseName: flags.baseName,
+    baseRevision: flags.baseRevision,
+    force: flags.force,
+    overwrite: flags.overwrite,
+  });
+}
+
+/** Commander has refused two budgets by now. */
+function budgetOf(flags: EncodeFlags): Budget {
+  if (flags.rank !== undefined) return { kind: 'rank', rank: flags.rank };
+  if (flags.energy !== undefined) return { kind: 'energy', energy: flags.energy };
+  if (flags.size !== undefined) return { kind: 'size', byteLength: flags.size };
+  if (flags.maxError !== undefined) return { kind: 'max-error', relativeError: flags.maxError };
+  return flags.ratio === undefined ? DEFAULT_BUDGET : { kind: 'ratio', ratio: flags.ratio };
+}
+
+function impliedAllocation(budget: Budget): Allocation | undefined {
+  if (budget.kind === 'rank') return 'uniform';
+  return budget.kind === 'energy' ? 'energy' : undefined;
+}

@@ -1,0 +1,47 @@
+/** What `ere encode` prints: always what was kept and what was lost, in total and by tensor. */
+import { formatByteLength, formatCount, formatDuration, formatShare } from '../../src/report/numbers.js';
+import { printable } from '../../src/report/printable.js';
+import { renderTensorTable } from '../../src/report/tensor-table.js';
+import type { EncodeReport } from '../../src/residual/api.js';
+import { lossText, nameList } from './summary.js';
+
+/** The whole report; `each` lists every tensor instead of groups. */
+export function encodeReportText(output: string, report: EncodeReport, each: boolean): string {
+  return [
+    encodeSummaryText(output, report),
+    '\n',
+    renderTensorTable(report.tensors, each),
+    '\n',
+    sideFileText(report),
+    removedText(report.removed),
+    `${report.allocation} allocation, ${formatCount(report.bits, 'bit')} per factor entry, ` +
+      `matrix products by ${report.gemmEngine}, ${formatDuration(report.durationMs)}\n`,
+  ].join('');
+}
+
+/** One line: 'out.ere: 595 kB, 6.0 % of 9.91 MB; relative error 0.612, kept energy 62.5 %'. */
+export function encodeSummaryText(output: string, report: EncodeReport): string {
+  const size = `${formatByteLength(report.archiveByteLength)}, ${formatShare(report.ratio)} of ${formatByteLength(report.fineTunedByteLength)}`;
+  return `${printable(output)}: ${size}; ${lossText(report.relativeError)}\n`;
+}
+
+/** Warnings, one line each, for stderr. */
+export function warningText(warnings: readonly string[]): string {
+  return warnings.map((warning) => `warning: ${printable(warning)}\n`).join('');
+}
+
+function sideFileText({ sideFiles, skippedFiles }: EncodeReport): string {
+  const describe = (from: 'archive' | 'base') =>
+    sideFiles
+      .filter((file) => file.from === from)
+      .map((file) => `${file.path} (${formatByteLength(file.byteLength)})`);
+  return [
+    nameList('carried files', describe('archive'), Number.POSITIVE_INFINITY),
+    nameList('files taken from the base', describe('base'), Number.POSITIVE_INFINITY),
+    ...skippedFiles.map((file) => `left out: ${printable(file.path)}: ${printable(file.reason)}\n`),
+  ].join('');
+}
+
+function removedText(removed: readonly string[]): string {
+  return nameList('tensors of the base that the fine-tune does not have', removed);
+}

@@ -1,0 +1,40 @@
+/** How errors read on stderr: one line for people, or with --json one object with the error's typed fields. */
+import type { CommanderError } from 'commander';
+import { isEreError } from '../../formats/errors.js';
+import { printableLines } from '../../src/report/printable.js';
+import type { ExitCode } from '../exit-codes.js';
+
+/** Text for an error that ended a command. Stack traces appear for unexpected errors only: those are bugs. */
+export function errorText(error: unknown, code: ExitCode, json: boolean): string {
+  const message = messageOf(error, code);
+  if (json) return `${JSON.stringify({ code, message, ...typedFields(error), ...causeOf(error) })}\n`;
+  if (code !== 'ERE_UNEXPECTED') return `error: ${printableLines(message)}\n`;
+  const trace = error instanceof Error && error.stack !== undefined ? error.stack : message;
+  return `error: unexpected: ${printableLines(message)}\nThis is a bug in ere; the trace may help to report it.\n${printableLines(trace)}\n`;
+}
+
+/** Text for a command line that was not understood, with any help that commander wrote for it. */
+export function usageErrorText(error: CommanderError, help: string, json: boolean): string {
+  const isHelp = error.code === 'commander.help';
+  const message = isHelp ? 'expected a command' : error.message.replace(/^error: /, '');
+  if (json) return `${JSON.stringify({ code: 'ERE_USAGE' satisfies ExitCode, message })}\n`;
+  return isHelp ? help : `error: ${printableLines(message)}\nRun with --help to see what is possible.\n`;
+}
+
+function messageOf(error: unknown, code: ExitCode): string {
+  if (code === 'ERE_ABORTED') return 'interrupted; nothing was written';
+  if (code === 'ERE_TERMINATED') return 'terminated; nothing was written';
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The fields that the error's class declares: format, tensor, expected, … */
+function typedFields(error: unknown): Record<string, unknown> {
+  if (!isEreError(error)) return {};
+  const { name: _name, code: _code, ...fields } = error;
+  return fields;
+}
+
+function causeOf(error: unknown): { cause?: string } {
+  if (!(error instanceof Error) || error.cause === undefined) return {};
+  return { cause: error.cause instanceof Error ? error.cause.message : String(error.cause) };
+}

@@ -1,0 +1,19 @@
+/** Phrases that more than one report uses. */
+import { formatRelativeError, formatShare } from '../../src/report/numbers.js';
+import { printable } from '../../src/report/printable.js';
+
+// Enough to see what they are; the JSON report has them all.
+const NAMES_SHOWN = 8;
+
+/** 'relative error 0.612, kept energy 62.5 %', or that nothing was lost. Energy: 1 − error². */
+export function lossText(relativeError: number): string {
+  if (relativeError === 0) return 'bit-exact';
+  return `relative error ${formatRelativeError(relativeError)}, kept energy ${formatShare(Math.max(0, 1 - relativeError ** 2))}`;
+}
+
+/** 'title (3): a, b, c', cut after some names; '' for an empty list. */
+export function nameList(title: string, names: readonly string[], shown = NAMES_SHOWN): string {
+  if (names.length === 0) return '';
+  const rest = names.length > shown ? `, … and ${names.length - shown} more` : '';
+  return `${title} (${names.length}): ${names.slice(0, shown).map(printable).join(', ')}${rest}\n`;
+}

@@ -1,0 +1,73 @@
+/** The command line: parses arguments, runs one command, and turns whatever ends it into an exit status. */
+import { Command, CommanderError } from 'commander';
+import { PACKAGE_VERSION } from '../src/version.js';
+import { addDecodeCommand } from './commands/decode.js';
+import { addEncodeCommand } from './commands/encode.js';
+import { addInspectCommand } from './commands/inspect.js';
+import { addVerifyCommand } from './commands/verify.js';
+import type { CliContext } from './context.js';
+import { exitCodeOf, exitStatus } from './exit-codes.js';
+import { errorText, usageErrorText } from './output/error.js';
+import { writeText } from './output/write.js';
+
+/**
+ * Runs `ere` with the arguments after the program name.
+ * @returns the exit status; never rejects.
+ */
+export async function run(argv: readonly string[], context: CliContext): Promise<number> {
+  // Commander hands out help in pieces; one write at the end keeps it whole and in order.
+  const help = { stdout: '', stderr: '' };
+  const program = buildProgram(context, help);
+  const json = argv.includes('--json');
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return exitStatus('OK');
+  } catch (error) {
+    return await endWith(error, context, json, help).catch(() => exitStatus('ERE_IO'));
+  }
+}
+
+function buildProgram(context: CliContext, help: { stdout: string; stderr: string }): Command {
+  const program = new Command('ere')
+    .description('Stores a fine-tuned model as a small, verified residual against its base.')
+    .version(PACKAGE_VERSION)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => {
+        help.stdout += text;
+      },
+      writeErr: (text) => {
+        help.stderr += text;
+      },
+      outputError: () => {}, // said once, in `endWith`
+    })
+    .addHelpText(
+      'after',
+      '\nExamples:\n' +
+        '  $ ere encode my-finetune --base llama -o my-finetune.ere\n' +
+        '  $ ere decode my-finetune.ere --base llama -o rebuilt\n' +
+        '  $ ere verify my-finetune.ere --base llama',
+    );
+  addEncodeCommand(program, context);
+  addDecodeCommand(program, context);
+  addVerifyCommand(program, context);
+  addInspectCommand(program, context);
+  return program;
+}
+
+async function endWith(
+  error: unknown,
+  { stdout, stderr, signal }: CliContext,
+  json: boolean,
+  help: { readonly stdout: string; readonly stderr: string },
+): Promise<number> {
+  if (error instanceof CommanderError) {
+    await writeText(stdout, help.stdout);
+    if (error.exitCode === 0) return exitStatus('OK'); // --help, --version
+    await writeText(stderr, usageErrorText(error, help.stderr, json));
+    return exitStatus('ERE_USAGE');
+  }
+  const code = exitCodeOf(error, signal.aborted ? signal.reason : undefined);
+  await writeText(stderr, errorText(error, code, json));
+  return exitStatus(code);
+}

@@ -1,0 +1,71 @@
+/**
+ * Models repeat one block many times; a report that lists 300 tensors hides what 12 lines show.
+ * Tensors whose names differ only in their numbers, and that were handled alike, form a group.
+ */
+import type { TensorCase, TensorReport } from '../residual/api.js';
+
+export interface TensorGroup {
+  /** Name with every number that varies within the group as '*'; the tensor's own name for a group of one. */
+  readonly pattern: string;
+  readonly case: TensorCase;
+  readonly tensors: readonly TensorReport[];
+  /** Smallest and largest rank. */
+  readonly rank: readonly [low: number, high: number];
+  /** Sums over the group. */
+  readonly byteLength: number;
+  readonly fineTunedByteLength: number;
+  /** Smallest and largest relative error. */
+  readonly relativeError: readonly [low: number, high: number];
+}
+
+// A number that is a whole component of the name: `layers.3.mlp`, not `conv2d` or `w1`.
+const NUMBER_COMPONENT = /^\d+$/;
+
+/** Groups in order of first appearance; with `each`, one group per tensor. */
+export function groupTensors(tensors: readonly TensorReport[], each = false): TensorGroup[] {
+  const members = new Map<string, TensorReport[]>();
+  for (const tensor of tensors) {
+    const key = each ? tensor.name : JSON.stringify([blankNumbers(tensor.name), tensor.case, tensor.dtype]);
+    const group = members.get(key);
+    if (group === undefined) members.set(key, [tensor]);
+    else group.push(tensor);
+  }
+  return [...members.values()].map(summarise);
+}
+
+function summarise(tensors: readonly TensorReport[]): TensorGroup {
+  const sum = (value: (tensor: TensorReport) => number) =>
+    tensors.reduce((total, tensor) => total + value(tensor), 0);
+  return {
+    pattern: commonPattern(tensors.map((tensor) => tensor.name)),
+    case: tensors[0]!.case,
+    tensors,
+    rank: extent(tensors.map((tensor) => tensor.rank)),
+    byteLength: sum((tensor) => tensor.byteLength),
+    fineTunedByteLength: sum((tensor) => tensor.fineTunedByteLength),
+    relativeError: extent(tensors.map((tensor) => tensor.relativeError)),
+  };
+}
+
+function blankNumbers(name: string): string {
+  return name
+    .split('.')
+    .map((part) => (NUMBER_COMPONENT.test(part) ? '*' : part))
+    .join('.');
+}
+
+/** Names of one group have the same number of components and differ in numbers only. */
+function commonPattern(names: readonly string[]): string {
+  const parts = names[0]!.split('.');
+  const others = names.slice(1).map((name) => name.split('.'));
+  return parts.map((part, index) => (others.every((other) => other[index] === part) ? part : '*')).join('.');
+}
+
+function extent(values: readonly number[]): [number, number] {
+  let [low, high] = [values[0]!, values[0]!];
+  for (const value of values) {
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  return [low, high];
+}

@@ -1,0 +1,43 @@
+/** The table of what became of every tensor, shared by `ere encode` and `ere inspect`. */
+import type { TensorReport } from '../residual/api.js';
+import { formatByteLength, formatRange, formatRelativeError, formatShare } from './numbers.js';
+import { renderTable, type TableColumn } from './table.js';
+import { groupTensors } from './tensor-groups.js';
+
+const COLUMNS: readonly TableColumn[] = [
+  { title: 'tensor' },
+  { title: 'case' },
+  { title: 'count', align: 'right' },
+  { title: 'shape' },
+  { title: 'rank', align: 'right' },
+  { title: 'bytes', align: 'right' },
+  { title: 'share', align: 'right' },
+  { title: 'relative error', align: 'right' },
+];
+
+/**
+ * One line a group of tensors, or a tensor with `each`. Share: payload bytes of the archive over
+ * bytes in the fine-tuned checkpoint. Ranges are the smallest and the largest of the group.
+ */
+export function renderTensorTable(tensors: readonly TensorReport[], each = false): string {
+  const rows = groupTensors(tensors, each).map((group) => [
+    group.pattern,
+    group.case,
+    String(group.tensors.length),
+    shapes(group.tensors),
+    group.rank[1] === 0 ? '–' : formatRange(group.rank[0], group.rank[1], String),
+    formatByteLength(group.byteLength),
+    group.fineTunedByteLength === 0 ? '–' : formatShare(group.byteLength / group.fineTunedByteLength),
+    formatRange(group.relativeError[0], group.relativeError[1], (error) =>
+      error === 0 ? 'exact' : formatRelativeError(error),
+    ),
+  ]);
+  return renderTable(COLUMNS, rows);
+}
+
+function shapes(tensors: readonly TensorReport[]): string {
+  const distinct = new Set(
+    tensors.map((tensor) => (tensor.shape.length === 0 ? 'scalar' : tensor.shape.join('×'))),
+  );
+  return distinct.size === 1 ? [...distinct][0]! : 'various';
+}

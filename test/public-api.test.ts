@@ -1,0 +1,42 @@
+/** The names that each subpath exports. A change here is a change of the public API: see CHANGELOG.md. */
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+
+const PUBLIC_API: Record<string, readonly string[]> = {
+  '.': [
+    'BudgetError',
+    'CheckpointMismatchError',
+    'CodecError',
+    'ConflictError',
+    'EreError',
+    'FormatError',
+    'IntegrityError',
+    'IoError',
+    'LimitError',
+    'NotFoundError',
+    'PACKAGE_VERSION',
+    'UnsupportedError',
+    'decode',
+    'encode',
+    'inspect',
+    'isEreError',
+    'verify',
+  ],
+  './formats': [],
+  './evaluate': ['bitsPerByte'],
+};
+
+const manifest: { readonly exports: Record<string, unknown> } = JSON.parse(
+  readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+);
+
+test('the subpaths are those of package.json', () => {
+  expect(Object.keys(manifest.exports).filter((subpath) => subpath !== './package.json')).toEqual(
+    Object.keys(PUBLIC_API),
+  );
+});
+
+test.each(Object.entries(PUBLIC_API))('%s exports exactly the names listed', async (subpath, names) => {
+  const module: object = await import(`ere${subpath.slice(1)}`);
+  expect(Object.keys(module).sort()).toEqual([...names].sort());
+});
