@@ -131,9 +131,10 @@ export function quantize(values: usize, inverseStep: f32, low: i32, high: i32, t
   const step = f32x4.splat(inverseStep);
   const floor = f32x4.splat(<f32>low);
   const ceiling = f32x4.splat(<f32>high);
+  // pmin and pmax are one instruction each; a NaN passes through them, and truncates to 0.
   while (values < end) {
-    const x = f32x4.max(f32x4.min(f32x4.nearest(f32x4.mul(v128.load(values), step)), ceiling), floor);
-    const y = f32x4.max(f32x4.min(f32x4.nearest(f32x4.mul(v128.load(values, 16), step)), ceiling), floor);
+    const x = f32x4.pmax(f32x4.pmin(f32x4.nearest(f32x4.mul(v128.load(values), step)), ceiling), floor);
+    const y = f32x4.pmax(f32x4.pmin(f32x4.nearest(f32x4.mul(v128.load(values, 16), step)), ceiling), floor);
     v128.store(target, i16x8.narrow_i32x4_s(i32x4.trunc_sat_f32x4_s(x), i32x4.trunc_sat_f32x4_s(y)));
     values += 32;
     target += 16;

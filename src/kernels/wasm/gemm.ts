@@ -6,7 +6,7 @@
 import { checkGemm } from '../arguments.js';
 import { GEMM_BLOCK_K, type GemmRequest } from '../kernels.js';
 import { type Arena, OPERAND_START } from './arena.js';
-import { copyIn, copyOut } from './product.js';
+import { copyIn, copyOut } from './rectangle.js';
 
 /** Rows of A in a block: with K_CHUNK, 1 MiB. */
 const M_BLOCK = 256;

@@ -6,6 +6,7 @@
 import { checkOperand, checkProduct } from '../arguments.js';
 import type { PreparedProduct, WideIntegers } from '../kernels.js';
 import { type Arena, bytesOf, OPERAND_START } from './arena.js';
+import { copyIn, copyOut } from './rectangle.js';
 
 /** Scratch for raw and packed rows of `a`; a block is at least one tile. */
 const ROWS_BYTES = 512 * 1024;
@@ -166,42 +167,6 @@ class WasmProduct<T extends Integers> implements PreparedProduct<T> {
 
 function tileMultiple(rows: number): number {
   return Math.max(TILE_ROWS, Math.floor(Math.min(rows, 2 ** 24) / TILE_ROWS) * TILE_ROWS);
-}
-
-/** A rectangle of a row-major matrix with `columns` columns. */
-interface Rectangle {
-  readonly row: number;
-  readonly rowCount: number;
-  readonly column: number;
-  readonly columnCount: number;
-  readonly columns: number;
-}
-
-/** Copies a rectangle of `matrix` to `address`, rows back to back. */
-export function copyIn(arena: Arena, address: number, matrix: Float32Array, part: Rectangle): void {
-  const { row, rowCount, column, columnCount, columns } = part;
-  if (columnCount === columns) {
-    arena.float32.set(matrix.subarray(row * columns, (row + rowCount) * columns), address / 4);
-    return;
-  }
-  for (let i = 0; i < rowCount; i++) {
-    const start = (row + i) * columns + column;
-    arena.float32.set(matrix.subarray(start, start + columnCount), address / 4 + i * columnCount);
-  }
-}
-
-/** The way back. */
-export function copyOut(arena: Arena, address: number, matrix: Float32Array, part: Rectangle): void {
-  const { row, rowCount, column, columnCount, columns } = part;
-  if (columnCount === columns) {
-    const block = arena.float32.subarray(address / 4, address / 4 + rowCount * columns);
-    matrix.set(block, row * columns);
-    return;
-  }
-  for (let i = 0; i < rowCount; i++) {
-    const from = address / 4 + i * columnCount;
-    matrix.set(arena.float32.subarray(from, from + columnCount), (row + i) * columns + column);
-  }
 }
 
 export function prepareProduct(
