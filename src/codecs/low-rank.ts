@@ -47,32 +47,46 @@ interface QuantizedSide {
   readonly unit: number;
 }
 
-/** Quantises x_k·√σ_k for each component with the best step, rounded to gain·unit, gain ≤ gainLimit. */
-function quantizeSide(
+/** One side of the factors, x_k·√σ_k for each component, with the best step of each. */
+interface ScaledSide {
+  readonly length: number;
+  /** Component k, overwritten by the next call. */
+  component(k: number): Float32Array;
+  readonly steps: Float64Array;
+}
+
+function scaleSide(
   side: Float32Array,
   length: number,
-  singularValues: Float64Array,
+  sigmas: Float64Array,
   rank: number,
   bits: number,
-  gainLimit: number,
-  kernels: Kernels,
-): QuantizedSide {
-  const range = codeRange(bits);
+): ScaledSide {
   const scaled = new Float32Array(length);
-  const scaledComponent = (k: number): Float32Array => {
-    const weight = Math.sqrt(singularValues[k]!);
+  const component = (k: number): Float32Array => {
+    const weight = Math.sqrt(sigmas[k]!);
     const start = k * length;
     for (let i = 0; i < length; i++) scaled[i] = side[start + i]! * weight;
     return scaled;
   };
-  const steps = Float64Array.from({ length: rank }, (_, k) => bestStep(scaledComponent(k), bits));
+  return {
+    length,
+    component,
+    steps: Float64Array.from({ length: rank }, (_, k) => bestStep(component(k), bits)),
+  };
+}
+
+/** Quantises every component with its step rounded to gain · unit, gain ≤ gainLimit. */
+function quantizeSide(side: ScaledSide, bits: number, gainLimit: number, kernels: Kernels): QuantizedSide {
+  const { length, steps } = side;
+  const range = codeRange(bits);
   const unit = steps.reduce((largest, step) => Math.max(largest, step), 0) / gainLimit;
   const gains = Uint16Array.from(steps, (step) => (step > 0 ? Math.max(1, Math.round(step / unit)) : 0));
-  const codes = new Int16Array(rank * length);
-  for (let k = 0; k < rank; k++) {
-    if (gains[k]! === 0) continue;
+  const codes = new Int16Array(steps.length * length);
+  for (const [k, gain] of gains.entries()) {
+    if (gain === 0) continue;
     const target = codes.subarray(k * length, (k + 1) * length);
-    kernels.quantize(scaledComponent(k), 1 / (gains[k]! * unit), range.minimum, range.maximum, target);
+    kernels.quantize(side.component(k), 1 / (gain * unit), range.minimum, range.maximum, target);
   }
   return { codes, gains, unit };
 }
@@ -106,9 +120,11 @@ export function encodeLowRank(
 ): EncodedTerm {
   const { rows, columns, singularValues } = factors;
   const sumLimit = bits <= 8 ? INT16_SUM_LIMIT : EXACT_SUM_LIMIT;
+  const sideA = scaleSide(factors.u, rows, singularValues, rank, bits);
+  const sideB = scaleSide(factors.v, columns, singularValues, rank, bits);
   for (let gainLimit = largestGain(bits); gainLimit >= 1; gainLimit = Math.floor(gainLimit * 0.8)) {
-    const a = quantizeSide(factors.u, rows, singularValues, rank, bits, gainLimit, kernels);
-    const b = quantizeSide(factors.v, columns, singularValues, rank, bits, gainLimit, kernels);
+    const a = quantizeSide(sideA, bits, gainLimit, kernels);
+    const b = quantizeSide(sideB, bits, gainLimit, kernels);
     if (largestRowNorm(a, rows, rank) * largestRowNorm(b, columns, rank) >= sumLimit) continue;
     const scale = Math.fround(a.unit * b.unit);
     const bands = bandSizes(rank);
