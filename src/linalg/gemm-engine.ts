@@ -1,0 +1,100 @@
+/**
+ * Matrix products for the encoder. Which engine runs is no part of the archive format: decoding is
+ * integer arithmetic (docs/spec), and only what the encoder writes is normative.
+ * One engine on one machine gives the same bits for the same products; two engines do not.
+ */
+import { UnsupportedError } from '../../formats/errors.js';
+import { createKernelEngine } from './kernel-engine.js';
+import type { Matrix } from './matrix.js';
+import { openOnnxruntimeEngine } from './onnxruntime-engine.js';
+
+export interface MultiplyOptions {
+  /** Use aᵀ. Default false. */
+  readonly transposeA?: boolean;
+  /** Use bᵀ. Default false. */
+  readonly transposeB?: boolean;
+  /** Where to put the product; must not share memory with `a` or `b`. Default: a new matrix. */
+  readonly into?: Matrix;
+  /** Add to what `into` holds. Default false. */
+  readonly accumulate?: boolean;
+}
+
+export interface GemmEngine {
+  /** Name and version, for reports: 'onnxruntime-node 1.30.0' or 'wasm'. */
+  readonly name: string;
+  /** op(a) · op(b), in float32. Returns `into` where it is given. Throws RangeError on shapes that do not fit. */
+  multiply(a: Matrix, b: Matrix, options?: MultiplyOptions): Promise<Matrix>;
+  /** aᵀ · a (columns × columns, row-major) with products and sums in float64. */
+  gram(a: Matrix): Promise<Float64Array>;
+  /** Frees native memory; the engine must not be used after it. */
+  close(): Promise<void>;
+}
+
+/**
+ * A float32 GEMM over contiguous row-major arrays: c (m × n) = op(a) · b, or c += op(a) · b when
+ * `accumulate`. `a` is m × k, or k × m when `transA`; `b` is k × n.
+ */
+export type GemmKernel = (
+  transA: boolean,
+  m: number,
+  n: number,
+  k: number,
+  a: Float32Array,
+  b: Float32Array,
+  c: Float32Array,
+  accumulate: boolean,
+) => void;
+
+export interface OpenGemmEngineOptions {
+  /** Threads inside one product. Default 1: the encoder runs one engine per worker. */
+  readonly threads?: number;
+  /** 'auto' (default) takes onnxruntime-node where it loads, else the fallback with a warning. */
+  readonly preferred?: 'auto' | 'onnxruntime' | 'wasm';
+  /** The kernel to use without onnxruntime-node. */
+  readonly fallback: GemmKernel;
+  /** Loads onnxruntime-node; default: a dynamic import of the package. */
+  readonly loadOnnxruntime?: () => Promise<typeof import('onnxruntime-node')>;
+}
+
+export interface OpenedGemmEngine {
+  readonly engine: GemmEngine;
+  /** One sentence for the user when onnxruntime-node was wanted and could not be loaded. */
+  readonly warning: string | undefined;
+}
+
+/** Opens the fastest engine there is. Throws UnsupportedError when 'onnxruntime' is asked for and does not load. */
+export async function openGemmEngine(options: OpenGemmEngineOptions): Promise<OpenedGemmEngine> {
+  const { preferred = 'auto', threads = 1, fallback } = options;
+  const load = options.loadOnnxruntime ?? (() => import('onnxruntime-node'));
+  if (preferred === 'wasm')
+    return { engine: createKernelEngine({ name: 'wasm', kernel: fallback }), warning: undefined };
+  try {
+    return { engine: await openOnnxruntimeEngine({ threads, load }), warning: undefined };
+  } catch (cause) {
+    const reason = describeLoadFailure(cause);
+    if (preferred === 'onnxruntime') {
+      throw new UnsupportedError(
+        'onnxruntime-node',
+        `the GEMM engine "onnxruntime" was asked for, but ${reason}`,
+        { cause },
+      );
+    }
+    return {
+      engine: createKernelEngine({ name: 'wasm', kernel: fallback }),
+      warning: `${reason}; encoding uses the WebAssembly GEMM instead, which is several times slower`,
+    };
+  }
+}
+
+/** Node reports an absent package and a native part that does not load with different codes. */
+function describeLoadFailure(cause: unknown): string {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  const message = cause instanceof Error ? cause.message.split('\n', 1)[0] : String(cause);
+  if (
+    (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') &&
+    message.includes("'onnxruntime-node'")
+  ) {
+    return 'the optional package onnxruntime-node is not installed';
+  }
+  return `onnxruntime-node is installed, but its native part does not load here (${message})`;
+}

@@ -1,0 +1,80 @@
+/**
+ * A matrix that is read in blocks of rows and never has to exist whole: the residual of a
+ * 128 k × 4 k embedding is produced block by block from its two checkpoints, once per pass.
+ */
+import { assertDimension, createMatrix, type Matrix, rowRange } from './matrix.js';
+
+export interface MatrixBlock {
+  /** First row. */
+  readonly start: number;
+  /** The rows from there on; valid until the next block is asked for, as its buffer may be used again. */
+  readonly matrix: Matrix;
+}
+
+export interface MatrixStream {
+  readonly rows: number;
+  readonly columns: number;
+  /** Rows per block; the last one may have fewer. */
+  readonly rowBlock: number;
+  /** Every row once, in ascending order; each call starts a new pass with the same values. */
+  blocks(): AsyncIterable<MatrixBlock>;
+}
+
+/** A matrix in memory as a stream of views, all rows in one block unless `rowBlock` is given. */
+export function streamMatrix(matrix: Matrix, options: { readonly rowBlock?: number } = {}): MatrixStream {
+  const { rows, columns } = matrix;
+  const rowBlock = options.rowBlock ?? Math.max(1, rows);
+  assertDimension('rowBlock', rowBlock);
+  if (rowBlock === 0) throw new RangeError('expected rowBlock to be at least 1, got 0');
+  return {
+    rows,
+    columns,
+    rowBlock,
+    async *blocks() {
+      for (let start = 0; start < rows; start += rowBlock) {
+        yield { start, matrix: rowRange(matrix, start, Math.min(start + rowBlock, rows)) };
+      }
+    },
+  };
+}
+
+/**
+ * A stream that keeps the rows of its first complete pass, when the whole has at most `byteLimit`
+ * bytes as float32; larger streams are returned as they are. Passes that run at the same time before
+ * that each read the source.
+ */
+export function cacheStream(source: MatrixStream, options: { readonly byteLimit: number }): MatrixStream {
+  const { rows, columns, rowBlock } = source;
+  if (rows * columns * Float32Array.BYTES_PER_ELEMENT > options.byteLimit) return source;
+  let cached: Matrix | undefined;
+  return {
+    rows,
+    columns,
+    rowBlock,
+    async *blocks() {
+      if (cached !== undefined) {
+        yield* streamMatrix(cached, { rowBlock }).blocks();
+        return;
+      }
+      const copy = createMatrix(rows, columns);
+      for await (const block of source.blocks()) {
+        copy.data.set(block.matrix.data, block.start * columns);
+        yield block;
+      }
+      cached = copy;
+    },
+  };
+}
+
+/** All rows in memory. The result may share memory with the stream. */
+export async function collectStream(stream: MatrixStream, signal?: AbortSignal): Promise<Matrix> {
+  const { rows, columns } = stream;
+  let whole: Matrix | undefined;
+  for await (const { start, matrix } of stream.blocks()) {
+    signal?.throwIfAborted();
+    if (start === 0 && matrix.rows === rows) return matrix;
+    whole ??= createMatrix(rows, columns);
+    whole.data.set(matrix.data, start * columns);
+  }
+  return whole ?? createMatrix(rows, columns);
+}
