@@ -5,7 +5,7 @@ import { NotFoundError } from '../../formats/errors.js';
 
 test('the table in docs/guide/cli.md equals the function', () => {
   const text = readFileSync(new URL('../../../docs/guide/cli.md', import.meta.url), 'utf8');
-  const rows = [...text.matchAll(/^\| (\d+) \| `(\w+)` \|/gm)].map(([, status, code]) => [
+  const rows = [...text.matchAll(/^\| (\d+) +\| `(\w+)` +\|/gm)].map(([, status, code]) => [
     code,
     Number(status),
   ]);
