@@ -44,8 +44,8 @@ function buildProgram(context: CliContext, help: { stdout: string; stderr: strin
     .addHelpText(
       'after',
       '\nExamples:\n' +
-        '  $ ere encode my-finetune --base llama -o my-finetune.ere\n' +
-        '  $ ere decode my-finetune.ere --base llama -o rebuilt\n' +
+        '  $ ere encode llama my-finetune -o my-finetune.ere\n' +
+        '  $ ere decode llama my-finetune.ere -o rebuilt\n' +
         '  $ ere verify my-finetune.ere --base llama',
     );
   addEncodeCommand(program, context);

@@ -15,7 +15,6 @@ import {
 import { addRunOptions, type RunFlags, withoutUndefined, withProgress } from './shared-options.js';
 
 interface EncodeFlags extends RunFlags {
-  readonly base: string;
   readonly output: string;
   readonly ratio?: number;
   readonly size?: number;
@@ -54,17 +53,18 @@ function budgetOptions(): Option[] {
   ];
 }
 
-/** Adds `ere encode FINETUNED --base BASE -o OUT.ere`. */
+/** Adds `ere encode BASE FINETUNED -o OUT.ere`. */
 export function addEncodeCommand(program: Command, context: CliContext): void {
   const command = program
     .command('encode')
     .summary('store a fine-tuned model as a residual against its base')
     .description(
       'Stores a fine-tuned checkpoint as a compressed residual against its base, and says what was kept.\n' +
-        'Both are a .safetensors file, a model.safetensors.index.json or a model folder. State at most one budget.',
+        'Both are a .safetensors file, a model.safetensors.index.json, a model folder or one of the local Hugging Face\n' +
+        'cache. State at most one budget.',
     )
+    .argument('<base>', 'base checkpoint')
     .argument('<finetuned>', 'fine-tuned checkpoint')
-    .requiredOption('-b, --base <path>', 'base checkpoint')
     .requiredOption('-o, --output <file>', 'archive to write');
   const budgets = budgetOptions();
   for (const option of budgets) {
@@ -100,12 +100,12 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
     .addHelpText(
       'after',
       '\nExamples:\n' +
-        '  $ ere encode my-finetune --base llama -o my-finetune.ere\n' +
-        '  $ ere encode my-finetune --base llama -o my-finetune.ere --size 500MB\n' +
-        '  $ ere encode tuned.safetensors --base base.safetensors -o tuned.ere --max-error 0.3 --json',
+        '  $ ere encode llama my-finetune -o my-finetune.ere\n' +
+        '  $ ere encode llama my-finetune -o my-finetune.ere --size 500MB\n' +
+        '  $ ere encode base.safetensors tuned.safetensors -o tuned.ere --max-error 0.3 --json',
     )
-    .action(async (fineTuned: string, flags: EncodeFlags) => {
-      const options = encodeOptions(flags, command);
+    .action(async (base: string, fineTuned: string, flags: EncodeFlags) => {
+      const options = encodeOptions(base, flags, command);
       const { encode } = await context.loadOperations();
       const report = await withProgress(context, flags, (common) =>
         encode(fineTuned, { ...common, ...options }),
@@ -119,7 +119,7 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
     });
 }
 
-function encodeOptions(flags: EncodeFlags, command: Command): EncodeOptions {
+function encodeOptions(base: string, flags: EncodeFlags, command: Command): EncodeOptions {
   const budget = budgetOf(flags);
   const implied = impliedAllocation(budget);
   if (implied !== undefined && flags.allocation !== undefined && flags.allocation !== implied) {
@@ -133,7 +133,7 @@ function encodeOptions(flags: EncodeFlags, command: Command): EncodeOptions {
     );
   }
   return withoutUndefined<EncodeOptions>({
-    base: flags.base,
+    base,
     output: flags.output,
     budget,
     allocation: flags.allocation,

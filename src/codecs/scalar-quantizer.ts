@@ -58,7 +58,7 @@ export function bestStep(values: Float32Array, bits: number): number {
       const largestCode = value < 0 ? -range.minimum : range.maximum;
       // Truncation to int32 is an order of magnitude faster than Math.round; magnitudes are far below 2^31 steps.
       const code = (magnitude * inverse + 0.5) | 0;
-      const difference = magnitude - (code < largestCode ? code : largestCode) * step;
+      const difference = magnitude - Math.min(code, largestCode) * step;
       error += difference * difference;
     }
     return error;

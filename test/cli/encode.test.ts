@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { EncodeOptions } from '../../src/residual/api.js';
 import { capturedStream, encodeReport, runWith } from './doubles.js';
 
-const ARGUMENTS = ['encode', 'tuned', '--base', 'llama', '-o', 'tuned.ere'];
+const ARGUMENTS = ['encode', 'llama', 'tuned', '-o', 'tuned.ere'];
 
 /** The options that a command line turns into. */
 async function optionsOf(...flags: string[]): Promise<EncodeOptions> {
@@ -104,9 +104,9 @@ describe('ere encode: options', () => {
   });
 
   test.each([
-    [['encode', 'tuned', '-o', 'x.ere'], '--base'],
-    [['encode', 'tuned', '--base', 'llama'], '--output'],
-    [['encode', '--base', 'llama', '-o', 'x.ere'], 'finetuned'],
+    [['encode', 'llama', '-o', 'x.ere'], 'finetuned'],
+    [['encode', 'llama', 'tuned'], '--output'],
+    [['encode', '-o', 'x.ere'], 'base'],
     [[...ARGUMENTS, 'surplus'], 'too many arguments'],
   ])('%j lacks or exceeds what it needs: a usage error', async (argv, message) => {
     const { status, stderr } = await runWith(argv);
