@@ -3,7 +3,7 @@
  * (Efficient Residual Encoding, arXiv 2305.18425).
  *
  * `encode` writes an `.ere` archive, `decode` rebuilds the checkpoint bit for bit as the encoder saw it,
- * `verify` checks one, `inspect` reads its index. Errors are EreError with a stable `code`.
+ * `verify` checks one, `inspect` reads its index, `openArchive` streams its tensors. Errors are EreError with a stable `code`.
  *
  * @packageDocumentation
  */
@@ -27,8 +27,10 @@ export type {
   Allocation,
   Budget,
   CommonOptions,
+  DecodedTensor,
   DecodeOptions,
   DecodeReport,
+  DecodeTensorsOptions,
   EncodeOptions,
   EncodeReport,
   InspectReport,
@@ -41,5 +43,6 @@ export type {
 export { decode } from './residual/decode.js';
 export { encode } from './residual/encode.js';
 export { inspect } from './residual/inspect.js';
+export { type OpenArchive, openArchive } from './residual/open-archive.js';
 export { verify } from './residual/verify.js';
 export { PACKAGE_VERSION } from './version.js';

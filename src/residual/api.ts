@@ -1,4 +1,5 @@
 /** Options and reports of the library's four operations: encode, decode, verify, inspect. */
+import type { Dtype } from '../../formats/dtype.js';
 import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
 import type { KernelPath } from '../kernels/kernels.js';
 
@@ -120,6 +121,8 @@ export interface DecodeOptions extends CommonOptions {
   readonly output: string;
   /** Replace an existing output; default false. */
   readonly overwrite?: boolean;
+  /** Decode only these tensors, by name, into one .safetensors file; default: all. */
+  readonly tensors?: readonly string[];
   /** Write config, tokenizer and other small files into a folder output; default true. */
   readonly sideFiles?: boolean;
 }
@@ -130,9 +133,27 @@ export interface DecodeReport {
   readonly tensorCount: number;
   /** Bytes of decoded weight files. */
   readonly byteLength: number;
-  /** Identity of the decoded checkpoint; equals the archive's. */
-  readonly digest: Digest;
+  /** Identity of the decoded checkpoint; equals the archive's. Undefined when only some tensors were asked for. */
+  readonly digest: Digest | undefined;
   readonly durationMs: number;
+}
+
+export interface DecodeTensorsOptions {
+  readonly base: string;
+  /** Names of the tensors wanted; default: all. They come in the archive's order. */
+  readonly tensors?: readonly string[];
+  /** Default 'wasm'. */
+  readonly kernels?: KernelPath;
+  readonly signal?: AbortSignal;
+}
+
+/** One tensor of the rebuilt checkpoint, its digests checked. */
+export interface DecodedTensor {
+  readonly name: string;
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  /** Little-endian, row-major. */
+  readonly bytes: Uint8Array;
 }
 
 export interface VerifyOptions extends CommonOptions {
