@@ -75,7 +75,7 @@ describe('errors', () => {
     expect(stdout).toBe('');
     expect(JSON.parse(stderr)).toMatchObject({
       code: 'ERE_USAGE',
-      message: expect.stringContaining("'finetuned'"),
+      message: expect.stringContaining('--output'),
     });
   });
 });
