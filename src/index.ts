@@ -44,5 +44,6 @@ export { decode } from './residual/decode.js';
 export { encode } from './residual/encode.js';
 export { inspect } from './residual/inspect.js';
 export { type OpenArchive, openArchive } from './residual/open-archive.js';
+export type { PresetName } from './residual/presets.js';
 export { verify } from './residual/verify.js';
 export { PACKAGE_VERSION } from './version.js';

@@ -23,6 +23,8 @@ interface ResidualState {
 export interface EncodeSessionOptions {
   readonly pool: WorkerPool<EncodeJob, EncodeJobResult>;
   readonly pairs: readonly TensorPair[];
+  /** What the preset allows for every tensor. */
+  readonly constraints: Pick<AllocationTensor, 'lowRankOnly' | 'maxRank'>;
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
 
@@ -35,6 +37,7 @@ export class EncodeSession {
   readonly aliases: number[] = [];
   readonly #pool: WorkerPool<EncodeJob, EncodeJobResult>;
   readonly #pairs: readonly TensorPair[];
+  readonly #constraints: EncodeSessionOptions['constraints'];
   readonly #onProgress: EncodeSessionOptions['onProgress'];
   readonly #workers: number[] = [];
   readonly #residuals: ResidualState[] = [];
@@ -45,6 +48,7 @@ export class EncodeSession {
   constructor(options: EncodeSessionOptions) {
     this.#pool = options.pool;
     this.#pairs = options.pairs;
+    this.#constraints = options.constraints;
     this.#onProgress = options.onProgress;
   }
 
@@ -111,6 +115,7 @@ export class EncodeSession {
         return (
           choice.kind === 'low-rank' &&
           choice.rank === state.singularValues.length &&
+          choice.rank < (this.#constraints.maxRank ?? Number.POSITIVE_INFINITY) &&
           !this.#isComplete(state)
         );
       });
@@ -141,7 +146,14 @@ export class EncodeSession {
   #allocationTensor({ pair, energy, singularValues }: ResidualState): AllocationTensor {
     const { commonRows, columns, fineTuned } = this.#pairs[pair]!;
     // Exact payloads are bounded by the tensor's bytes: a segment that does not shrink is stored.
-    return { rows: commonRows, columns, energy, singularValues, exactByteLength: fineTuned.byteLength };
+    return {
+      rows: commonRows,
+      columns,
+      energy,
+      singularValues,
+      exactByteLength: fineTuned.byteLength,
+      ...this.#constraints,
+    };
   }
 
   #isComplete(state: ResidualState): boolean {
