@@ -80,11 +80,10 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
       ),
     )
     .addOption(
-      new Option('--allocation <strategy>', 'how ranks are spread over layers (default: layerwise)').choices([
-        'layerwise',
-        'uniform',
-        'energy',
-      ]),
+      new Option(
+        '--allocation <strategy>',
+        'how bytes are spread over layers (default: rate-distortion)',
+      ).choices(['rate-distortion', 'layerwise', 'uniform', 'energy']),
     )
     .addOption(
       new Option('--bits <n>', 'bits per factor entry, 2 to 16, or auto (default: auto)').argParser(

@@ -7,6 +7,7 @@ import { denseByteLength } from '../codecs/dense.js';
 import { componentByteLength } from '../codecs/low-rank.js';
 import { expectedRelativeError } from '../codecs/scalar-quantizer.js';
 import { signByteLength } from '../codecs/sign.js';
+import type { ResidualEncoding } from '../rate-distortion/encode-residual.js';
 
 /** A residual matrix as the allocation sees it. */
 export interface AllocationTensor {
@@ -29,6 +30,7 @@ export type Choice =
   | { readonly kind: 'low-rank'; readonly rank: number; readonly bits: BitsProfile }
   | { readonly kind: 'dense'; readonly bits: number }
   | { readonly kind: 'sign' }
+  | ({ readonly kind: 'rate-distortion' } & ResidualEncoding)
   | { readonly kind: 'exact' };
 
 export interface OperatingPoint {

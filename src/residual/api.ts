@@ -2,6 +2,7 @@
 import type { Dtype } from '../../formats/dtype.js';
 import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
 import type { KernelPath } from '../kernels/kernels.js';
+import type { Effort } from '../rate-distortion/efforts.js';
 import type { PresetName } from './presets.js';
 
 /** What the user asks for; exactly one. Sizes in bytes, errors relative in Frobenius norm over all residuals. */
@@ -17,7 +18,8 @@ export type Budget =
   /** ‖R − R̂‖ / ‖R‖ over all residuals. */
   | { readonly kind: 'max-error'; readonly relativeError: number };
 
-export type Allocation = 'uniform' | 'energy' | 'layerwise';
+/** How bytes are spread over tensors; 'rate-distortion' codes at one slope, the others choose ranks. */
+export type Allocation = 'rate-distortion' | 'uniform' | 'energy' | 'layerwise';
 
 /** Progress of a long operation, in bytes of fine-tuned weights. */
 export interface Progress {
@@ -49,10 +51,15 @@ export interface EncodeOptions extends CommonOptions {
   readonly preset?: PresetName;
   /** Default: { kind: 'ratio', ratio: 0.06 }, or the preset's. */
   readonly budget?: Budget;
-  /** Default 'layerwise'; a 'rank' budget implies 'uniform', an 'energy' budget 'energy'. */
+  /**
+   * Default 'rate-distortion'; a 'rank' budget implies 'uniform', an 'energy' budget 'energy', `bits` or
+   * `prior` 'layerwise'.
+   */
   readonly allocation?: Allocation;
   /** Bits per factor entry, 2 to 16; default 'auto': the uniform width with the least predicted error. 16 for preset 'lora'. */
   readonly bits?: number | 'auto';
+  /** How hard 'rate-distortion' works; default 'default'. */
+  readonly effort?: Effort;
   /** Weight of the uniform allocation in 'layerwise', 0 to 1; default 0. */
   readonly prior?: number;
   /** Carry config, tokenizer and other small files; default true. */
@@ -107,7 +114,7 @@ export interface EncodeReport {
   /** Undefined without one. */
   readonly preset?: PresetName;
   /** Bits per factor entry; the widths from the strongest component on where they differ: '8/3/2'. */
-  readonly bits: number | string;
+  readonly bits: number | string | undefined;
   readonly tensors: readonly TensorReport[];
   /** Names of base tensors that the fine-tune does not have. */
   readonly removed: readonly string[];

@@ -3,10 +3,11 @@ import { basename } from 'node:path';
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
 import { type ArchiveLayout, layoutArchive } from '../../formats/ere/write-archive.js';
-import type { AllocationResult, StrategyName } from '../allocation/allocate.js';
+import type { Choice } from '../allocation/operating-points.js';
 import { describeBits } from '../codecs/bits-profile.js';
 import { defaultThreads } from '../io/node-runtime.js';
 import { openWorkerPool, type WorkerPool } from '../io/worker-pool.js';
+import { EFFORTS, LAMBDA } from '../rate-distortion/efforts.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../version.js';
 import type { EncodeOptions } from './api.js';
 import {
@@ -17,15 +18,17 @@ import {
   type PlannedSideFile,
   packBlob,
 } from './assemble-archive.js';
-import { type ResolvedBudget, searchBudget } from './budget-search.js';
+import { type Attempt, type ResolvedBudget, searchBudget } from './budget-search.js';
 import { digestTensor } from './digest-tensor.js';
-import type { EncodeJob, EncodeJobResult, EncodeJobsInit } from './encode-jobs.js';
+import type { EncodeJob, EncodeJobResult, EncodeJobsInit, EngineResult } from './encode-jobs.js';
 import { budgetOf, constraintsOf, strategyOf } from './encode-options.js';
 import { EncodeSession } from './encode-session.js';
+import type { EncodedTensor } from './encode-tensor.js';
 import type { Pairing } from './pair-tensors.js';
 import { presetOf } from './presets.js';
 import type { Runtime } from './runtime.js';
 import { planSideFiles } from './side-files.js';
+import { searchStep } from './step-search.js';
 
 /** What one encode works on. Paths are absolute, for the worker threads. */
 export interface EncodeInputs {
@@ -43,10 +46,10 @@ export interface EncodedArchive extends AssembledArchive {
   /** In the order of the pairs. */
   readonly tensors: readonly AssembledTensor[];
   readonly sideFiles: readonly PlannedSideFile[];
-  readonly allocation: AllocationResult;
-  /** Name of the engine of the matrix products; 'none' when there was no residual. */
-  readonly gemmEngine: string;
-  readonly gemmWarning: string | undefined;
+  /** Bits per factor entry, where the strategy has widths. */
+  readonly bits: number | string | undefined;
+  /** The engine of the matrix products; 'none' when there was no residual. */
+  readonly gemm: EngineResult;
 }
 
 export async function encodeArchive(inputs: EncodeInputs): Promise<EncodedArchive> {
@@ -98,26 +101,89 @@ async function encodeWithPool(
   await session.analyse();
   const fixed = await fixedParts(inputs, session);
   const budget = budgetOf(options, fineTuned);
+  const search = { inputs, session, fixed, budget };
+  const attempt = await (strategyOf(options) === 'rate-distortion'
+    ? searchSteps(search)
+    : searchPoints(search));
+  return { ...attempt.archive, sideFiles: fixed.sideFiles, bits: attempt.bits, gemm: await session.engine() };
+}
+
+interface Search {
+  readonly inputs: EncodeInputs;
+  readonly session: EncodeSession;
+  readonly fixed: FixedParts;
+  readonly budget: ResolvedBudget;
+}
+
+type FinishedAttempt = Attempt<AssembledParts> & Pick<EncodedArchive, 'bits'>;
+
+/** Bytes of the file that no choice changes, index aside. */
+function fixedByteLength({ session, fixed }: Search): number {
+  const blobs = [...fixed.weightHeaders, ...fixed.sideFiles.flatMap(({ blob }) => blob ?? [])];
+  return session.exactByteLength + blobs.reduce((sum, blob) => sum + blob.bytes.byteLength, 0);
+}
+
+/** Encodes at one choice a residual, and measures. */
+async function attemptChoices(
+  { inputs, session, fixed }: Search,
+  choiceOf: (residual: number) => Choice,
+  record: ArchiveIndex['encoding'],
+): Promise<Attempt<AssembledParts>> {
+  const archive = await assemble(inputs, await session.encode(choiceOf), session, fixed, record);
+  const residuals = archive.tensors.filter((tensor) => tensor.analysis.squaredResidual > 0);
+  const squaredError = residuals.reduce((sum, tensor) => sum + tensor.encoded.squaredError, 0);
+  return { archive, byteLength: archive.layout.byteLength, squaredError };
+}
+
+/** Strategies that choose among operating points: allocate on predictions, then correct with real bytes. */
+async function searchPoints(search: Search): Promise<FinishedAttempt> {
+  const { session, budget } = search;
+  const { options } = search.inputs;
+  const strategy = strategyOf(options);
+  if (strategy === 'rate-distortion') throw new RangeError('expected a strategy of operating points');
   const allocateOptions = {
-    strategy: strategyOf(options),
+    strategy,
     bits: options.bits ?? presetOf(options).bits,
     prior: options.prior ?? 0,
-  } as const;
-  const blobs = [...fixed.weightHeaders, ...fixed.sideFiles.flatMap(({ blob }) => blob ?? [])];
-  const { archive, allocation } = await searchBudget({
+  };
+  return searchBudget({
     budget,
-    fixedByteLength: session.exactByteLength + blobs.reduce((sum, blob) => sum + blob.bytes.byteLength, 0),
+    fixedByteLength: fixedByteLength(search),
     squaredResidual: session.squaredResidual,
     attempt: async (target) => {
-      const allocation = await session.allocate(target, allocateOptions, initialRank(budget, session));
-      const archive = await assemble(inputs, session, fixed, allocation);
-      const residuals = archive.tensors.filter((tensor) => tensor.analysis.squaredResidual > 0);
-      const squaredError = residuals.reduce((sum, tensor) => sum + tensor.encoded.squaredError, 0);
-      return { allocation, archive, byteLength: archive.layout.byteLength, squaredError };
+      const { points, bits } = await session.allocate(target, allocateOptions, initialRank(budget, session));
+      const described = describeBits(bits);
+      const record = {
+        ...encodingRecord(options),
+        bits: described,
+        ...(strategy === 'layerwise' && options.prior ? { prior: options.prior } : {}),
+      };
+      return { ...(await attemptChoices(search, (i) => points[i].choice, record)), bits: described };
     },
   });
-  const { gemmEngine, gemmWarning } = session;
-  return { ...archive, sideFiles: fixed.sideFiles, allocation, gemmEngine, gemmWarning };
+}
+
+/** Rate–distortion: one quantiser step for the whole model, searched for. */
+async function searchSteps(search: Search): Promise<FinishedAttempt> {
+  const { session, budget } = search;
+  const { options } = search.inputs;
+  const effort = options.effort ?? 'default';
+  const attempt = await searchStep({
+    budget,
+    fixedByteLength: fixedByteLength(search),
+    squaredResidual: session.squaredResidual,
+    residuals: session.residualShapes,
+    lambda: LAMBDA,
+    attempt: (step) => {
+      const choice: Choice = { kind: 'rate-distortion', step, lambda: LAMBDA, ...EFFORTS[effort] };
+      return attemptChoices(search, () => choice, {
+        ...encodingRecord(options),
+        effort,
+        step: Number(step.toPrecision(6)),
+      });
+    },
+  });
+  return { ...attempt, bits: undefined };
 }
 
 async function fixedParts(inputs: EncodeInputs, session: EncodeSession): Promise<FixedParts> {
@@ -144,14 +210,15 @@ async function fixedParts(inputs: EncodeInputs, session: EncodeSession): Promise
   };
 }
 
+type AssembledParts = AssembledArchive & Pick<EncodedArchive, 'layout' | 'tensors'>;
+
 async function assemble(
-  inputs: EncodeInputs,
+  { pairing, fineTuned }: EncodeInputs,
+  encoded: readonly (EncodedTensor | undefined)[],
   session: EncodeSession,
   fixed: FixedParts,
-  allocation: AllocationResult,
-): Promise<AssembledArchive & { layout: ArchiveLayout; tensors: readonly AssembledTensor[] }> {
-  const { pairing, options, fineTuned } = inputs;
-  const encoded = await session.encode(allocation);
+  encoding: ArchiveIndex['encoding'],
+): Promise<AssembledParts> {
   const tensors = pairing.pairs.map((pair, i): AssembledTensor => {
     const analysis = session.analyses[i]!;
     const result = encoded[i] ?? { terms: [], decodedDigest: analysis.fineTunedDigest, squaredError: 0 };
@@ -159,7 +226,7 @@ async function assemble(
   });
   const assembled = await assembleArchive({
     generator: `${PACKAGE_NAME} ${PACKAGE_VERSION}`,
-    encoding: encodingRecord(options, allocation),
+    encoding,
     ...fixed,
     fineTuned,
     tensors,
@@ -169,13 +236,10 @@ async function assemble(
 }
 
 /** The options that shaped the archive, for humans. */
-function encodingRecord(options: EncodeOptions, allocation: AllocationResult): ArchiveIndex['encoding'] {
-  const strategy: StrategyName = strategyOf(options);
+function encodingRecord(options: EncodeOptions): ArchiveIndex['encoding'] {
   return {
     ...(options.preset === undefined ? {} : { preset: options.preset }),
-    allocation: strategy,
-    bits: describeBits(allocation.bits),
-    ...(strategy === 'layerwise' && options.prior ? { prior: options.prior } : {}),
+    allocation: strategyOf(options),
   };
 }
 

@@ -7,11 +7,18 @@ import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { JobRunner } from '../io/worker-pool.js';
 import type { KernelPath, Kernels } from '../kernels/kernels.js';
-import { type GemmKernel, type OpenedGemmEngine, openGemmEngine } from '../linalg/gemm-engine.js';
+import {
+  type GemmEngine,
+  type GemmKernel,
+  type OpenedGemmEngine,
+  openGemmEngine,
+} from '../linalg/gemm-engine.js';
+import type { MatrixStream } from '../linalg/matrix-stream.js';
+import { truncatedSvd } from '../linalg/truncated-svd.js';
 import { analyseTensor, type ReadablePair, type TensorAnalysis } from './analyse-tensor.js';
-import { type EncodedTensor, encodeTensor } from './encode-tensor.js';
+import { type EncodedTensor, encodeTensor, type ResidualSource } from './encode-tensor.js';
 import { pairTensors } from './pair-tensors.js';
-import { residualFactors } from './residual-factors.js';
+import { residualStream } from './residual-stream.js';
 import type { Runtime } from './runtime.js';
 
 export interface EncodeJobsInit {
@@ -23,6 +30,8 @@ export interface EncodeJobsInit {
 
 export type EncodeJob =
   | { readonly kind: 'analyse'; readonly pair: number }
+  /** Opens the engine of the matrix products; the pair is not looked at. */
+  | { readonly kind: 'engine'; readonly pair: number }
   /** Leading singular values; the factors stay in the thread. */
   | { readonly kind: 'spectrum'; readonly pair: number; readonly maxRank: number }
   | { readonly kind: 'encode'; readonly pair: number; readonly choice: Choice };
@@ -30,11 +39,13 @@ export type EncodeJob =
 export type AnalyseResult = Omit<TensorAnalysis, 'exactTerms'> & { readonly exactByteLength: number };
 export interface SpectrumResult {
   readonly singularValues: Float64Array;
-  /** Engine of the matrix products. */
+}
+export interface EngineResult {
+  /** Name of the engine of the matrix products. */
   readonly engine: string;
   readonly warning: string | undefined;
 }
-export type EncodeJobResult = AnalyseResult | SpectrumResult | EncodedTensor;
+export type EncodeJobResult = AnalyseResult | SpectrumResult | EngineResult | EncodedTensor;
 
 export async function openJobs(init: EncodeJobsInit): Promise<JobRunner<EncodeJob, EncodeJobResult>> {
   const base = await openCheckpoint(init.base);
@@ -49,7 +60,8 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
   readonly #gemm: EncodeJobsInit['gemm'];
   readonly #pairs: ReturnType<typeof pairTensors>['pairs'];
   readonly #exactTerms = new Map<number, readonly EncodedTerm[]>();
-  readonly #factors = new Map<number, LowRankFactors>();
+  readonly #energies = new Map<number, number>();
+  readonly #sources = new Map<number, ResidualSource>();
   #opened: Promise<OpenedGemmEngine> | undefined;
 
   constructor(init: EncodeJobsInit, base: Checkpoint, fineTuned: Checkpoint) {
@@ -66,32 +78,51 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
       case 'analyse': {
         const { exactTerms, ...analysis } = await analyseTensor(readable);
         this.#exactTerms.set(job.pair, exactTerms);
+        this.#energies.set(job.pair, analysis.squaredResidual);
         const chunks = exactTerms.flatMap((term) => term.chunks);
         return {
           ...analysis,
           exactByteLength: chunks.reduce((sum, chunk) => sum + chunk.bytes.byteLength, 0),
         };
       }
+      case 'engine': {
+        const { engine, warning } = await this.#engine();
+        return { engine: engine.name, warning };
+      }
       case 'spectrum': {
-        // One GEMM thread a worker: the pool already uses every core, and results do not depend on the thread count.
-        this.#opened ??= openGemmEngine({
-          threads: 1,
-          preferred: this.#gemm,
-          fallback: gemmKernel(this.#runtime.kernels),
-        });
-        const { engine, warning } = await this.#opened;
-        const factors = await residualFactors(readable, job.maxRank, engine);
-        this.#factors.set(job.pair, factors);
-        return { singularValues: factors.singularValues, engine: engine.name, warning };
+        const { singularValues } = await this.#source(job.pair).factors(job.maxRank);
+        return { singularValues: singularValues.slice(0, job.maxRank) };
       }
       case 'encode':
         return encodeTensor(
           readable,
           job.choice,
-          this.#factors.get(job.pair),
+          this.#source(job.pair),
           this.#exactTerms.get(job.pair) ?? [],
         );
     }
+  }
+
+  /** One GEMM thread a worker: the pool already uses every core, and results do not depend on the thread count. */
+  #engine(): Promise<OpenedGemmEngine> {
+    this.#opened ??= openGemmEngine({
+      threads: 1,
+      preferred: this.#gemm,
+      fallback: gemmKernel(this.#runtime.kernels),
+    });
+    return this.#opened;
+  }
+
+  #source(pair: number): ResidualSource {
+    const source =
+      this.#sources.get(pair) ??
+      new PairSource(
+        this.#readable(pair),
+        this.#energies.get(pair) ?? 0,
+        async () => (await this.#engine()).engine,
+      );
+    this.#sources.set(pair, source);
+    return source;
   }
 
   async close(): Promise<void> {
@@ -109,6 +140,30 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
         base === undefined ? undefined : (offset, length) => this.#base.read(base.name, offset, length),
       runtime: this.#runtime,
     };
+  }
+}
+
+/** The residual of one pair: its stream, and as many components as were asked for so far. */
+class PairSource implements ResidualSource {
+  readonly energy: number;
+  readonly stream: MatrixStream;
+  readonly engine: () => Promise<GemmEngine>;
+  #known: { readonly asked: number; readonly factors: LowRankFactors } | undefined;
+
+  constructor(readable: ReadablePair, energy: number, engine: () => Promise<GemmEngine>) {
+    this.energy = energy;
+    this.stream = residualStream(readable);
+    this.engine = engine;
+  }
+
+  async factors(rank: number): Promise<LowRankFactors> {
+    const { rows, columns } = this.stream;
+    const wanted = Math.min(rank, rows, columns);
+    if (this.#known === undefined || this.#known.asked < wanted) {
+      const factors = await truncatedSvd(this.stream, { maxRank: wanted, engine: await this.engine() });
+      this.#known = { asked: wanted, factors };
+    }
+    return this.#known.factors;
   }
 }
 

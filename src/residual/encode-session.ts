@@ -8,7 +8,13 @@ import type { AllocationTarget } from '../allocation/allocation.js';
 import type { AllocationTensor, Choice } from '../allocation/operating-points.js';
 import type { WorkerPool } from '../io/worker-pool.js';
 import type { Progress } from './api.js';
-import type { AnalyseResult, EncodeJob, EncodeJobResult, SpectrumResult } from './encode-jobs.js';
+import type {
+  AnalyseResult,
+  EncodeJob,
+  EncodeJobResult,
+  EngineResult,
+  SpectrumResult,
+} from './encode-jobs.js';
 import type { EncodedTensor } from './encode-tensor.js';
 import type { TensorPair } from './pair-tensors.js';
 
@@ -29,9 +35,6 @@ export interface EncodeSessionOptions {
 }
 
 export class EncodeSession {
-  /** Name of the engine of the matrix products; 'none' before there was one. */
-  gemmEngine = 'none';
-  gemmWarning: string | undefined;
   readonly analyses: AnalyseResult[] = [];
   /** Per pair the index of an earlier pair with the same bytes on both sides (tied tensors), or its own. */
   readonly aliases: number[] = [];
@@ -124,11 +127,26 @@ export class EncodeSession {
     }
   }
 
-  /** Encodes every tensor that is not the base's, at the allocation's points. By pair, aliases included. */
-  async encode(allocation: AllocationResult): Promise<(EncodedTensor | undefined)[]> {
-    const choices = new Map<number, Choice>(
-      this.#residuals.map((state, i) => [state.pair, allocation.points[i]!.choice]),
-    );
+  /** The engine of the matrix products. */
+  async engine(): Promise<EngineResult> {
+    if (this.#residuals.length === 0) return { engine: 'none', warning: undefined };
+    return (await this.#pool.run({ kind: 'engine', pair: 0 })).result as EngineResult;
+  }
+
+  /** Residuals as the rate model sees them. */
+  get residualShapes(): readonly { readonly elements: number; readonly energy: number }[] {
+    return this.#residuals.map(({ pair, energy }) => {
+      const { commonRows, columns } = this.#pairs[pair]!;
+      return { elements: commonRows * columns, energy };
+    });
+  }
+
+  /**
+   * Encodes every tensor that is not the base's. By pair, aliases included.
+   * @param choiceOf what the i-th residual is coded as
+   */
+  async encode(choiceOf: (residual: number) => Choice): Promise<(EncodedTensor | undefined)[]> {
+    const choices = new Map<number, Choice>(this.#residuals.map((state, i) => [state.pair, choiceOf(i)]));
     const pending = this.#pairs.flatMap((_, pair) => {
       if (this.aliases[pair] !== pair || this.analyses[pair]!.case === 'identical') return [];
       const choice = choices.get(pair) ?? { kind: 'none' };
@@ -175,10 +193,7 @@ export class EncodeSession {
         const { commonRows, columns } = this.#pairs[pair]!;
         const maxRank = Math.min(rankOf(state), commonRows, columns);
         const { result } = await this.#pool.run({ kind: 'spectrum', pair, maxRank }, state.worker);
-        const spectrum = result as SpectrumResult;
-        state.singularValues = spectrum.singularValues;
-        this.gemmEngine = spectrum.engine;
-        this.gemmWarning = spectrum.warning;
+        state.singularValues = (result as SpectrumResult).singularValues;
         const known = state.singularValues.length;
         if (known < maxRank || known === Math.min(commonRows, columns)) this.#complete.add(pair);
       },

@@ -8,6 +8,9 @@ import type { EncodedTerm } from '../codecs/codec.js';
 import { encodeDense } from '../codecs/dense.js';
 import { encodeLowRank, type LowRankFactors } from '../codecs/low-rank.js';
 import { encodeSign } from '../codecs/sign.js';
+import type { GemmEngine } from '../linalg/gemm-engine.js';
+import type { MatrixStream } from '../linalg/matrix-stream.js';
+import { encodeResidual } from '../rate-distortion/encode-residual.js';
 import { encodeRows, type ReadablePair, residualReader } from './analyse-tensor.js';
 import { type DecodableTensor, decodeTensor } from './decode-tensor.js';
 
@@ -18,55 +21,58 @@ export interface EncodedTensor {
   readonly squaredError: number;
 }
 
-/** @param factors needed for a low-rank choice; @param exactTerms terms that the analysis has finished */
+/** What a residual is encoded from, made when first needed. */
+export interface ResidualSource {
+  /** ‖R‖² over the common rows. */
+  readonly energy: number;
+  /** The leading components: at least `rank`, or all there are. */
+  factors(rank: number): Promise<LowRankFactors>;
+  engine(): Promise<GemmEngine>;
+  readonly stream: MatrixStream;
+}
+
+/** @param exactTerms terms that the analysis has finished */
 export async function encodeTensor(
   readable: ReadablePair,
   choice: Choice,
-  factors: LowRankFactors | undefined,
+  source: ResidualSource,
   exactTerms: readonly EncodedTerm[],
 ): Promise<EncodedTensor> {
+  const covered = pairRows(readable);
+  const chosen = await chosenTerms(readable, choice, source);
   const terms = [
-    ...(await chosenTerms(readable, choice, factors)),
+    ...(choice.kind === 'exact' ? chosen : chosen.map((term) => ({ ...term, ...covered }))),
     ...(choice.kind === 'exact' ? [] : exactTerms),
   ];
   return { terms, ...(await decodeBack(readable, terms)) };
 }
 
+/** The rows that additive terms cover, where they are not all. */
+function pairRows({ pair }: ReadablePair): { readonly rows?: readonly [number, number] } {
+  return pair.commonRows < pair.rows ? { rows: [0, pair.commonRows] } : {};
+}
+
 async function chosenTerms(
   readable: ReadablePair,
   choice: Choice,
-  factors: LowRankFactors | undefined,
+  source: ResidualSource,
 ): Promise<EncodedTerm[]> {
   const { pair, runtime } = readable;
-  const covered = pair.commonRows < pair.rows ? { rows: [0, pair.commonRows] as const } : {};
+  const { commonRows, columns } = pair;
+  const { kernels } = runtime;
   switch (choice.kind) {
     case 'none':
       return [];
+    case 'dense':
+      return [await encodeDense(residualReader(readable), commonRows, columns, choice.bits, kernels)];
+    case 'sign':
+      return [await encodeSign(residualReader(readable), commonRows, columns, kernels)];
+    case 'low-rank':
+      return [encodeLowRank(await source.factors(choice.rank), choice.rank, choice.bits, kernels)];
+    case 'rate-distortion':
+      return encodeResidual(source, choice, kernels, await source.engine());
     case 'exact':
       return [await encodeRows(readable, 0)];
-    case 'dense':
-      return [
-        {
-          ...(await encodeDense(
-            residualReader(readable),
-            pair.commonRows,
-            pair.columns,
-            choice.bits,
-            runtime.kernels,
-          )),
-          ...covered,
-        },
-      ];
-    case 'sign':
-      return [
-        {
-          ...(await encodeSign(residualReader(readable), pair.commonRows, pair.columns, runtime.kernels)),
-          ...covered,
-        },
-      ];
-    case 'low-rank':
-      if (factors === undefined) throw new TypeError('expected factors for a low-rank choice, got none');
-      return [{ ...encodeLowRank(factors, choice.rank, choice.bits, runtime.kernels), ...covered }];
   }
 }
 

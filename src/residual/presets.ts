@@ -82,11 +82,28 @@ export const PRESETS = {
 
 export type PresetName = keyof typeof PRESETS;
 
-/** What encode does without a preset. */
-const DEFAULT_PRESET: PresetName = 'ere-paper';
+/** What encode does without a preset: the smallest archive for a size or an error. */
+const RATE_DISTORTION: Preset = {
+  summary: 'entropy-coded low-rank and dense parts at one rate–distortion slope',
+  strategies: ['rate-distortion'],
+  budgets: ['ratio', 'size', 'max-error'],
+  defaultBudget: { kind: 'ratio', ratio: 0.06 },
+  bits: 'auto',
+  takesBits: false,
+  lowRankOnly: false,
+  maxRank: undefined,
+};
 
-export function presetOf(options: Pick<EncodeOptions, 'preset'>): Preset {
-  return PRESETS[options.preset ?? DEFAULT_PRESET];
+/** Options that only the paper's method has bring its preset with them. */
+export function presetOf(
+  options: Pick<EncodeOptions, 'preset' | 'budget' | 'allocation' | 'bits' | 'prior'>,
+): Preset {
+  if (options.preset !== undefined) return PRESETS[options.preset];
+  const { budget, allocation, bits, prior } = options;
+  const asksForRanks = budget?.kind === 'rank' || budget?.kind === 'energy';
+  const isPaper = asksForRanks || bits !== undefined || prior !== undefined;
+  const otherAllocation = allocation !== undefined && allocation !== 'rate-distortion';
+  return isPaper || otherAllocation ? PRESETS['ere-paper'] : RATE_DISTORTION;
 }
 
 /** Why options do not go with their preset, or undefined. One sentence, for a TypeError or a usage error. */

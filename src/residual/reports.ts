@@ -1,7 +1,6 @@
 /** Reports on what an archive holds, from the encoder's side and from an archive alone. */
 import { isFloatDtype, tensorByteLength } from '../../formats/dtype.js';
 import type { ArchiveIndex, ArchiveTensor } from '../../formats/ere/archive-index.js';
-import { describeBits } from '../codecs/bits-profile.js';
 import type { EncodeReport, TensorCase, TensorReport } from './api.js';
 import type { EncodedArchive, EncodeInputs } from './encode-archive.js';
 import { strategyOf, weightByteLength } from './encode-options.js';
@@ -21,7 +20,7 @@ export function encodeReport(
     relativeError: relativeError(encoded.layout.index),
     allocation: strategyOf(options),
     ...(options.preset === undefined ? {} : { preset: options.preset }),
-    bits: describeBits(encoded.allocation.bits),
+    bits: encoded.bits,
     tensors: encoded.tensors.map(({ analysis }, i) => tensorReport(encoded.layout.index, i, analysis.case)),
     removed: pairing.removed,
     sideFiles: encoded.sideFiles.map(({ path, byteLength, blob }) => ({
@@ -30,8 +29,8 @@ export function encodeReport(
       from: blob === undefined ? ('base' as const) : ('archive' as const),
     })),
     skippedFiles: fineTuned.skippedFiles,
-    warnings: encoded.gemmWarning === undefined ? warnings : [...warnings, encoded.gemmWarning],
-    gemmEngine: encoded.gemmEngine,
+    warnings: encoded.gemm.warning === undefined ? warnings : [...warnings, encoded.gemm.warning],
+    gemmEngine: encoded.gemm.engine,
     durationMs,
   };
 }
@@ -67,7 +66,7 @@ export function tensorReport(index: ArchiveIndex, i: number, tensorCase?: Tensor
 }
 
 function rankOf(tensor: ArchiveTensor): number {
-  const term = tensor.terms.find(({ codec }) => codec === 'low-rank');
+  const term = tensor.terms.find(({ codec }) => codec === 'low-rank' || codec === 'coded-low-rank');
   const bands = term?.params.bands;
   return Array.isArray(bands) ? bands.reduce((sum: number, size: number) => sum + size, 0) : 0;
 }
