@@ -28,7 +28,8 @@ export interface FactorEncoding {
   readonly step: number;
   /** Cost of a bit in squared steps. */
   readonly lambda: number;
-  readonly states: TrellisStates;
+  /** Trellis states for the factors. */
+  readonly factorStates: TrellisStates;
   /** Rounds of refitting one side to the quantised other one; at least 1. */
   readonly refits: number;
 }
@@ -88,7 +89,7 @@ export async function encodeFactors(
   const term = codedLowRankTerm(
     bandsOf(left.chunks, right.chunks, gains.integers, bands, svd.singularValues),
     gains.scale,
-    encoding.states,
+    encoding.factorStates,
     columnGains,
   );
   const byteLength = term.chunks.reduce((sum, chunk) => sum + chunk.bytes.byteLength, 0);
@@ -119,7 +120,7 @@ function encodeBands(
   values: Float32Array,
   bands: readonly number[],
   length: number,
-  { lambda, states }: FactorEncoding,
+  { lambda, factorStates: states }: FactorEncoding,
   kernels: Kernels,
 ): QuantizedComponents & { readonly chunks: readonly Uint8Array[] } {
   const codes = new Int16Array(values.length);
