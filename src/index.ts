@@ -3,7 +3,7 @@
  * (Efficient Residual Encoding, arXiv 2305.18425).
  *
  * `encode` writes an `.ere` archive, `decode` rebuilds the checkpoint bit for bit as the encoder saw it,
- * `verify` checks one, `inspect` reads its index. Errors are EreError with a stable `code`.
+ * `verify` checks one, `inspect` reads its index, `diff` compares two checkpoints without writing anything. Errors are EreError with a stable `code`.
  *
  * @packageDocumentation
  */
@@ -29,16 +29,22 @@ export type {
   CommonOptions,
   DecodeOptions,
   DecodeReport,
+  DiffOptions,
+  DiffReport,
   EncodeOptions,
   EncodeReport,
   InspectReport,
   Progress,
+  SizeEstimate,
+  SpectrumSummary,
   TensorCase,
+  TensorDiff,
   TensorReport,
   VerifyOptions,
   VerifyReport,
 } from './residual/api.js';
 export { decode } from './residual/decode.js';
+export { diff } from './residual/diff.js';
 export { encode } from './residual/encode.js';
 export { inspect } from './residual/inspect.js';
 export { verify } from './residual/verify.js';

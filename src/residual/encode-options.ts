@@ -34,7 +34,8 @@ export function assertEncodeOptions(options: EncodeOptions): void {
   }
 }
 
-function assertBudget(budget: Budget): void {
+/** @throws RangeError */
+export function assertBudget(budget: Budget): void {
   const fail = (what: string, value: number): never => {
     throw new RangeError(`expected ${what}, got ${value}`);
   };
@@ -65,12 +66,12 @@ function impliedStrategy(budget: Budget): StrategyName | undefined {
   return budget.kind === 'energy' ? 'energy' : undefined;
 }
 
-export function strategyOf(options: EncodeOptions): StrategyName {
+export function strategyOf(options: Pick<EncodeOptions, 'budget' | 'allocation'>): StrategyName {
   return impliedStrategy(options.budget ?? DEFAULT_BUDGET) ?? options.allocation ?? 'layerwise';
 }
 
 /** The budget in bytes of this model, an error, or the strategy's own parameter. */
-export function budgetOf(options: EncodeOptions, fineTuned: Checkpoint): ResolvedBudget {
+export function budgetOf(options: Pick<EncodeOptions, 'budget'>, fineTuned: Checkpoint): ResolvedBudget {
   const budget = options.budget ?? DEFAULT_BUDGET;
   switch (budget.kind) {
     case 'rank':
