@@ -4,8 +4,8 @@
 const ROUNDING_SHARE = 1e-6;
 /** Steepest end of a tail that is looked for: half of it then lies below 2⁻⁶⁴ of its start. */
 const LARGEST_END = 64;
-/** Halvings of the interval of a parameter: 12 digits. */
-const BISECTIONS = 40;
+/** Halvings of the interval of a parameter: 6 digits; the last factor on the tail makes up for the rest. */
+const BISECTIONS = 20;
 
 /**
  * Continues k leading singular values to `size` of them: σ_k (k / i)^a (1 − t)^p, t = (i − k) / (size − k).

@@ -1,15 +1,15 @@
 /** Diff reports of single tensors, and their sums, from an analysed session. */
 import { elementCount } from '../../formats/dtype.js';
 import type { DiffReport, TensorDiff } from './api.js';
-import type { EncodeSession, KnownSpectrum } from './encode-session.js';
+import type { EncodeSession } from './encode-session.js';
 import type { TensorPair } from './pair-tensors.js';
-import { spectrumSummary } from './spectrum-summary.js';
+import { type FullSpectrum, spectrumSummary } from './spectrum-summary.js';
 
 /** @param session analysed with `compare`; @param spectra by pair, aliases left out */
 export function diffTensors(
   session: EncodeSession,
   pairs: readonly TensorPair[],
-  spectra: ReadonlyMap<number, KnownSpectrum>,
+  spectra: ReadonlyMap<number, FullSpectrum>,
 ): TensorDiff[] {
   return pairs.map(({ base, fineTuned }, i): TensorDiff => {
     const spectrum = spectra.get(session.aliases[i]!);

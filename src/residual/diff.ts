@@ -15,6 +15,7 @@ import { assertPaired, type Pairing, pairTensors } from './pair-tensors.js';
 import { assertRelated, sampleRelativeResidual } from './relatedness.js';
 import type { Runtime } from './runtime.js';
 import { planSideFiles } from './side-files.js';
+import { fullSpectrum } from './spectrum-summary.js';
 
 const DEFAULT_BUDGETS: readonly Budget[] = [0.01, 0.03, 0.06, 0.12, 0.25].map((ratio) => ({
   kind: 'ratio',
@@ -77,11 +78,13 @@ async function diffCheckpoints(
     const { pairs } = pairing;
     const session = new EncodeSession({ pool, pairs, compare: true, onProgress: options.onProgress });
     await session.analyse();
-    const spectra = await session.spectra(maxRank);
-    const estimates = estimateAtBudgets(session, spectra, {
+    const known = await session.spectra(maxRank);
+    const spectra = new Map([...known].map(([pair, spectrum]) => [pair, fullSpectrum(spectrum)]));
+    const estimates = await estimateAtBudgets(session, [...spectra.values()], {
       budgets: budgets.map((budget) => ({ budget, resolved: budgetOf({ budget }, fineTuned) })),
       blobByteLength: blobs.reduce((sum, blob) => sum + blob.bytes.byteLength, 0),
       fineTunedByteLength,
+      signal: options.signal,
     });
     return {
       fineTunedByteLength,

@@ -3,9 +3,22 @@ import { extrapolateSpectrum } from '../allocation/extrapolate-spectrum.js';
 import type { SpectrumSummary } from './api.js';
 import type { KnownSpectrum } from './encode-session.js';
 
-/** Shares of energy, and the effective rank over the known singular values and their continuation. */
-export function spectrumSummary(spectrum: KnownSpectrum): SpectrumSummary {
-  const { singularValues, energy, complete } = spectrum;
+/** All singular values of a residual: those known, and where they are not all, their continuation. */
+export interface FullSpectrum extends KnownSpectrum {
+  readonly fullSingularValues: Float64Array;
+}
+
+/** Continues a spectrum that is not complete, by extrapolateSpectrum. */
+export function fullSpectrum(spectrum: KnownSpectrum): FullSpectrum {
+  const { rows, columns, singularValues, energy, complete } = spectrum;
+  const size = Math.min(rows, columns);
+  const fullSingularValues = complete ? singularValues : extrapolateSpectrum(singularValues, energy, size);
+  return { ...spectrum, fullSingularValues };
+}
+
+/** Shares of energy of the known values, and the effective rank of all. */
+export function spectrumSummary(spectrum: FullSpectrum): SpectrumSummary {
+  const { singularValues, fullSingularValues, energy, complete } = spectrum;
   const share = (count: number): number => {
     const kept = singularValues.subarray(0, count).reduce((sum, sigma) => sum + sigma * sigma, 0);
     return Math.min(1, kept / energy); // Float32 products may give a little more than there is.
@@ -16,19 +29,8 @@ export function spectrumSummary(spectrum: KnownSpectrum): SpectrumSummary {
     energyTop1: share(1),
     energyTop8: share(8),
     energyTop32: share(32),
-    effectiveRank: effectiveRank(fullSpectrum(spectrum)),
+    effectiveRank: effectiveRank(fullSingularValues),
   };
-}
-
-/** All singular values: those known, and where they are not all, what extrapolateSpectrum makes of the rest. */
-export function fullSpectrum({
-  rows,
-  columns,
-  singularValues,
-  energy,
-  complete,
-}: KnownSpectrum): Float64Array {
-  return complete ? singularValues : extrapolateSpectrum(singularValues, energy, Math.min(rows, columns));
 }
 
 /**
