@@ -21,6 +21,7 @@ const PUBLIC_API: Record<string, readonly string[]> = {
     'encode',
     'inspect',
     'isEreError',
+    'openArchive',
     'verify',
   ],
   './formats': [

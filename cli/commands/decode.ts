@@ -8,6 +8,8 @@ import { addRunOptions, type RunFlags, withoutUndefined, withProgress } from './
 
 interface DecodeFlags extends RunFlags {
   readonly output: string;
+  readonly tensor?: readonly string[];
+  readonly sideFiles: boolean;
   readonly overwrite?: boolean;
 }
 
@@ -26,18 +28,26 @@ export function addDecodeCommand(program: Command, context: CliContext): void {
       '-o, --output <path>',
       'folder to create, or a path ending in .safetensors for the weights alone',
     )
+    .option('-t, --tensor <name...>', 'decode only these tensors, into one .safetensors file')
+    .option('--no-side-files', 'leave out config, tokenizer and other small files')
     .option('--overwrite', 'replace an existing output');
   addRunOptions(command)
     .addHelpText(
       'after',
       '\nExamples:\n' +
         '  $ ere decode llama my-finetune.ere -o rebuilt\n' +
-        '  $ ere decode llama my-finetune.ere -o rebuilt.safetensors --overwrite',
+        '  $ ere decode llama my-finetune.ere -o rebuilt.safetensors --overwrite\n' +
+        '  $ ere decode llama my-finetune.ere -o head.safetensors --tensor lm_head.weight',
     )
     .action(async (base: string, archive: string, flags: DecodeFlags) => {
+      if (flags.tensor !== undefined && !flags.output.endsWith('.safetensors')) {
+        command.error(`option '--tensor' needs an output that ends in .safetensors, got '${flags.output}'`);
+      }
       const options = withoutUndefined<DecodeOptions>({
         base,
         output: flags.output,
+        tensors: flags.tensor,
+        sideFiles: flags.sideFiles,
         overwrite: flags.overwrite,
       });
       const { decode } = await context.loadOperations();

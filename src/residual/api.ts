@@ -1,6 +1,8 @@
 /** Options and reports of the library's operations: encode, decode, verify, inspect, diff. */
+import type { Dtype } from '../../formats/dtype.js';
 import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
 import type { KernelPath } from '../kernels/kernels.js';
+import type { PresetName } from './presets.js';
 
 /** What the user asks for; exactly one. Sizes in bytes, errors relative in Frobenius norm over all residuals. */
 export type Budget =
@@ -40,11 +42,16 @@ export interface EncodeOptions extends CommonOptions {
   readonly base: string;
   /** Path of the archive to write. */
   readonly output: string;
-  /** Default: { kind: 'ratio', ratio: 0.06 }. */
+  /**
+   * A published method instead of ERE's own choices: 'ere-paper', 'bitdelta', 'delta-come' or 'lora'
+   * (docs/guide/presets.md). It sets defaults, and refuses options that are not part of the method.
+   */
+  readonly preset?: PresetName;
+  /** Default: { kind: 'ratio', ratio: 0.06 }, or the preset's. */
   readonly budget?: Budget;
   /** Default 'layerwise'; a 'rank' budget implies 'uniform', an 'energy' budget 'energy'. */
   readonly allocation?: Allocation;
-  /** Bits per factor entry, 2 to 16; default 'auto': the uniform width with the least predicted error. */
+  /** Bits per factor entry, 2 to 16; default 'auto': the uniform width with the least predicted error. 16 for preset 'lora'. */
   readonly bits?: number | 'auto';
   /** Weight of the uniform allocation in 'layerwise', 0 to 1; default 0. */
   readonly prior?: number;
@@ -95,9 +102,12 @@ export interface EncodeReport {
   readonly ratio: number;
   /** ‖R − R̂‖ / ‖R‖ over all tensors with a residual. */
   readonly relativeError: number;
-  readonly allocation: Allocation;
-  /** Bits per factor entry. */
-  readonly bits: number;
+  /** 'signs' and 'bands' are those of the presets 'bitdelta' and 'delta-come'. */
+  readonly allocation: Allocation | 'signs' | 'bands';
+  /** Undefined without one. */
+  readonly preset?: PresetName;
+  /** Bits per factor entry; the widths from the strongest component on where they differ: '8/3/2'. */
+  readonly bits: number | string;
   readonly tensors: readonly TensorReport[];
   /** Names of base tensors that the fine-tune does not have. */
   readonly removed: readonly string[];
@@ -120,6 +130,8 @@ export interface DecodeOptions extends CommonOptions {
   readonly output: string;
   /** Replace an existing output; default false. */
   readonly overwrite?: boolean;
+  /** Decode only these tensors, by name, into one .safetensors file; default: all. */
+  readonly tensors?: readonly string[];
   /** Write config, tokenizer and other small files into a folder output; default true. */
   readonly sideFiles?: boolean;
 }
@@ -130,9 +142,27 @@ export interface DecodeReport {
   readonly tensorCount: number;
   /** Bytes of decoded weight files. */
   readonly byteLength: number;
-  /** Identity of the decoded checkpoint; equals the archive's. */
-  readonly digest: Digest;
+  /** Identity of the decoded checkpoint; equals the archive's. Undefined when only some tensors were asked for. */
+  readonly digest: Digest | undefined;
   readonly durationMs: number;
+}
+
+export interface DecodeTensorsOptions {
+  readonly base: string;
+  /** Names of the tensors wanted; default: all. They come in the archive's order. */
+  readonly tensors?: readonly string[];
+  /** Default 'wasm'. */
+  readonly kernels?: KernelPath;
+  readonly signal?: AbortSignal;
+}
+
+/** One tensor of the rebuilt checkpoint, its digests checked. */
+export interface DecodedTensor {
+  readonly name: string;
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  /** Little-endian, row-major. */
+  readonly bytes: Uint8Array;
 }
 
 export interface VerifyOptions extends CommonOptions {

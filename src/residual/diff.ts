@@ -7,7 +7,13 @@ import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { Budget, DiffOptions, DiffReport } from './api.js';
 import { packBlob } from './assemble-archive.js';
 import { diffTensors, totalsOf } from './diff-tensors.js';
-import { assertBudget, assertCommonOptions, budgetOf, weightByteLength } from './encode-options.js';
+import {
+  assertBudget,
+  assertCommonOptions,
+  budgetOf,
+  constraintsOf,
+  weightByteLength,
+} from './encode-options.js';
 import { withEncodePool } from './encode-pool.js';
 import { EncodeSession } from './encode-session.js';
 import { estimateAtBudgets } from './estimate.js';
@@ -76,7 +82,13 @@ async function diffCheckpoints(
   const poolInputs = { basePath: resolve(options.base), fineTunedPath, pairing, options };
   return withEncodePool(poolInputs, async (pool) => {
     const { pairs } = pairing;
-    const session = new EncodeSession({ pool, pairs, compare: true, onProgress: options.onProgress });
+    const session = new EncodeSession({
+      pool,
+      pairs,
+      compare: true,
+      constraints: constraintsOf({}),
+      onProgress: options.onProgress,
+    });
     await session.analyse();
     const known = await session.spectra(maxRank);
     const spectra = new Map([...known].map(([pair, spectrum]) => [pair, fullSpectrum(spectrum)]));

@@ -4,6 +4,7 @@ import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
 import { type ArchiveLayout, layoutArchive } from '../../formats/ere/write-archive.js';
 import type { AllocationResult, StrategyName } from '../allocation/allocate.js';
+import { describeBits } from '../codecs/bits-profile.js';
 import type { WorkerPool } from '../io/worker-pool.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../version.js';
 import type { EncodeOptions } from './api.js';
@@ -18,10 +19,11 @@ import {
 import { type ResolvedBudget, searchBudget } from './budget-search.js';
 import { digestTensor } from './digest-tensor.js';
 import type { EncodeJob, EncodeJobResult } from './encode-jobs.js';
-import { budgetOf, strategyOf } from './encode-options.js';
+import { budgetOf, constraintsOf, strategyOf } from './encode-options.js';
 import { withEncodePool } from './encode-pool.js';
 import { EncodeSession } from './encode-session.js';
 import type { Pairing } from './pair-tensors.js';
+import { presetOf } from './presets.js';
 import type { Runtime } from './runtime.js';
 import { planSideFiles } from './side-files.js';
 
@@ -63,13 +65,18 @@ async function encodeWithPool(
   pool: WorkerPool<EncodeJob, EncodeJobResult>,
 ): Promise<EncodedArchive> {
   const { fineTuned, options, pairing } = inputs;
-  const session = new EncodeSession({ pool, pairs: pairing.pairs, onProgress: options.onProgress });
+  const session = new EncodeSession({
+    pool,
+    pairs: pairing.pairs,
+    constraints: constraintsOf(options),
+    onProgress: options.onProgress,
+  });
   await session.analyse();
   const fixed = await fixedParts(inputs, session);
   const budget = budgetOf(options, fineTuned);
   const allocateOptions = {
     strategy: strategyOf(options),
-    bits: options.bits ?? 'auto',
+    bits: options.bits ?? presetOf(options).bits,
     prior: options.prior ?? 0,
   } as const;
   const blobs = [...fixed.weightHeaders, ...fixed.sideFiles.flatMap(({ blob }) => blob ?? [])];
@@ -141,8 +148,9 @@ async function assemble(
 function encodingRecord(options: EncodeOptions, allocation: AllocationResult): ArchiveIndex['encoding'] {
   const strategy: StrategyName = strategyOf(options);
   return {
+    ...(options.preset === undefined ? {} : { preset: options.preset }),
     allocation: strategy,
-    bits: allocation.bits,
+    bits: describeBits(allocation.bits),
     ...(strategy === 'layerwise' && options.prior ? { prior: options.prior } : {}),
   };
 }

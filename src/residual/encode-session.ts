@@ -31,6 +31,8 @@ export interface EncodeSessionOptions {
   readonly pairs: readonly TensorPair[];
   /** Fill in `comparison` of the analyses; default false. */
   readonly compare?: boolean;
+  /** What the preset allows for every tensor. */
+  readonly constraints: Pick<AllocationTensor, 'lowRankOnly' | 'maxRank'>;
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
 
@@ -44,6 +46,7 @@ export class EncodeSession {
   readonly #pool: WorkerPool<EncodeJob, EncodeJobResult>;
   readonly #pairs: readonly TensorPair[];
   readonly #compare: boolean;
+  readonly #constraints: EncodeSessionOptions['constraints'];
   readonly #onProgress: EncodeSessionOptions['onProgress'];
   readonly #workers: number[] = [];
   readonly #residuals: ResidualState[] = [];
@@ -55,6 +58,7 @@ export class EncodeSession {
     this.#pool = options.pool;
     this.#pairs = options.pairs;
     this.#compare = options.compare ?? false;
+    this.#constraints = options.constraints;
     this.#onProgress = options.onProgress;
   }
 
@@ -132,6 +136,7 @@ export class EncodeSession {
         return (
           choice.kind === 'low-rank' &&
           choice.rank === state.singularValues.length &&
+          choice.rank < (this.#constraints.maxRank ?? Number.POSITIVE_INFINITY) &&
           !this.#isComplete(state)
         );
       });
@@ -162,7 +167,14 @@ export class EncodeSession {
   #allocationTensor({ pair, energy, singularValues }: ResidualState): AllocationTensor {
     const { commonRows, columns, fineTuned } = this.#pairs[pair]!;
     // Exact payloads are bounded by the tensor's bytes: a segment that does not shrink is stored.
-    return { rows: commonRows, columns, energy, singularValues, exactByteLength: fineTuned.byteLength };
+    return {
+      rows: commonRows,
+      columns,
+      energy,
+      singularValues,
+      exactByteLength: fineTuned.byteLength,
+      ...this.#constraints,
+    };
   }
 
   #isComplete(state: ResidualState): boolean {

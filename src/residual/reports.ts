@@ -1,6 +1,7 @@
 /** Reports on what an archive holds, from the encoder's side and from an archive alone. */
 import { isFloatDtype, tensorByteLength } from '../../formats/dtype.js';
 import type { ArchiveIndex, ArchiveTensor } from '../../formats/ere/archive-index.js';
+import { describeBits } from '../codecs/bits-profile.js';
 import type { EncodeReport, TensorCase, TensorReport } from './api.js';
 import type { EncodedArchive, EncodeInputs } from './encode-archive.js';
 import { strategyOf, weightByteLength } from './encode-options.js';
@@ -19,7 +20,8 @@ export function encodeReport(
     ratio: archiveByteLength / fineTunedByteLength,
     relativeError: relativeError(encoded.layout.index),
     allocation: strategyOf(options),
-    bits: encoded.allocation.bits,
+    ...(options.preset === undefined ? {} : { preset: options.preset }),
+    bits: describeBits(encoded.allocation.bits),
     tensors: encoded.tensors.map(({ analysis }, i) => tensorReport(encoded.layout.index, i, analysis.case)),
     removed: pairing.removed,
     sideFiles: encoded.sideFiles.map(({ path, byteLength, blob }) => ({

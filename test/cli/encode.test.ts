@@ -74,6 +74,25 @@ describe('ere encode: options', () => {
     expect(await optionsOf('--prior', '0.25', '--bits', 'auto')).toMatchObject({ prior: 0.25, bits: 'auto' });
   });
 
+  test('a preset goes to the library, and brings its own budget', async () => {
+    const options = await optionsOf('--preset', 'delta-come');
+    expect(options.preset).toBe('delta-come');
+    expect(options).not.toHaveProperty('budget');
+    const budget = { kind: 'rank', rank: 16 };
+    expect(await optionsOf('--preset', 'lora', '--rank', '16')).toMatchObject({ preset: 'lora', budget });
+  });
+
+  test.each([
+    ['--preset bitdelta --ratio 5%', 'no budget'],
+    ['--preset delta-come --bits 4', 'no bits'],
+    ['--preset lora --allocation layerwise', 'the allocation uniform'],
+    ['--preset gzip', 'Allowed choices are ere-paper, bitdelta, delta-come, lora'],
+  ])('%s is refused: %s', async (flags, message) => {
+    const { status, stderr } = await runWith([...ARGUMENTS, ...flags.split(' ')]);
+    expect(status).toBe(2);
+    expect(stderr).toContain(message);
+  });
+
   const budgets = ['--ratio 5%', '--size 1MB', '--rank 4', '--energy 50%', '--max-error 0.5'];
   const pairs = budgets.flatMap((first, index) =>
     budgets.slice(index + 1).map((second) => [first, second] as const),
