@@ -15,6 +15,7 @@ import type { MatrixStream } from '../linalg/matrix-stream.js';
 import { streamProducts } from '../linalg/stream-products.js';
 import { type EncodedFactors, encodeFactors, type FactorEncoding } from './encode-factors.js';
 import { gaussianCost } from './gaussian-cost.js';
+import { planResidual, type ResidualPlan } from './plan-residual.js';
 
 export interface ResidualEncoding extends FactorEncoding {
   /** Trellis states for the dense part. */
@@ -62,55 +63,35 @@ export async function encodeResidual(
   return best.terms;
 }
 
-interface Plan {
-  readonly rank: number;
-  readonly dense: boolean;
-}
+type Plan = Pick<ResidualPlan, 'rank' | 'dense'>;
 
-/** Ranks worth a try, with and without a dense remainder, the most promising first. */
+/** Plans worth coding for real, the most promising first. */
 async function planCandidates(
   residual: ResidualToEncode,
   encoding: ResidualEncoding,
   kernels: Kernels,
 ): Promise<Plan[]> {
   const { rows, columns } = residual.stream;
-  const squaredStep = encoding.step ** 2;
-  const { cost } = gaussianCost(PLAN_LAMBDA * encoding.lambda);
-  const elements = rows * columns;
   const bulkRatio = await measureBulkRatio(residual, encoding, kernels);
+  const options = { step: encoding.step, lambda: PLAN_LAMBDA * encoding.lambda, bulkRatio };
   const most = Math.min(rows, columns);
   for (let known = Math.min(most, FIRST_RANK); ; known = Math.min(most, 2 * known)) {
     const { singularValues } = await residual.factors(known);
-    let factorCost = 0;
-    let left = residual.energy / squaredStep;
-    let withDense = { rank: 0, cost: bulkCost(left) };
-    let alone = { rank: 0, cost: left };
-    for (const [k, sigma] of singularValues.entries()) {
-      factorCost +=
-        rows * cost(sigma / Math.sqrt(rows) / encoding.step) +
-        columns * cost(sigma / Math.sqrt(columns) / encoding.step);
-      left = Math.max(0, left - sigma ** 2 / squaredStep);
-      const total = factorCost + bulkCost(left);
-      if (total < withDense.cost) withDense = { rank: k + 1, cost: total };
-      if (factorCost + left < alone.cost) alone = { rank: k + 1, cost: factorCost + left };
-    }
+    const spectrum = {
+      rows,
+      columns,
+      energy: residual.energy,
+      singularValues: singularValues.subarray(0, known),
+    };
+    const { withDense, alone } = planResidual(spectrum, options);
+    const best = alone.cost < withDense.cost ? alone : withDense;
+    // The winner may want more components than are known; the other one is not followed.
     const isComplete = singularValues.length < known || known === most;
-    // Without a dense remainder more components may pay for ever; they are followed while they win.
-    const wanted = alone.cost < withDense.cost ? alone.rank : withDense.rank;
-    if (wanted === singularValues.length && !isComplete) continue;
-    const plans: Plan[] = [
-      { rank: withDense.rank, dense: true },
-      { rank: alone.rank, dense: false },
-      { rank: 0, dense: true },
-    ];
-    if (elements > EXHAUSTIVE_ELEMENTS) return [alone.cost < withDense.cost ? plans[1] : plans[0]];
-    return plans.filter((_, i) => i < 2 || withDense.rank > 0).filter((plan) => plan.rank > 0 || plan.dense);
-  }
-
-  /** Cost of coding a remainder of this energy densely, or of leaving it out; in squared steps. */
-  function bulkCost(energy: number): number {
-    const deviation = Math.sqrt(energy / elements);
-    return Math.min(energy, elements * cost(deviation) * bulkRatio);
+    if (best.rank === known && !isComplete) continue;
+    if (rows * columns > EXHAUSTIVE_ELEMENTS) return [best];
+    const denseOnly = { rank: 0, dense: true };
+    const plans: Plan[] = [withDense, alone, ...(withDense.rank > 0 ? [denseOnly] : [])];
+    return plans.filter((plan) => plan.rank > 0 || plan.dense);
   }
 }
 

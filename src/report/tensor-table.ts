@@ -24,7 +24,7 @@ export function renderTensorTable(tensors: readonly TensorReport[], each = false
     group.pattern,
     group.case,
     String(group.tensors.length),
-    shapes(group.tensors),
+    shapesText(group.tensors),
     group.rank[1] === 0 ? '–' : formatRange(group.rank[0], group.rank[1], String),
     formatByteLength(group.byteLength),
     group.fineTunedByteLength === 0 ? '–' : formatShare(group.byteLength / group.fineTunedByteLength),
@@ -35,7 +35,8 @@ export function renderTensorTable(tensors: readonly TensorReport[], each = false
   return renderTable(COLUMNS, rows);
 }
 
-function shapes(tensors: readonly TensorReport[]): string {
+/** '704×256', or 'various' where a group's tensors differ. */
+export function shapesText(tensors: readonly Pick<TensorReport, 'shape'>[]): string {
   const distinct = new Set(
     tensors.map((tensor) => (tensor.shape.length === 0 ? 'scalar' : tensor.shape.join('×'))),
   );

@@ -5,8 +5,7 @@ import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
 import { type ArchiveLayout, layoutArchive } from '../../formats/ere/write-archive.js';
 import type { Choice } from '../allocation/operating-points.js';
 import { describeBits } from '../codecs/bits-profile.js';
-import { defaultThreads } from '../io/node-runtime.js';
-import { openWorkerPool, type WorkerPool } from '../io/worker-pool.js';
+import type { WorkerPool } from '../io/worker-pool.js';
 import { EFFORTS, LAMBDA } from '../rate-distortion/efforts.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../version.js';
 import type { EncodeOptions } from './api.js';
@@ -20,8 +19,9 @@ import {
 } from './assemble-archive.js';
 import { type Attempt, type ResolvedBudget, searchBudget } from './budget-search.js';
 import { digestTensor } from './digest-tensor.js';
-import type { EncodeJob, EncodeJobResult, EncodeJobsInit, EngineResult } from './encode-jobs.js';
+import type { EncodeJob, EncodeJobResult, EngineResult } from './encode-jobs.js';
 import { budgetOf, constraintsOf, strategyOf } from './encode-options.js';
+import { withEncodePool } from './encode-pool.js';
 import { EncodeSession } from './encode-session.js';
 import type { EncodedTensor } from './encode-tensor.js';
 import type { Pairing } from './pair-tensors.js';
@@ -53,31 +53,7 @@ export interface EncodedArchive extends AssembledArchive {
 }
 
 export async function encodeArchive(inputs: EncodeInputs): Promise<EncodedArchive> {
-  const pool = await openPool(inputs);
-  try {
-    return await encodeWithPool(inputs, pool);
-  } finally {
-    await pool.close();
-  }
-}
-
-function openPool({
-  basePath,
-  fineTunedPath,
-  pairing,
-  options,
-}: EncodeInputs): Promise<WorkerPool<EncodeJob, EncodeJobResult>> {
-  return openWorkerPool<EncodeJobsInit, EncodeJob, EncodeJobResult>({
-    module: new URL('./encode-jobs.js', import.meta.url),
-    init: {
-      base: basePath,
-      fineTuned: fineTunedPath,
-      kernels: options.kernels ?? 'wasm',
-      gemm: options.gemm ?? 'auto',
-    },
-    threads: Math.max(1, Math.min(options.threads ?? defaultThreads(), pairing.pairs.length)),
-    signal: options.signal,
-  });
+  return withEncodePool(inputs, (pool) => encodeWithPool(inputs, pool));
 }
 
 /** Parts of the archive that no allocation changes. */

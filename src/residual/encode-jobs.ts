@@ -16,6 +16,7 @@ import {
 import type { MatrixStream } from '../linalg/matrix-stream.js';
 import { truncatedSvd } from '../linalg/truncated-svd.js';
 import { analyseTensor, type ReadablePair, type TensorAnalysis } from './analyse-tensor.js';
+import { compareTensor, type TensorComparison } from './compare-tensor.js';
 import { type EncodedTensor, encodeTensor, type ResidualSource } from './encode-tensor.js';
 import { pairTensors } from './pair-tensors.js';
 import { residualStream } from './residual-stream.js';
@@ -29,14 +30,19 @@ export interface EncodeJobsInit {
 }
 
 export type EncodeJob =
-  | { readonly kind: 'analyse'; readonly pair: number }
+  /** With `compare`: also equal elements and norms of both sides, for diff. */
+  | { readonly kind: 'analyse'; readonly pair: number; readonly compare: boolean }
   /** Opens the engine of the matrix products; the pair is not looked at. */
   | { readonly kind: 'engine'; readonly pair: number }
   /** Leading singular values; the factors stay in the thread. */
   | { readonly kind: 'spectrum'; readonly pair: number; readonly maxRank: number }
   | { readonly kind: 'encode'; readonly pair: number; readonly choice: Choice };
 
-export type AnalyseResult = Omit<TensorAnalysis, 'exactTerms'> & { readonly exactByteLength: number };
+export type AnalyseResult = Omit<TensorAnalysis, 'exactTerms'> & {
+  readonly exactByteLength: number;
+  /** Where it was asked for, and the tensor is not the base's. */
+  readonly comparison?: TensorComparison;
+};
 export interface SpectrumResult {
   readonly singularValues: Float64Array;
 }
@@ -80,9 +86,11 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
         this.#exactTerms.set(job.pair, exactTerms);
         this.#energies.set(job.pair, analysis.squaredResidual);
         const chunks = exactTerms.flatMap((term) => term.chunks);
+        const compare = job.compare && analysis.case !== 'identical';
         return {
           ...analysis,
           exactByteLength: chunks.reduce((sum, chunk) => sum + chunk.bytes.byteLength, 0),
+          ...(compare ? { comparison: await compareTensor(readable) } : {}),
         };
       }
       case 'engine': {

@@ -1,0 +1,136 @@
+/** Archive sizes and errors at several budgets, from spectra alone: what encode would choose, without encoding. */
+
+import { PRELUDE_BYTE_LENGTH } from '../../formats/ere/prelude.js';
+import { type AllocateOptions, allocate } from '../allocation/allocate.js';
+import { type AllocationTarget, totalByteLength, totalSquaredError } from '../allocation/allocation.js';
+import type { AllocationTensor } from '../allocation/operating-points.js';
+import { abortError } from '../io/worker-pool.js';
+import { LAMBDA } from '../rate-distortion/efforts.js';
+import { bestPlan } from '../rate-distortion/plan-residual.js';
+import type { Budget, SizeEstimate } from './api.js';
+import type { ResolvedBudget } from './budget-search.js';
+import { strategyOf } from './encode-options.js';
+import type { EncodeSession } from './encode-session.js';
+import type { FullSpectrum } from './spectrum-summary.js';
+
+export interface EstimateInput {
+  /** Each with what it comes to for this model. */
+  readonly budgets: readonly { readonly budget: Budget; readonly resolved: ResolvedBudget }[];
+  /** Weight-file headers and side files, as packed. */
+  readonly blobByteLength: number;
+  readonly fineTunedByteLength: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Deflated bytes of the index: of the whole, of an identical tensor, and of any other with its chunks. */
+const INDEX_BYTES = { base: 200, identical: 52, other: 150 };
+
+/**
+ * Predicts every budget with the allocation that encode uses by default, on operating points over `spectra`
+ * and their continuation, so that no budget needs further SVD work.
+ * @param session analysed; @param spectra of every residual
+ * @throws EreError ERE_ABORTED between two budgets
+ */
+export async function estimateAtBudgets(
+  session: EncodeSession,
+  spectra: readonly FullSpectrum[],
+  input: EstimateInput,
+): Promise<SizeEstimate[]> {
+  const tensors = spectra.map(
+    (spectrum): AllocationTensor => ({ ...spectrum, singularValues: spectrum.fullSingularValues }),
+  );
+  const fixed = session.exactByteLength + input.blobByteLength + indexByteLength(session);
+  const { squaredResidual } = session;
+  const estimates: SizeEstimate[] = [];
+  for (const { budget, resolved } of input.budgets) {
+    // A turn of the event loop, so that signals get through: large models take seconds a budget.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (input.signal?.aborted) throw abortError(input.signal);
+    const target = targetOf(resolved, fixed, squaredResidual);
+    const strategy = strategyOf({ budget });
+    const { byteLength, squaredError, ranks } =
+      strategy === 'rate-distortion'
+        ? estimateRateDistortion(tensors, target)
+        : estimatePoints(tensors, target, { strategy, bits: 'auto', prior: 0 });
+    const archiveByteLength = fixed + byteLength;
+    estimates.push({
+      budget,
+      archiveByteLength,
+      ratio: archiveByteLength / input.fineTunedByteLength,
+      relativeError: squaredResidual === 0 ? 0 : Math.sqrt(squaredError / squaredResidual),
+      reachable: resolved.kind !== 'size' || archiveByteLength <= resolved.byteLength,
+      extrapolated: ranks.some((rank, i) => rank > spectra[i]!.singularValues.length),
+    });
+  }
+  return estimates;
+}
+
+/** What a choice for every tensor comes to. */
+interface Estimate {
+  /** Payload. */
+  readonly byteLength: number;
+  readonly squaredError: number;
+  /** Rank of the low-rank part by tensor. */
+  readonly ranks: readonly number[];
+}
+
+function estimatePoints(
+  tensors: readonly AllocationTensor[],
+  target: AllocationTarget,
+  options: AllocateOptions,
+): Estimate {
+  const { points } = allocate(tensors, target, options);
+  return {
+    byteLength: totalByteLength(points),
+    squaredError: Math.max(0, totalSquaredError(points)),
+    ranks: points.map(({ choice }) => (choice.kind === 'low-rank' ? choice.rank : 0)),
+  };
+}
+
+/** Halvings of the logarithm of the step: to 1e-4 of it. */
+const STEP_BISECTIONS = 24;
+
+/** Finds the step at which the model of Gaussian components meets the target. */
+function estimateRateDistortion(tensors: readonly AllocationTensor[], target: AllocationTarget): Estimate {
+  const atStep = (step: number): Estimate => {
+    const plans = tensors.map((tensor) => bestPlan(tensor, { step, lambda: LAMBDA }));
+    return {
+      byteLength: plans.reduce((sum, plan) => sum + plan.bits / 8, 0),
+      squaredError: plans.reduce((sum, plan) => sum + plan.squaredError, 0),
+      ranks: plans.map((plan) => plan.rank),
+    };
+  };
+  const isOver = ({ byteLength, squaredError }: Estimate): boolean =>
+    target.kind === 'size'
+      ? byteLength > target.byteLength
+      : target.kind === 'error' && squaredError <= target.squaredError;
+  const elements = tensors.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
+  const deviation = Math.sqrt(tensors.reduce((sum, { energy }) => sum + energy, 0) / Math.max(1, elements));
+  // Too many bytes, or an error with room left: a larger step.
+  let low = deviation * 2 ** -10;
+  let high = deviation * 2 ** 8;
+  for (let i = 0; i < STEP_BISECTIONS && deviation > 0; i++) {
+    const step = Math.sqrt(low * high);
+    if (isOver(atStep(step))) low = step;
+    else high = step;
+  }
+  return atStep(target.kind === 'error' ? low : high);
+}
+
+function targetOf(resolved: ResolvedBudget, fixed: number, squaredResidual: number): AllocationTarget {
+  switch (resolved.kind) {
+    case 'fixed':
+      return { kind: 'fixed', value: resolved.value };
+    case 'size':
+      return { kind: 'size', byteLength: Math.max(0, resolved.byteLength - fixed) };
+    case 'error':
+      return { kind: 'error', squaredError: resolved.relativeError ** 2 * squaredResidual };
+  }
+}
+
+function indexByteLength(session: EncodeSession): number {
+  return session.analyses.reduce(
+    (sum, analysis) => sum + (analysis.case === 'identical' ? INDEX_BYTES.identical : INDEX_BYTES.other),
+    PRELUDE_BYTE_LENGTH + INDEX_BYTES.base,
+  );
+}
