@@ -19,6 +19,8 @@ export interface EncodedTensor {
   readonly decodedDigest: Digest;
   /** ‖W_ft − Ŵ‖² over all rows, rounding included. */
   readonly squaredError: number;
+  /** Leading singular values of the residual, where the encoder computed them here. */
+  readonly singularValues?: Float64Array;
 }
 
 /** What a residual is encoded from, made when first needed. */
@@ -44,7 +46,11 @@ export async function encodeTensor(
     ...(choice.kind === 'exact' ? chosen : chosen.map((term) => ({ ...term, ...covered }))),
     ...(choice.kind === 'exact' ? [] : exactTerms),
   ];
-  return { terms, ...(await decodeBack(readable, terms)) };
+  const decoded = await decodeBack(readable, terms);
+  if (choice.kind !== 'rate-distortion') return { terms, ...decoded };
+  // At least one component is known by now: the coder looked for those above water.
+  const { singularValues } = await source.factors(1);
+  return { terms, ...decoded, singularValues };
 }
 
 /** The rows that additive terms cover, where they are not all. */
