@@ -1,12 +1,13 @@
 /**
  * Codec "coded-low-rank" (docs/spec/codecs.md §6): the arithmetic of "low-rank" with entropy-coded
- * factors, R̂_ij = f32(s · f32(Σ_k a_ik · b_jk)), a_ik = gain_k · qA_ki, b_jk = columnGain_j · qB_kj.
+ * factors, R̂_ij = f32(s · f32(Σ_k a_ik · b_jk)), a_ik = gain_k · qA_ki, b_jk = qB_kj.
  *
  * The codes qA (components × rows) and qB (components × columns) are matrices of the matrix coder, in
  * half steps. Components lie in bands, strongest first, one chunk a band; the coders' models carry on
  * from band to band. Invariant as of "low-rank": every sum is exact in float64.
  */
 import { readUint16, readUint32, writeUint16, writeUint32 } from '../../formats/little-endian.js';
+import type { MatrixDecoder } from '../kernels/kernels.js';
 import type { Codec, EncodedTerm, TermContext } from './codec.js';
 import { type IntegerFactors, openIntegerProduct } from './integer-product.js';
 import { choiceParam, codecError, countsParam, expectChunks, float32Param } from './params.js';
@@ -23,33 +24,22 @@ export interface CodedBand {
   readonly squaredErrorDrop: number;
 }
 
-/** Term from finished bands. @param columnGains one a column, for weighted residuals */
+/** Term from finished bands. */
 export function codedLowRankTerm(
   bands: readonly CodedBand[],
   scale: number,
   states: TrellisStates,
-  columnGains?: Uint16Array,
 ): EncodedTerm {
-  const chunks = bands.map((band, i) => {
-    const gainsOfColumns = i === 0 && columnGains !== undefined ? columnGains : new Uint16Array(0);
-    const header = 2 * (gainsOfColumns.length + band.gains.length) + 4;
+  const chunks = bands.map((band) => {
+    const header = 2 * band.gains.length + 4;
     const bytes = new Uint8Array(header + band.codesA.byteLength + band.codesB.byteLength);
-    let offset = 0;
-    for (const gain of [...gainsOfColumns, ...band.gains]) {
-      writeUint16(bytes, offset, gain);
-      offset += 2;
-    }
-    writeUint32(bytes, offset, band.codesA.byteLength);
+    for (const [k, gain] of band.gains.entries()) writeUint16(bytes, 2 * k, gain);
+    writeUint32(bytes, header - 4, band.codesA.byteLength);
     bytes.set(band.codesA, header);
     bytes.set(band.codesB, header + band.codesA.byteLength);
     return { bytes, squaredErrorDrop: band.squaredErrorDrop };
   });
-  const params = {
-    scale,
-    bands: bands.map((band) => band.gains.length),
-    states,
-    ...(columnGains === undefined ? {} : { columnGains: true }),
-  };
+  const params = { scale, bands: bands.map((band) => band.gains.length), states };
   return { codec: codedLowRankCodec.id, params, chunks };
 }
 
@@ -60,7 +50,6 @@ async function readFactors(context: TermContext): Promise<IntegerFactors> {
   const { rowCount: rows, columns, kernels } = context;
   const bands = countsParam(context, 'bands');
   const states = choiceParam(context, 'states', TRELLIS_STATES);
-  const hasColumnGains = context.term.params.columnGains === true;
   expectChunks(context, bands.length);
   const chunks: Uint8Array[] = [];
   for (let band = 0; band < bands.length; band++) {
@@ -78,42 +67,32 @@ async function readFactors(context: TermContext): Promise<IntegerFactors> {
   }
   const a = new Int32Array(rows * rank);
   const b = new Int32Array(columns * rank);
-  const columnGains = new Uint16Array(columns).fill(1);
   const decoderA = kernels.createMatrixDecoder({ columns: rows, states });
   const decoderB = kernels.createMatrixDecoder({ columns, states });
   try {
     let first = 0;
     for (const [band, bytes] of chunks.entries()) {
-      let offset = 0;
-      const readGains = (count: number): Uint16Array => {
-        if (offset + 2 * count + 4 > bytes.byteLength)
-          throw codecError(context, `band ${band}: ends inside its gains`);
-        const gains = Uint16Array.from({ length: count }, (_, i) => readUint16(bytes, offset + 2 * i));
-        offset += 2 * count;
-        return gains;
-      };
-      if (band === 0 && hasColumnGains) columnGains.set(readGains(columns));
-      const gains = readGains(bands[band]);
-      const split = offset + 4 + readUint32(bytes, offset);
+      const header = 2 * bands[band] + 4;
+      const split = header + (bytes.byteLength < header ? 0 : readUint32(bytes, header - 4));
       if (split > bytes.byteLength)
         throw codecError(context, `band ${band}: ends inside its first code stream`);
-      decoderA.beginChunk(bytes.subarray(offset + 4, split));
-      scatter(decoderA.decodeRows, gains.length, rows, a, rank, first, (k) => gains[k]);
+      const gains = Uint16Array.from({ length: bands[band] }, (_, k) => readUint16(bytes, 2 * k));
+      decoderA.beginChunk(bytes.subarray(header, split));
+      scatter(decoderA, gains.length, rows, a, rank, first, (k) => gains[k]);
       decoderB.beginChunk(bytes.subarray(split));
-      scatter(decoderB.decodeRows, gains.length, columns, b, rank, first, () => 1);
+      scatter(decoderB, gains.length, columns, b, rank, first, () => 1);
       first += gains.length;
     }
   } finally {
     decoderA.free();
     decoderB.free();
   }
-  if (hasColumnGains) for (let i = 0; i < b.length; i++) b[i] *= columnGains[Math.floor(i / rank)];
   return { a, b, rank };
 }
 
 /** Decodes components one by one into columns first, first + 1, … of a row-major length × rank matrix. */
 function scatter(
-  decodeRows: (rows: number, out: Int16Array) => void,
+  decoder: MatrixDecoder,
   components: number,
   length: number,
   target: Int32Array,
@@ -123,7 +102,7 @@ function scatter(
 ): void {
   const codes = new Int16Array(length);
   for (let k = 0; k < components; k++) {
-    decodeRows(1, codes);
+    decoder.decodeRows(1, codes);
     const gain = gainOf(k);
     for (let i = 0, at = first + k; i < length; i++, at += rank) target[at] = codes[i] * gain;
   }

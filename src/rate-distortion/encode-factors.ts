@@ -10,10 +10,11 @@
 import type { EncodedTerm } from '../codecs/codec.js';
 import { type CodedBand, codedLowRankTerm, type TrellisStates } from '../codecs/coded-low-rank.js';
 import { INT16_FACTOR_LIMIT, type IntegerFactors, productProblem } from '../codecs/integer-product.js';
-import type { LowRankFactors } from '../codecs/low-rank.js';
-import { bandSizes } from '../codecs/low-rank.js';
+
+import { bandSizes, type LowRankFactors } from '../codecs/low-rank.js';
 import type { Kernels } from '../kernels/kernels.js';
 import type { GemmEngine } from '../linalg/gemm-engine.js';
+import type { Matrix } from '../linalg/matrix.js';
 import type { StreamProducts } from '../linalg/stream-products.js';
 import {
   codesToMatrix,
@@ -45,55 +46,83 @@ export interface EncodedFactors {
 /** Largest integer gain: the strongest component's gain is this times σ_min / σ_max, still fine enough to fit. */
 const LARGEST_GAIN = 4096;
 
-/**
- * Encodes the first `rank` components of R.
- * @param products of the residual that is coded
- * @returns undefined when every code is zero
- */
+/** What the factors are fitted to. */
+export interface FactorSource {
+  /** Of R · diag(√columnWeights). */
+  readonly svd: LowRankFactors;
+  /** Components to encode. */
+  readonly rank: number;
+  /** Of R. */
+  readonly products: StreamProducts;
+  /** Weight of the squared error in a column; default 1. */
+  readonly columnWeights?: Float32Array | undefined;
+}
+
+/** Encodes the leading components of R; undefined when every code is zero. */
 export async function encodeFactors(
-  svd: LowRankFactors,
-  rank: number,
-  products: StreamProducts,
+  { svd, rank, products, columnWeights }: FactorSource,
   encoding: FactorEncoding,
   kernels: Kernels,
   engine: GemmEngine,
-  columnGains?: Uint16Array,
 ): Promise<EncodedFactors | undefined> {
   const { rows, columns } = svd;
   const { step } = encoding;
+  const coder = { encoding, kernels };
+  const refitRight = (left: QuantizedComponents): Promise<Refit> =>
+    refit(left, rows, (matrix) => products.backward(matrix), step, engine);
+  const refitLeft = (right: QuantizedComponents): Promise<Refit> =>
+    refit(right, columns, (matrix) => products.forward(matrix), step, engine, columnWeights);
+
   let x: Float32Array = new Float32Array(rank * rows);
   for (let k = 0; k < rank; k++) {
     const factor = svd.singularValues[k] / step;
     for (let i = k * rows; i < (k + 1) * rows; i++) x[i] = svd.u[i] * factor;
   }
   for (let round = 1; round < encoding.refits; round++) {
-    const left = quantizeOnly(x, rows, encoding, kernels);
+    const left = quantizeOnly(x, rows, coder);
     if (left === undefined) return undefined;
-    const y = await refit(left, rows, (matrix) => products.backward(matrix), step, engine);
-    const right = quantizeOnly(y.values, columns, encoding, kernels);
+    const right = quantizeOnly((await refitRight(left)).values, columns, coder, columnWeights);
     if (right === undefined) return undefined;
-    x = (await refit(right, columns, (matrix) => products.forward(matrix), step, engine)).values;
+    x = (await refitLeft(right)).values;
   }
-  const kept = quantizeOnly(x, rows, encoding, kernels)?.kept;
+  const kept = quantizeOnly(x, rows, coder)?.kept;
   if (kept === undefined) return undefined;
   const bands = bandSizes(kept.length);
-  const left = encodeBands(selectComponents(x, kept, rows), bands, rows, encoding, kernels);
-  const fitted = await refit(left, rows, (matrix) => products.backward(matrix), step, engine);
-  const right = encodeBands(fitted.values, bands, columns, encoding, kernels);
+  const left = encodeBands(selectComponents(x, kept, rows), bands, rows, coder);
+  const fitted = await refitRight(left);
+  const right = encodeBands(fitted.values, bands, columns, coder, columnWeights);
 
-  const gramRight = await engine.gram(codesToMatrix(right.codes, kept.length, columns));
-  const inner = innerProducts(fitted.projected, right.codes, kept.length, columns);
-  const gains = integerGains(solveGains(fitted.gram, gramRight, inner), left.codes, rows);
-  const factors = integerFactors(left.codes, right.codes, gains.integers, rows, columns, columnGains);
+  const weighted = scaleRows(codesToMatrix(right.codes, kept.length, columns), columnWeights, Math.sqrt);
+  const inner = innerProducts(fitted.projected, right.codes, kept.length, columns, columnWeights);
+  const exactGains = solveGains(fitted.gram, await engine.gram(weighted), inner);
+  const gains = integerGains(exactGains, left.codes, rows);
+  const factors = integerFactors(left.codes, right.codes, gains.integers, rows, columns);
   if (productProblem(factors) !== undefined) return undefined;
-  const term = codedLowRankTerm(
-    bandsOf(left.chunks, right.chunks, gains.integers, bands, svd.singularValues),
-    gains.scale,
-    encoding.factorStates,
-    columnGains,
-  );
+  const coded = bandsOf(left.chunks, right.chunks, gains.integers, bands, svd.singularValues);
+  const term = codedLowRankTerm(coded, gains.scale, encoding.factorStates);
   const byteLength = term.chunks.reduce((sum, chunk) => sum + chunk.bytes.byteLength, 0);
   return { term, factors, scale: gains.scale, byteLength };
+}
+
+/** Row i times f(weights[i]); the matrix itself without weights. */
+function scaleRows(
+  matrix: Matrix,
+  weights: Float32Array | undefined,
+  f: (weight: number) => number = (weight) => weight,
+): Matrix {
+  if (weights === undefined) return matrix;
+  const { rows, columns } = matrix;
+  const data = matrix.data.slice();
+  for (let i = 0; i < rows; i++) {
+    const factor = f(weights[i]);
+    for (let k = i * columns; k < (i + 1) * columns; k++) data[k] *= factor;
+  }
+  return { rows, columns, data };
+}
+
+interface Coder {
+  readonly encoding: FactorEncoding;
+  readonly kernels: Kernels;
 }
 
 interface QuantizedComponents {
@@ -106,11 +135,11 @@ interface QuantizedComponents {
 function quantizeOnly(
   values: Float32Array,
   length: number,
-  encoding: FactorEncoding,
-  kernels: Kernels,
+  coder: Coder,
+  columnWeights?: Float32Array,
 ): (QuantizedComponents & { readonly kept: readonly number[] }) | undefined {
   const components = values.length / length;
-  const { codes } = encodeBands(values, [components], length, encoding, kernels);
+  const { codes } = encodeBands(values, [components], length, coder, columnWeights);
   const kept = nonZeroComponents(codes, components, length);
   if (kept.length === 0) return undefined;
   return { codes: selectComponents(codes, kept, length), count: kept.length, kept };
@@ -120,17 +149,25 @@ function encodeBands(
   values: Float32Array,
   bands: readonly number[],
   length: number,
-  { lambda, factorStates: states }: FactorEncoding,
-  kernels: Kernels,
+  { encoding, kernels }: Coder,
+  columnWeights?: Float32Array,
 ): QuantizedComponents & { readonly chunks: readonly Uint8Array[] } {
+  const { lambda, factorStates: states } = encoding;
   const codes = new Int16Array(values.length);
   const encoder = kernels.createMatrixEncoder({ columns: length, states });
+  const weights = columnWeights === undefined ? {} : { columnWeights };
   try {
     let first = 0;
-    const chunks = bands.map((size) => {
-      const range = [first * length, (first + size) * length] as const;
-      encoder.encodeRows(values.subarray(...range), size, lambda, codes.subarray(...range));
-      first += size;
+    const chunks = bands.map((rows) => {
+      const range = [first * length, (first + rows) * length] as const;
+      encoder.encodeRows({
+        values: values.subarray(...range),
+        rows,
+        lambda,
+        codes: codes.subarray(...range),
+        ...weights,
+      });
+      first += rows;
       return encoder.endChunk();
     });
     return { codes, count: values.length / length, chunks };
@@ -139,32 +176,45 @@ function encodeBands(
   }
 }
 
-/** The other side for fixed codes, in steps, components × other length. */
+interface Refit {
+  /** The other side in steps, components × other length. */
+  readonly values: Float32Array;
+  /** R or Rᵀ times the fixed side. */
+  readonly projected: Matrix;
+  /** Gram matrix of the fixed side. */
+  readonly gram: Float64Array;
+}
+
+/** The best other side for fixed codes. @param weights of the rows of the fixed side */
 async function refit(
   fixed: QuantizedComponents,
   length: number,
-  project: (matrix: ReturnType<typeof codesToMatrix>) => Promise<ReturnType<typeof codesToMatrix>>,
+  project: (matrix: Matrix) => Promise<Matrix>,
   step: number,
   engine: GemmEngine,
-): Promise<{ values: Float32Array; projected: ReturnType<typeof codesToMatrix>; gram: Float64Array }> {
+  weights?: Float32Array,
+): Promise<Refit> {
   const matrix = codesToMatrix(fixed.codes, fixed.count, length);
-  const projected = await project(matrix);
-  const { scaled, gram } = await solveOtherSide(matrix, projected, engine);
+  const projected = await project(scaleRows(matrix, weights));
+  const { scaled, gram } = await solveOtherSide(scaleRows(matrix, weights, Math.sqrt), projected, engine);
   const inverse = 1 / step;
   for (let i = 0; i < scaled.length; i++) scaled[i] *= inverse;
   return { values: scaled, projected, gram };
 }
 
-/** Σ_j P_jk y_kj for each component, P = RᵀX: the diagonal of XᵀRY. Codes are in half steps. */
+/** Σ_j w_j P_jk y_kj for each component, P = RᵀX: the diagonal of XᵀRWY. Codes are in half steps. */
 function innerProducts(
-  projected: ReturnType<typeof codesToMatrix>,
+  projected: Matrix,
   codes: Int16Array,
   components: number,
   length: number,
+  weights: Float32Array | undefined,
 ): Float64Array {
   return Float64Array.from({ length: components }, (_, k) => {
     let sum = 0;
-    for (let j = 0; j < length; j++) sum += projected.data[j * components + k] * codes[k * length + j] * 0.5;
+    for (let j = 0; j < length; j++) {
+      sum += (weights?.[j] ?? 1) * projected.data[j * components + k] * codes[k * length + j] * 0.5;
+    }
     return sum;
   });
 }
@@ -194,14 +244,13 @@ function integerFactors(
   gains: Uint16Array,
   rows: number,
   columns: number,
-  columnGains: Uint16Array | undefined,
 ): IntegerFactors {
   const rank = gains.length;
   const a = new Int32Array(rows * rank);
   const b = new Int32Array(columns * rank);
   for (let k = 0; k < rank; k++) {
     for (let i = 0; i < rows; i++) a[i * rank + k] = left[k * rows + i] * gains[k];
-    for (let j = 0; j < columns; j++) b[j * rank + k] = right[k * columns + j] * (columnGains?.[j] ?? 1);
+    for (let j = 0; j < columns; j++) b[j * rank + k] = right[k * columns + j];
   }
   return { a, b, rank };
 }

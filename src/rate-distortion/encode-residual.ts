@@ -7,9 +7,9 @@
 import type { EncodedTerm } from '../codecs/codec.js';
 import { codedBlockRows, codedDenseTerm } from '../codecs/coded-dense.js';
 import type { TrellisStates } from '../codecs/coded-low-rank.js';
-import { prepareRowProduct } from '../codecs/integer-product.js';
+import { prepareRowProduct, type RowProduct } from '../codecs/integer-product.js';
 import type { LowRankFactors } from '../codecs/low-rank.js';
-import type { Kernels } from '../kernels/kernels.js';
+import type { Kernels, MatrixEncoder } from '../kernels/kernels.js';
 import type { GemmEngine } from '../linalg/gemm-engine.js';
 import type { MatrixStream } from '../linalg/matrix-stream.js';
 import { streamProducts } from '../linalg/stream-products.js';
@@ -23,14 +23,13 @@ export interface ResidualEncoding extends FactorEncoding {
 }
 
 export interface ResidualToEncode {
-  /** The residual in weight units, divided by its column gains where it has some. */
   readonly stream: MatrixStream;
   /** ‖R‖² of the stream. */
   readonly energy: number;
   /** The leading components of the stream's matrix, at least `rank` of them. */
   factors(rank: number): Promise<LowRankFactors>;
-  /** One a column, for weighted residuals. */
-  readonly columnGains?: Uint16Array | undefined;
+  /** Weight of the squared error in a column, mean 1; default 1. */
+  readonly columnWeights?: Float32Array | undefined;
 }
 
 interface Candidate {
@@ -101,42 +100,27 @@ async function measureBulkRatio(
   encoding: ResidualEncoding,
   kernels: Kernels,
 ): Promise<number> {
-  const { rows, columns } = residual.stream;
+  const { stream, columnWeights } = residual;
+  const { rows, columns } = stream;
   const stride = Math.max(1, Math.floor(rows / SAMPLE_ROWS));
-  const sample = new Float32Array(Math.ceil(rows / stride) * columns);
-  let filled = 0;
-  for await (const { start, matrix } of residual.stream.blocks()) {
-    for (let row = (stride - (start % stride)) % stride; row < matrix.rows; row += stride) {
-      sample.set(matrix.data.subarray(row * columns, (row + 1) * columns), filled * columns);
-      filled++;
+  const sampled = Math.ceil(rows / stride);
+  const values = new Float32Array(sampled * columns);
+  for await (const { start, matrix } of stream.blocks()) {
+    for (let row = Math.ceil(start / stride) * stride; row < start + matrix.rows; row += stride) {
+      const offset = (row - start) * columns;
+      values.set(matrix.data.subarray(offset, offset + columns), (row / stride) * columns);
     }
   }
-  const values = sample.subarray(0, filled * columns);
-  const { squaredDistortion, byteLength, energy } = encodeSample(values, filled, columns, encoding, kernels);
-  const modelled = values.length * gaussianCost(encoding.lambda).cost(Math.sqrt(energy / values.length));
-  return modelled === 0 ? 1 : Math.min(1, (squaredDistortion + encoding.lambda * 8 * byteLength) / modelled);
-}
-
-function encodeSample(
-  values: Float32Array,
-  rows: number,
-  columns: number,
-  { step, lambda, denseStates: states }: ResidualEncoding,
-  kernels: Kernels,
-): { squaredDistortion: number; byteLength: number; energy: number } {
-  const scaled = values.map((value) => value / step);
-  const codes = new Int16Array(values.length);
-  const encoder = kernels.createMatrixEncoder({ columns, states });
-  encoder.encodeRows(scaled, rows, lambda, codes);
-  const { byteLength } = encoder.endChunk();
-  encoder.free();
-  let squaredDistortion = 0;
-  let energy = 0;
-  for (let i = 0; i < scaled.length; i++) {
-    squaredDistortion += (scaled[i] - codes[i] * 0.5) ** 2;
-    energy += scaled[i] ** 2;
-  }
-  return { squaredDistortion, byteLength, energy };
+  const part = new DenseEncoder(columns, encoding, kernels, columnWeights);
+  part.encodeRows(values, sampled, new Int16Array(values.length));
+  const { byteLength } = part.endChunk();
+  const { energy } = part;
+  const squaredError = part.squaredErrorAt(encoding.step / 2);
+  part.free();
+  const { lambda, step } = encoding;
+  const modelled =
+    values.length * gaussianCost(lambda).cost(Math.sqrt(energy / values.length) / step) * step ** 2;
+  return modelled === 0 ? 1 : Math.min(1, (squaredError + lambda * step ** 2 * 8 * byteLength) / modelled);
 }
 
 async function encodePlan(
@@ -146,28 +130,18 @@ async function encodePlan(
   kernels: Kernels,
   engine: GemmEngine,
 ): Promise<Candidate | undefined> {
-  const { stream, columnGains } = residual;
+  const { stream, columnWeights } = residual;
   let lowRank: EncodedFactors | undefined;
   if (plan.rank > 0) {
     const svd = await residual.factors(plan.rank);
     const rank = Math.min(plan.rank, svd.singularValues.length);
-    lowRank = await encodeFactors(
-      svd,
-      rank,
-      streamProducts(stream, { engine }),
-      encoding,
-      kernels,
-      engine,
-      columnGains,
-    );
+    const source = { svd, rank, products: streamProducts(stream, { engine }), columnWeights };
+    lowRank = await encodeFactors(source, encoding, kernels, engine);
     if (lowRank === undefined && !plan.dense) return undefined;
   }
   const remainder = await encodeRemainder(residual, lowRank, plan.dense, encoding, kernels);
+  const terms = [lowRank?.term, remainder.term].filter((term) => term !== undefined);
   const bits = 8 * ((lowRank?.byteLength ?? 0) + remainder.byteLength);
-  const terms = [
-    ...(lowRank === undefined ? [] : [lowRank.term]),
-    ...(remainder.term === undefined ? [] : [remainder.term]),
-  ];
   return { terms, cost: remainder.squaredError + encoding.lambda * encoding.step ** 2 * bits };
 }
 
@@ -175,90 +149,140 @@ interface EncodedRemainder {
   /** Undefined when it is all zeros, or not asked for. */
   readonly term: EncodedTerm | undefined;
   readonly byteLength: number;
-  /** ‖R − R̂‖² with the low-rank part and this. */
+  /** ‖R − R̂‖² (weighted) with the low-rank part and this. */
   readonly squaredError: number;
 }
 
 /** Subtracts what the low-rank part decodes to, and codes what is left. */
 async function encodeRemainder(
-  residual: ResidualToEncode,
+  { stream, columnWeights }: ResidualToEncode,
   lowRank: EncodedFactors | undefined,
-  dense: boolean,
-  { step, lambda, denseStates: states }: ResidualEncoding,
+  isCoded: boolean,
+  encoding: ResidualEncoding,
   kernels: Kernels,
 ): Promise<EncodedRemainder> {
-  const { stream, columnGains } = residual;
   const { rows, columns } = stream;
   const blockRows = codedBlockRows(columns);
-  // The stream is in units of the column gains, the product is not.
   const product = lowRank && prepareRowProduct(lowRank.factors, columns, lowRank.scale, kernels);
-  const encoder = dense ? kernels.createMatrixEncoder({ columns, states }) : undefined;
+  const dense = new DenseEncoder(columns, encoding, kernels, columnWeights);
   const chunks: { bytes: Uint8Array; squaredErrorDrop: number }[] = [];
   const codes = new Int16Array(blockRows * columns);
-  let energy = 0;
-  let innerProduct = 0;
-  let codeEnergy = 0;
-  let blockDrop = 0;
+  let dropBefore = 0;
   try {
     for await (const { start, matrix } of stream.blocks()) {
       for (let first = 0; first < matrix.rows; ) {
         const row = start + first;
         const count = Math.min(matrix.rows - first, blockRows - (row % blockRows));
         const values = matrix.data.slice(first * columns, (first + count) * columns);
-        subtractProduct(product, row, count, columns, values, columnGains);
-        for (let i = 0; i < values.length; i++) energy += values[i] * values[i];
-        if (encoder !== undefined) {
-          const target = codes.subarray(0, values.length);
-          encoder.encodeRows(
-            values.map((value) => value / step),
-            count,
-            lambda,
-            target,
-          );
-          for (let i = 0; i < values.length; i++) {
-            const code = target[i];
-            if (code === 0) continue;
-            innerProduct += values[i] * code;
-            codeEnergy += code * code;
-            blockDrop += values[i] ** 2 - (values[i] - code * 0.5 * step) ** 2;
-          }
-          if ((row + count) % blockRows === 0 || row + count === rows) {
-            chunks.push({
-              bytes: encoder.endChunk(),
-              squaredErrorDrop: Math.max(blockDrop, Number.MIN_VALUE),
-            });
-            blockDrop = 0;
-          }
+        subtractProduct(product, row, count, values);
+        const target = codes.subarray(0, values.length);
+        if (isCoded) dense.encodeRows(values, count, target);
+        else dense.countRows(values);
+        if (isCoded && ((row + count) % blockRows === 0 || row + count === rows)) {
+          const drop = dense.energy - dense.squaredErrorAt(encoding.step / 2);
+          chunks.push({
+            bytes: dense.endChunk(),
+            squaredErrorDrop: Math.max(drop - dropBefore, Number.MIN_VALUE),
+          });
+          dropBefore = drop;
         }
         first += count;
       }
     }
   } finally {
     product?.free();
-    encoder?.free();
+    dense.free();
   }
-  if (codeEnergy === 0) return { term: undefined, byteLength: 0, squaredError: energy };
-  // The scale that fits the codes best: reconstruction points move towards the centroids of their cells.
-  const scale = Math.fround(innerProduct / codeEnergy);
+  const scale = dense.bestScale();
+  if (scale === 0) return { term: undefined, byteLength: 0, squaredError: dense.energy };
   return {
-    term: codedDenseTerm(chunks, scale, states, blockRows, columnGains),
+    term: codedDenseTerm(chunks, scale, encoding.denseStates, blockRows),
     byteLength: chunks.reduce((sum, chunk) => sum + chunk.bytes.byteLength, 0),
-    squaredError: energy - 2 * scale * innerProduct + scale * scale * codeEnergy,
+    squaredError: dense.squaredErrorAt(scale),
   };
 }
 
 function subtractProduct(
-  product: ReturnType<typeof prepareRowProduct> | undefined,
+  product: RowProduct | undefined,
   row: number,
   count: number,
-  columns: number,
   values: Float32Array,
-  columnGains: Uint16Array | undefined,
 ): void {
   if (product === undefined) return;
   const reconstruction = new Float32Array(values.length);
   product.accumulate(row, count, reconstruction);
-  for (let i = 0; i < values.length; i++) {
-    values[i] -= columnGains === undefined ? reconstruction[i] : reconstruction[i] / columnGains[i % columns];
+  for (let i = 0; i < values.length; i++) values[i] -= reconstruction[i];
+}
+
+/** Codes rows with one step, and keeps the (weighted) sums from which the error at any scale follows. */
+class DenseEncoder {
+  /** Σ w x². */
+  energy = 0;
+  /** Σ w x q and Σ w q², q in half steps. */
+  #inner = 0;
+  #codeEnergy = 0;
+  readonly #columns: number;
+  readonly #encoding: ResidualEncoding;
+  readonly #weights: Float32Array | undefined;
+  readonly #encoder: MatrixEncoder;
+
+  constructor(columns: number, encoding: ResidualEncoding, kernels: Kernels, columnWeights?: Float32Array) {
+    this.#columns = columns;
+    this.#encoding = encoding;
+    this.#weights = columnWeights;
+    this.#encoder = kernels.createMatrixEncoder({ columns, states: encoding.denseStates });
+  }
+
+  encodeRows(values: Float32Array, rows: number, codes: Int16Array): void {
+    const { step, lambda } = this.#encoding;
+    const scaled = new Float32Array(values.length);
+    const inverse = 1 / step;
+    for (let i = 0; i < values.length; i++) scaled[i] = values[i] * inverse;
+    const request = { values: scaled, rows, lambda, codes };
+    this.#encoder.encodeRows(
+      this.#weights === undefined ? request : { ...request, columnWeights: this.#weights },
+    );
+    this.#sum(values, (i) => codes[i]);
+  }
+
+  /** Rows that are left uncoded. */
+  countRows(values: Float32Array): void {
+    this.#sum(values, () => 0);
+  }
+
+  endChunk(): Uint8Array {
+    return this.#encoder.endChunk();
+  }
+
+  /** The scale of a half step that fits the codes best: reconstruction points move to the centroids of their cells. */
+  bestScale(): number {
+    return this.#codeEnergy === 0 ? 0 : Math.fround(this.#inner / this.#codeEnergy);
+  }
+
+  /** Σ w (x − scale · q)². */
+  squaredErrorAt(scale: number): number {
+    return this.energy - 2 * scale * this.#inner + scale * scale * this.#codeEnergy;
+  }
+
+  free(): void {
+    this.#encoder.free();
+  }
+
+  #sum(values: Float32Array, codeAt: (i: number) => number): void {
+    const columns = this.#columns;
+    let energy = 0;
+    let inner = 0;
+    let codeEnergy = 0;
+    for (let i = 0, j = 0; i < values.length; i++, j = j + 1 === columns ? 0 : j + 1) {
+      const weight = this.#weights === undefined ? 1 : this.#weights[j];
+      const value = values[i];
+      const code = codeAt(i);
+      energy += weight * value * value;
+      inner += weight * value * code;
+      codeEnergy += weight * code * code;
+    }
+    this.energy += energy;
+    this.#inner += inner;
+    this.#codeEnergy += codeEnergy;
   }
 }
