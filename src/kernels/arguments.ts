@@ -1,6 +1,7 @@
 /** Argument checks that both implementations share: caller misuse is a RangeError "expected …, got …". */
 import { DTYPES, type FloatDtype } from '../../formats/dtype.js';
 import { type CodesRequest, type GemmRequest, MAX_PRODUCT_K, type UnpackLayout } from './kernels.js';
+import { MAX_COLUMNS } from './matrix-model.js';
 
 function expectLength(what: string, expected: number, actual: number): void {
   if (expected !== actual) throw new RangeError(`${what}: expected a length of ${expected}, got ${actual}`);
@@ -119,4 +120,16 @@ export function checkGemm(request: GemmRequest): void {
   expectLength('a', m * k, a.length);
   expectLength('b', k * n, b.length);
   expectLength('c', m * n, c.length);
+}
+
+export function checkColumns(columns: number, states: number): void {
+  expectInteger('columns', columns, 0, MAX_COLUMNS);
+  if (states !== 1 && states !== 4 && states !== 8) {
+    throw new RangeError(`states: expected 1, 4 or 8, got ${states}`);
+  }
+}
+
+export function checkMatrixRows(rows: number, columns: number, what: string, length: number): void {
+  expectSize('rows', rows);
+  expectLength(what, rows * columns, length);
 }

@@ -60,6 +60,41 @@ export interface KernelExports {
     stride: number,
     edge: number,
   ): void;
+  beginDecoding(coder: number, start: number, end: number): void;
+  beginEncoding(coder: number, start: number, end: number): void;
+  finishEncoding(coder: number): number;
+  rawBegin(coder: number): number;
+  matrixDecodeRows(
+    states: number,
+    averages: number,
+    levels: number,
+    columns: number,
+    rows: number,
+    out: number,
+  ): void;
+  matrixChooseScale(values: number, columns: number): number;
+  matrixEncodeRow(
+    states: number,
+    values: number,
+    weights: number,
+    averages: number,
+    levels: number,
+    codes: number,
+    columns: number,
+    lambda: number,
+  ): void;
+  matrixOpenRow(scale: number, averages: number, levels: number, columns: number): void;
+  matrixQuantize(
+    states: number,
+    values: number,
+    weights: number,
+    levels: number,
+    codes: number,
+    columns: number,
+    lambda: number,
+  ): number;
+  matrixCodeEntries(states: number, levels: number, codes: number, columns: number): void;
+  updateAverages(averages: number, codes: number, columns: number): void;
 }
 
 type AccumulateCodes = (

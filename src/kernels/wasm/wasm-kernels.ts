@@ -4,6 +4,7 @@ import { Arena } from './arena.js';
 import { accumulateCodes, packCodes, unpackCodes } from './codes.js';
 import { addAndRound, fromFloat32, quantize, subtract, toFloat32 } from './elementwise.js';
 import { gemm } from './gemm.js';
+import { CoderPool, createMatrixDecoder, createMatrixEncoder } from './matrix-coder.js';
 import { prepareProduct, prepareWideProduct } from './product.js';
 import { squaredDistance, statistics } from './reduce.js';
 
@@ -22,6 +23,7 @@ export function wasmKernels(options: WasmKernelOptions = {}): Kernels {
     throw new RangeError(`operandByteLength: expected at least 2 MiB, got ${operandByteLength}`);
   }
   const arena = new Arena(operandByteLength);
+  const coders = new CoderPool();
   const once = <T>(
     prepare: (
       arena: Arena,
@@ -59,5 +61,7 @@ export function wasmKernels(options: WasmKernelOptions = {}): Kernels {
     quantize: (values, inverseStep, minimum, maximum, out) =>
       quantize(arena, values, inverseStep, minimum, maximum, out),
     gemm: (request) => gemm(arena, request),
+    createMatrixEncoder: (options) => createMatrixEncoder(coders, options),
+    createMatrixDecoder: (options) => createMatrixDecoder(coders, options),
   };
 }
