@@ -8,15 +8,21 @@ const DEPENDENCE_TOLERANCE = 1e-6;
 
 /** Codes in half steps (components × length) as real values in steps, length × components. */
 export function codesToMatrix(codes: Int16Array, components: number, length: number): Matrix {
-  const values = Float32Array.from(codes, (code) => code * 0.5);
+  const values = new Float32Array(codes.length);
+  for (let i = 0; i < codes.length; i++) values[i] = codes[i] * 0.5;
   return transpose(createMatrix(components, length, values));
 }
 
 /** Rows of a components × length array that have a code other than 0. */
 export function nonZeroComponents(codes: Int16Array, components: number, length: number): number[] {
-  return Array.from({ length: components }, (_, k) => k).filter((k) =>
-    codes.subarray(k * length, (k + 1) * length).some((code) => code !== 0),
-  );
+  const found: number[] = [];
+  for (let k = 0; k < components; k++) {
+    const end = (k + 1) * length;
+    let i = k * length;
+    while (i < end && codes[i] === 0) i++;
+    if (i < end) found.push(k);
+  }
+  return found;
 }
 
 /** The given rows of a components × length array. */
