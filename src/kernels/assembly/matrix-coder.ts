@@ -178,7 +178,7 @@ function codeEntries<D>(trellis: bool, state: u64, levels: usize, codes: usize, 
   for (let block = 0; block < columns; block += 16) {
     let end = min(columns - block, 16);
     let j = 0;
-    if (end == 16) {
+    if (!trellis && end == 16) {
       const row = v128.load(levels);
       if (!v128.any_true(i8x16.ge_u(row, i8x16.splat(<i8>BLOCK_LEVELS)))) {
         const top = maximum(row);
@@ -259,6 +259,8 @@ const COSTS: usize = 12288; // f32 × 4096: bits of a decision of probability (i
 const ZERO_COSTS: usize = 28672; // f32 × 2 × 48
 const MORE_COSTS: usize = 29184; // f32 × 2 × 48 × 16: cost of k − 1 >> shift, entry 14 the least of an escape.
 const BLOCK_COSTS: usize = 35328; // f32 × 2 × 12: cost of a zero, of a non-zero's flag.
+const PAIR: usize = 35456; // f32 × 4: least costs of an entry by quantiser and parity.
+const PATHS: usize = 35472; // f32 × 8: costs of the ways into the states.
 const CANDIDATES: usize = 35840; // i16 × 4 × SEGMENT: k by quantiser and parity.
 const DECISIONS: usize = 68608; // u8 × SEGMENT: bit t: the better way into state t.
 
@@ -446,6 +448,114 @@ function quantizeEntries(values: usize, weights: usize, levels: usize, codes: us
   }
 }
 
+/**
+ * The least costs of one entry by quantiser and parity of k, as c00 c01 c10 c11 (f32 × 4), with their k in
+ * `candidates` (i16 × 4).
+ */
+// @ts-ignore: decorator
+@inline
+function entryCosts(quantiser: u32, size: f32, weight: f32, level: i32, zero: f32, flag: f32, lambda: f32, candidates: usize): void {
+  const table = MORE_COSTS + (<usize>(quantiser * LEVELS + level) << 6);
+  const none = weight * size * size + lambda * zero;
+  const low = <i32>((size + <f32>quantiser) * <f32>0.5);
+  let lowCost = none;
+  if (low > 0) {
+    const off = size - <f32>(low + low - quantiser);
+    lowCost = weight * off * off + lambda * (flag + sizeCost(table, level, low));
+  }
+  let upCost: f32 = 1e30;
+  if (low < 16383) {
+    const off = size - <f32>(low + low + 2 - quantiser);
+    upCost = weight * off * off + lambda * (flag + sizeCost(table, level, low + 1));
+  }
+  const odd = low & 1;
+  let evenCost = odd ? upCost : lowCost;
+  let even = low + odd;
+  if (none < evenCost) {
+    evenCost = none;
+    even = 0;
+  }
+  store<f32>(PAIR + (quantiser << 3), evenCost);
+  store<f32>(PAIR + (quantiser << 3), odd ? lowCost : upCost, 4);
+  store<i16>(candidates + (quantiser << 2), <i16>even);
+  store<i16>(candidates + (quantiser << 2), <i16>(low + 1 - odd), 2);
+}
+
+/**
+ * Viterbi over the trellis: codes (k, i16) of at most SEGMENT entries from the state the coder is in.
+ */
+// @ts-ignore: decorator
+@inline
+function quantizeTrellis(eight: bool, values: usize, weights: usize, levels: usize, codes: usize, columns: i32, lambda: f32): void {
+  known0 = known1 = 0;
+  const place = load<u32>(0, TRELLIS);
+  // Costs of the ways into states 0 to 3 and 4 to 7.
+  let low = f32x4.splat(1e30);
+  let high = f32x4.splat(1e30);
+  v128.store(PATHS, low);
+  v128.store(PATHS, high, 16);
+  store<f32>(PATHS + (place << 2), 0);
+  low = v128.load(PATHS);
+  high = v128.load(PATHS, 16);
+  let candidates = CANDIDATES;
+  for (let j = 0; j < columns; j++) {
+    let size = min<f32>(abs(load<f32>(values + (<usize>j << 2))) * 2, 32766);
+    if (!(size > 0)) size = 0;
+    const weight = load<f32>(weights + (<usize>j << 2));
+    const level: i32 = load<u8>(levels + j);
+    levelCosts(0, level);
+    levelCosts(1, level);
+    entryCosts(0, size, weight, level, load<f32>(ZERO_COSTS + (<usize>level << 2)), 0, lambda, candidates);
+    entryCosts(1, size, weight, level, load<f32>(ZERO_COSTS + (<usize>(LEVELS + level) << 2)), 0, lambda, candidates);
+    candidates += 8;
+    const c = v128.load(PAIR);
+    if (eight) {
+      const forth = v128.shuffle<f32>(c, c, 0, 1, 3, 2);
+      const back = v128.shuffle<f32>(c, c, 1, 0, 2, 3);
+      const a = f32x4.add(v128.shuffle<f32>(low, low, 0, 0, 1, 1), forth);
+      const b = f32x4.add(v128.shuffle<f32>(high, high, 0, 0, 1, 1), back);
+      const d = f32x4.add(v128.shuffle<f32>(low, low, 2, 2, 3, 3), back);
+      const e = f32x4.add(v128.shuffle<f32>(high, high, 2, 2, 3, 3), forth);
+      const first = f32x4.lt(b, a);
+      const second = f32x4.lt(e, d);
+      store<u8>(DECISIONS + j, <u8>(i32x4.bitmask(first) | (i32x4.bitmask(second) << 4)));
+      low = v128.bitselect(b, a, first);
+      high = v128.bitselect(e, d, second);
+    } else {
+      const a = f32x4.add(v128.shuffle<f32>(low, low, 0, 2, 0, 2), v128.shuffle<f32>(c, c, 0, 2, 1, 3));
+      const b = f32x4.add(v128.shuffle<f32>(low, low, 1, 3, 1, 3), v128.shuffle<f32>(c, c, 1, 3, 0, 2));
+      const first = f32x4.lt(b, a);
+      store<u8>(DECISIONS + j, <u8>i32x4.bitmask(first));
+      low = v128.bitselect(b, a, first);
+    }
+  }
+  v128.store(PATHS, low);
+  v128.store(PATHS, high, 16);
+  let state: u32 = 0;
+  const states = eight ? 8 : 4;
+  for (let t = 1; t < states; t++) {
+    if (load<f32>(PATHS + (t << 2)) < load<f32>(PATHS + (state << 2))) state = t;
+  }
+  for (let j = columns - 1; j >= 0; j--) {
+    candidates -= 8;
+    const way = (<u32>load<u8>(DECISIONS + j) >> state) & 1;
+    let parity: u32;
+    let quantiser: u32;
+    if (eight) {
+      // 10010110: parity of the way from the lower half into state t.
+      parity = ((0b10010110 >> state) & 1) ^ way;
+      state = (way << 2) | (state >> 1);
+      quantiser = state & 1;
+    } else {
+      parity = (state >> 1) ^ way;
+      state = ((state & 1) << 1) | way;
+      quantiser = state >> 1;
+    }
+    const k: i32 = load<i16>(candidates + (((quantiser << 1) | parity) << 1));
+    store<i16>(codes + (<usize>j << 1), <i16>(load<f32>(values + (<usize>j << 2)) < 0 ? -k : k));
+  }
+}
+
 /** Codes that the row is, or is not, all zeros, and its scale (-100 for none); prepares the levels. */
 export function matrixOpenRow(scale: i32, averages: usize, levels: usize, columns: i32): void {
   loadEncoder(0);
@@ -470,7 +580,9 @@ export function matrixCodeEntries(states: i32, levels: usize, codes: usize, colu
 export function matrixQuantize(
   states: i32, values: usize, weights: usize, levels: usize, codes: usize, columns: i32, lambda: f32,
 ): i32 {
-  quantizeEntries(values, weights, levels, codes, columns, lambda);
+  if (states == 1) quantizeEntries(values, weights, levels, codes, columns, lambda);
+  else if (states == 4) quantizeTrellis(false, values, weights, levels, codes, columns, lambda);
+  else quantizeTrellis(true, values, weights, levels, codes, columns, lambda);
   const end = codes + (<usize>columns << 1);
   let any: i32 = 0;
   for (; codes < end; codes += 2) any |= load<i16>(codes);

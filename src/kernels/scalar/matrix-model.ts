@@ -122,7 +122,7 @@ export class MatrixModel {
 
   /** The highest level of the 16 entries at `block` when they may be coded at once, else undefined. */
   blockLevel(block: number, end: number): number | undefined {
-    if (end - block < 16) return undefined;
+    if (this.states > 1 || end - block < 16) return undefined;
     let top = 0;
     for (let j = block; j < block + 16; j++) top = Math.max(top, this.levels[j]);
     return top < BLOCK_LEVELS ? top : undefined;

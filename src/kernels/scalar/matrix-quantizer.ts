@@ -106,6 +106,10 @@ export class MatrixQuantizer {
   ): void {
     this.#levels = new Array(2 * LEVELS);
     this.#blocks = new Array(BLOCK_LEVELS);
+    if (this.#model.states > 1) {
+      this.#quantizeTrellis(values, weights, codes, start, end, bitCost);
+      return;
+    }
     for (let block = start; block < end; block += 16) {
       const top = this.#model.blockLevel(block, end);
       let flagged = top === undefined;
@@ -124,6 +128,54 @@ export class MatrixQuantizer {
         }
         codes[j] = k;
       }
+    }
+  }
+
+  /** Viterbi over the trellis, from the state the model is in. */
+  #quantizeTrellis(
+    values: Float32Array,
+    weights: Float32Array,
+    codes: Int16Array,
+    start: number,
+    end: number,
+    bitCost: number,
+  ): void {
+    const { states, next, second, place } = this.#model;
+    const candidates: Candidate[][] = [];
+    const ways: number[][] = [];
+    let paths = new Array<number>(states).fill(f32(1e30));
+    paths[place] = 0;
+    for (let j = start; j < end; j++) {
+      const doubled = Math.min(f32(Math.abs(values[j]) * 2), 32_766);
+      const size = doubled > 0 ? doubled : 0;
+      const level = this.#model.levels[j];
+      const entry = [0, 1].flatMap((quantizer) =>
+        bestByParity(quantizer, size, weights[j], this.#levelCosts(quantizer, level), bitCost),
+      );
+      const reached = new Array<number>(states).fill(Number.NaN);
+      const way = new Array<number>(states).fill(0);
+      // Of two ways into a state the one from the lower state wins ties.
+      for (let from = 0; from < states; from++) {
+        for (const parity of [0, 1]) {
+          const state = next[2 * from + parity];
+          const total = f32(paths[from] + entry[2 * second[from] + parity].cost);
+          if (Number.isNaN(reached[state]) || total < reached[state]) {
+            reached[state] = total;
+            way[state] = 2 * from + parity;
+          }
+        }
+      }
+      paths = reached;
+      candidates.push(entry);
+      ways.push(way);
+    }
+    let state = 0;
+    for (let t = 1; t < states; t++) if (paths[t] < paths[state]) state = t;
+    for (let j = end - 1; j >= start; j--) {
+      const way = ways[j - start][state];
+      state = way >> 1;
+      const { k } = candidates[j - start][2 * second[state] + (way & 1)];
+      codes[j] = values[j] < 0 ? -k : k;
     }
   }
 
@@ -166,6 +218,33 @@ function sizeCost({ sizes, shift }: LevelCosts, size: number): number {
   const u = (size - 1) >> shift;
   if (u < UNARY) return sizes[u];
   return f32(sizes[UNARY] + 2 * (32 - Math.clz32(u - UNARY + 1)));
+}
+
+/** A way to code an entry: |k| and its cost. */
+interface Candidate {
+  readonly k: number;
+  readonly cost: number;
+}
+
+/** The best even and the best odd |k| of a quantiser for `size` half steps. */
+function bestByParity(
+  quantizer: number,
+  size: number,
+  weight: number,
+  costs: LevelCosts,
+  bitCost: number,
+): [Candidate, Candidate] {
+  const total = (k: number): number => {
+    const off = f32(size - (2 * k - (k > 0 ? quantizer : 0)));
+    const bits = k === 0 ? costs.zero : sizeCost(costs, k);
+    return f32(f32(f32(weight * off) * off) + f32(bitCost * bits));
+  };
+  const k = Math.floor(f32(f32(size + quantizer) * 0.5));
+  const low = { k, cost: total(k) };
+  const up = { k: k + 1, cost: k < MAX_LEVEL_NUMBER ? total(k + 1) : f32(1e30) };
+  const [even, odd] = k % 2 === 0 ? [low, up] : [up, low];
+  const none = { k: 0, cost: total(0) };
+  return [none.cost < even.cost ? none : even, odd];
 }
 
 /** The magnitude for `size` half steps. */
