@@ -4,6 +4,7 @@
  * falls out: those above water. The cost of the bulk is measured on a sample of its rows.
  */
 
+import { extrapolateSpectrum } from '../allocation/extrapolate-spectrum.js';
 import type { EncodedTerm } from '../codecs/codec.js';
 import { codedBlockRows, codedDenseTerm } from '../codecs/coded-dense.js';
 import type { TrellisStates } from '../codecs/coded-low-rank.js';
@@ -38,8 +39,10 @@ interface Candidate {
   readonly cost: number;
 }
 
-/** Components to begin with; doubled while all of them lie above water. */
-const FIRST_RANK = 16;
+/** Components to begin with: enough to see how the spectrum falls. */
+const FIRST_RANK = 32;
+/** Plans within this factor of the model's best are coded for real, where that is done at all. */
+const MODEL_MARGIN = 1.25;
 /** Up to this size every candidate is coded for real; above, the model decides between them. */
 const EXHAUSTIVE_ELEMENTS = 1 << 20;
 /** Bits cost a little less in planning than in coding: more components, each refitted, measured 0.5 % better. */
@@ -74,22 +77,25 @@ async function planCandidates(
   const bulkRatio = await measureBulkRatio(residual, encoding, kernels);
   const options = { step: encoding.step, lambda: PLAN_LAMBDA * encoding.lambda, bulkRatio };
   const most = Math.min(rows, columns);
-  for (let known = Math.min(most, FIRST_RANK); ; known = Math.min(most, 2 * known)) {
-    const { singularValues } = await residual.factors(known);
-    const spectrum = {
-      rows,
-      columns,
-      energy: residual.energy,
-      singularValues: singularValues.subarray(0, known),
-    };
-    const { withDense, alone } = planResidual(spectrum, options);
-    const best = alone.cost < withDense.cost ? alone : withDense;
-    // The winner may want more components than are known; the other one is not followed.
-    const isComplete = singularValues.length < known || known === most;
-    if (best.rank === known && !isComplete) continue;
-    if (rows * columns > EXHAUSTIVE_ELEMENTS) return [best];
+  const margin = rows * columns > EXHAUSTIVE_ELEMENTS ? 1 : MODEL_MARGIN;
+  for (let asked = Math.min(most, FIRST_RANK); ; ) {
+    const { singularValues } = await residual.factors(asked);
+    const isComplete = singularValues.length < asked || asked === most;
+    const spectrum = isComplete ? singularValues : extrapolateSpectrum(singularValues, residual.energy, most);
+    const { withDense, alone } = planResidual(
+      { rows, columns, energy: residual.energy, singularValues: spectrum },
+      options,
+    );
+    const lowest = Math.min(withDense.cost, alone.cost);
+    const promising = [alone, withDense].filter((plan) => plan.cost <= margin * lowest);
+    const wanted = Math.max(...promising.map((plan) => plan.rank));
+    if (wanted > singularValues.length && !isComplete) {
+      // The continuation of the spectrum said how far; a little more, so that this seldom repeats.
+      asked = Math.min(most, Math.ceil(1.1 * wanted) + 4);
+      continue;
+    }
     const denseOnly = { rank: 0, dense: true };
-    const plans: Plan[] = [withDense, alone, ...(withDense.rank > 0 ? [denseOnly] : [])];
+    const plans: Plan[] = margin > 1 && withDense.rank > 0 ? [...promising, denseOnly] : promising;
     return plans.filter((plan) => plan.rank > 0 || plan.dense);
   }
 }
