@@ -7,6 +7,7 @@ import type { Choice } from '../allocation/operating-points.js';
 import { describeBits } from '../codecs/bits-profile.js';
 import type { WorkerPool } from '../io/worker-pool.js';
 import { EFFORTS, LAMBDA } from '../rate-distortion/efforts.js';
+import { modelledStep } from '../rate-distortion/model-step.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../version.js';
 import type { EncodeOptions } from './api.js';
 import {
@@ -28,6 +29,7 @@ import type { Pairing } from './pair-tensors.js';
 import { presetOf } from './presets.js';
 import type { Runtime } from './runtime.js';
 import { planSideFiles } from './side-files.js';
+import { fullSpectrum } from './spectrum-summary.js';
 import { searchStep } from './step-search.js';
 
 /** What one encode works on. Paths are absolute, for the worker threads. */
@@ -146,10 +148,9 @@ async function searchSteps(search: Search): Promise<FinishedAttempt> {
   const effort = options.effort ?? 'default';
   const attempt = await searchStep({
     budget,
-    fixedByteLength: fixedByteLength(search),
     squaredResidual: session.squaredResidual,
     residuals: session.residualShapes,
-    lambda: LAMBDA,
+    firstStep: await modelFirstStep(search),
     attempt: (step) => {
       const choice: Choice = { kind: 'rate-distortion', step, lambda: LAMBDA, ...EFFORTS[effort] };
       return attemptChoices(search, () => choice, {
@@ -160,6 +161,24 @@ async function searchSteps(search: Search): Promise<FinishedAttempt> {
     },
   });
   return { ...attempt, bits: undefined };
+}
+
+/** Leading singular values that the first step is modelled on; the coder looks at as many anyway. */
+const MODELLED_VALUES = 32;
+
+/** Where the search for the step begins. */
+async function modelFirstStep(search: Search): Promise<number> {
+  const { session, budget } = search;
+  if (budget.kind === 'fixed')
+    throw new RangeError('expected a size or an error for a rate–distortion allocation');
+  const spectra = [...(await session.spectra(MODELLED_VALUES)).values()].map(fullSpectrum);
+  const residuals = spectra.map((spectrum) => ({ ...spectrum, singularValues: spectrum.fullSingularValues }));
+  return modelledStep(
+    residuals,
+    budget.kind === 'size'
+      ? { kind: 'size', byteLength: Math.max(1, budget.byteLength - fixedByteLength(search)) }
+      : { kind: 'error', squaredError: budget.relativeError ** 2 * session.squaredResidual },
+  );
 }
 
 async function fixedParts(inputs: EncodeInputs, session: EncodeSession): Promise<FixedParts> {

@@ -5,8 +5,7 @@ import { type AllocateOptions, allocate } from '../allocation/allocate.js';
 import { type AllocationTarget, totalByteLength, totalSquaredError } from '../allocation/allocation.js';
 import type { AllocationTensor } from '../allocation/operating-points.js';
 import { abortError } from '../io/worker-pool.js';
-import { LAMBDA } from '../rate-distortion/efforts.js';
-import { bestPlan } from '../rate-distortion/plan-residual.js';
+import { type ModelledArchive, modelAtStep, modelledStep } from '../rate-distortion/model-step.js';
 import type { Budget, SizeEstimate } from './api.js';
 import type { ResolvedBudget } from './budget-search.js';
 import { strategyOf } from './encode-options.js';
@@ -50,7 +49,7 @@ export async function estimateAtBudgets(
     const strategy = strategyOf({ budget });
     const { byteLength, squaredError, ranks } =
       strategy === 'rate-distortion'
-        ? estimateRateDistortion(tensors, target)
+        ? modelAtStep(tensors, modelledStep(tensors, target))
         : estimatePoints(tensors, target, { strategy, bits: 'auto', prior: 0 });
     const archiveByteLength = fixed + byteLength;
     estimates.push({
@@ -66,13 +65,7 @@ export async function estimateAtBudgets(
 }
 
 /** What a choice for every tensor comes to. */
-interface Estimate {
-  /** Payload. */
-  readonly byteLength: number;
-  readonly squaredError: number;
-  /** Rank of the low-rank part by tensor. */
-  readonly ranks: readonly number[];
-}
+type Estimate = ModelledArchive;
 
 function estimatePoints(
   tensors: readonly AllocationTensor[],
@@ -85,36 +78,6 @@ function estimatePoints(
     squaredError: Math.max(0, totalSquaredError(points)),
     ranks: points.map(({ choice }) => (choice.kind === 'low-rank' ? choice.rank : 0)),
   };
-}
-
-/** Halvings of the logarithm of the step: to 1e-4 of it. */
-const STEP_BISECTIONS = 24;
-
-/** Finds the step at which the model of Gaussian components meets the target. */
-function estimateRateDistortion(tensors: readonly AllocationTensor[], target: AllocationTarget): Estimate {
-  const atStep = (step: number): Estimate => {
-    const plans = tensors.map((tensor) => bestPlan(tensor, { step, lambda: LAMBDA }));
-    return {
-      byteLength: plans.reduce((sum, plan) => sum + plan.bits / 8, 0),
-      squaredError: plans.reduce((sum, plan) => sum + plan.squaredError, 0),
-      ranks: plans.map((plan) => plan.rank),
-    };
-  };
-  const isOver = ({ byteLength, squaredError }: Estimate): boolean =>
-    target.kind === 'size'
-      ? byteLength > target.byteLength
-      : target.kind === 'error' && squaredError <= target.squaredError;
-  const elements = tensors.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
-  const deviation = Math.sqrt(tensors.reduce((sum, { energy }) => sum + energy, 0) / Math.max(1, elements));
-  // Too many bytes, or an error with room left: a larger step.
-  let low = deviation * 2 ** -10;
-  let high = deviation * 2 ** 8;
-  for (let i = 0; i < STEP_BISECTIONS && deviation > 0; i++) {
-    const step = Math.sqrt(low * high);
-    if (isOver(atStep(step))) low = step;
-    else high = step;
-  }
-  return atStep(target.kind === 'error' ? low : high);
 }
 
 function targetOf(resolved: ResolvedBudget, fixed: number, squaredResidual: number): AllocationTarget {
