@@ -17,7 +17,7 @@ export interface StepSearchInput<Found extends Attempt<unknown>> {
 /** Encodes at most this often. */
 const MAX_ATTEMPTS = 10;
 /** A file this close under the asked size is good; so is an error this close under the asked one. */
-const TOLERANCE = 0.004;
+const TOLERANCE = 0.008;
 /** Aim, relative to the budget: in the middle of the tolerance. */
 const AIM = 1 - TOLERANCE / 2;
 /** Largest change of the step at once. */
