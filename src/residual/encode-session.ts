@@ -17,6 +17,8 @@ interface ResidualState {
   readonly pair: number;
   readonly worker: number;
   readonly energy: number;
+  /** Tied tensors that decode from the same terms, this one included: their errors add up, their bytes do not. */
+  copies: number;
   singularValues: Float64Array;
 }
 
@@ -48,9 +50,9 @@ export class EncodeSession {
     this.#onProgress = options.onProgress;
   }
 
-  /** Σ‖W_ft − W_base‖² over all residuals. */
+  /** Σ‖W_ft − W_base‖² over all residuals, tied ones each. */
   get squaredResidual(): number {
-    return this.#residuals.reduce((sum, state) => sum + state.energy, 0);
+    return this.#residuals.reduce((sum, state) => sum + state.copies * state.energy, 0);
   }
 
   /** Payload bytes of what is coded exactly whatever the budget. */
@@ -82,14 +84,19 @@ export class EncodeSession {
     });
     const firsts = new Map<string, number>();
     for (const [i, analysis] of this.analyses.entries()) {
-      const { dtype, shape } = this.#pairs[i]!.fineTuned;
-      const key = [analysis.fineTunedDigest, analysis.baseDigest, dtype, shape.join()].join();
+      const { fineTuned, base } = this.#pairs[i]!;
+      const { dtype, shape } = fineTuned;
+      const key = [analysis.fineTunedDigest, dtype, shape.join(), analysis.baseDigest, base?.dtype].join();
       if (!firsts.has(key)) firsts.set(key, i);
       this.aliases[i] = firsts.get(key)!;
-      if (this.aliases[i] === i && analysis.squaredResidual > 0) {
-        const state = { pair: i, worker: this.#workers[i]!, energy: analysis.squaredResidual };
-        this.#residuals.push({ ...state, singularValues: new Float64Array(0) });
+      if (analysis.squaredResidual === 0) continue;
+      const tied = this.#residuals.find((state) => state.pair === this.aliases[i]);
+      if (tied !== undefined) {
+        tied.copies++;
+        continue;
       }
+      const state = { pair: i, worker: this.#workers[i]!, energy: analysis.squaredResidual, copies: 1 };
+      this.#residuals.push({ ...state, singularValues: new Float64Array(0) });
     }
   }
 
@@ -138,10 +145,16 @@ export class EncodeSession {
     return this.#pairs.map((_, pair) => this.#encoded.get(this.aliases[pair]!)?.result);
   }
 
-  #allocationTensor({ pair, energy, singularValues }: ResidualState): AllocationTensor {
+  #allocationTensor({ pair, energy, copies, singularValues }: ResidualState): AllocationTensor {
     const { commonRows, columns, fineTuned } = this.#pairs[pair]!;
-    // Exact payloads are bounded by the tensor's bytes: a segment that does not shrink is stored.
-    return { rows: commonRows, columns, energy, singularValues, exactByteLength: fineTuned.byteLength };
+    return {
+      rows: commonRows,
+      columns,
+      energy: copies * energy,
+      singularValues: singularValues.map((sigma) => Math.sqrt(copies) * sigma),
+      // Exact payloads are bounded by the tensor's bytes: a segment that does not shrink is stored.
+      exactByteLength: fineTuned.byteLength,
+    };
   }
 
   #isComplete(state: ResidualState): boolean {
