@@ -20,6 +20,10 @@ interface ResidualState {
   /** Tied tensors that decode from the same terms, this one included: their errors add up, their bytes do not. */
   copies: number;
   singularValues: Float64Array;
+  /** Payload bytes at the point encoded last. */
+  payloadByteLength: number;
+  /** Payload bytes of exact coding: a bound, until it was tried. */
+  exactByteLength: number;
 }
 
 export interface EncodeSessionOptions {
@@ -63,6 +67,11 @@ export class EncodeSession {
     );
   }
 
+  /** Payload bytes of the points that were encoded last. */
+  get payloadByteLength(): number {
+    return this.#residuals.reduce((sum, state) => sum + state.payloadByteLength, 0);
+  }
+
   /** Entries of one component of every residual together: Σ (rows + columns). */
   get componentElements(): number {
     return this.#residuals.reduce(
@@ -95,8 +104,16 @@ export class EncodeSession {
         tied.copies++;
         continue;
       }
-      const state = { pair: i, worker: this.#workers[i]!, energy: analysis.squaredResidual, copies: 1 };
-      this.#residuals.push({ ...state, singularValues: new Float64Array(0) });
+      this.#residuals.push({
+        pair: i,
+        worker: this.#workers[i]!,
+        energy: analysis.squaredResidual,
+        copies: 1,
+        singularValues: new Float64Array(0),
+        payloadByteLength: 0,
+        // A segment that does not shrink is stored, so the tensor's bytes are a bound.
+        exactByteLength: fineTuned.byteLength,
+      });
     }
   }
 
@@ -142,18 +159,26 @@ export class EncodeSession {
       const { result } = await this.#pool.run({ kind: 'encode', pair, choice }, this.#workers[pair]);
       this.#encoded.set(pair, { key: JSON.stringify(choice), result: result as EncodedTensor });
     });
+    for (const [i, state] of this.#residuals.entries()) this.#measure(state, allocation.points[i]!.choice);
     return this.#pairs.map((_, pair) => this.#encoded.get(this.aliases[pair]!)?.result);
   }
 
-  #allocationTensor({ pair, energy, copies, singularValues }: ResidualState): AllocationTensor {
-    const { commonRows, columns, fineTuned } = this.#pairs[pair]!;
+  /** The term of a choice comes first; what is exact whatever the budget follows it. */
+  #measure(state: ResidualState, choice: Choice): void {
+    const [term] = choice.kind === 'none' ? [] : this.#encoded.get(state.pair)!.result.terms;
+    state.payloadByteLength = (term?.chunks ?? []).reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
+    if (choice.kind === 'exact') state.exactByteLength = state.payloadByteLength;
+  }
+
+  #allocationTensor(state: ResidualState): AllocationTensor {
+    const { pair, energy, copies, singularValues, exactByteLength } = state;
+    const { commonRows, columns } = this.#pairs[pair]!;
     return {
       rows: commonRows,
       columns,
       energy: copies * energy,
       singularValues: singularValues.map((sigma) => Math.sqrt(copies) * sigma),
-      // Exact payloads are bounded by the tensor's bytes: a segment that does not shrink is stored.
-      exactByteLength: fineTuned.byteLength,
+      exactByteLength,
     };
   }
 
