@@ -10,6 +10,6 @@ export function decodeReportText(report: DecodeReport): string {
   return (
     `${printable(report.output)}: ${size}, ${formatDuration(report.durationMs)}\n` +
     nameList('files', report.files) +
-    `every tensor has the digest that the archive records; checkpoint ${report.digest}\n`
+    `every tensor has the digest that the archive records${report.digest === undefined ? '' : `; checkpoint ${report.digest}`}\n`
   );
 }

@@ -8,7 +8,6 @@ import { defaultThreads } from '../io/node-runtime.js';
 import { openWorkerPool } from '../io/worker-pool.js';
 import type { CommonOptions, Progress } from './api.js';
 import { assertBaseLayout } from './archive-base.js';
-import type { ArchiveLayout } from './archive-layout.js';
 import type { Comparison, DecodeJob, DecodeJobResult, DecodeJobsInit } from './decode-jobs.js';
 
 export interface DecodeArchiveInput {
@@ -17,28 +16,35 @@ export interface DecodeArchiveInput {
   readonly archivePath: string;
   readonly base: Checkpoint;
   readonly basePath: string;
-  readonly layout: ArchiveLayout;
-  /** Output file by weight file; none to decode without writing. */
+  /** Paths of output files, there already. */
   readonly outputs: readonly string[];
+  /** What to decode, and where to. */
+  readonly placements: readonly Placement[];
   readonly against?: string;
   readonly phase: Progress['phase'];
   readonly options: CommonOptions;
 }
 
+/** One tensor of the archive, and its place in the outputs. */
+export type Placement = DecodeJob;
+
 /**
- * Decodes and checks all tensors; every digest of base and output is compared.
- * @returns per tensor the comparison with `against`
+ * Decodes and checks the placed tensors; every digest of base and output is compared.
+ * @returns per placement the comparison with `against`
  * @throws CheckpointMismatchError, IntegrityError, CodecError, FormatError
  */
 export async function decodeArchive(input: DecodeArchiveInput): Promise<(Comparison | undefined)[]> {
-  const { archive, base, layout, options } = input;
+  const { archive, base, placements, options } = input;
   const { index } = archive;
   await assertIdentity(archive);
   assertBaseLayout(index, base);
-  const byteLengths = index.tensors.map((tensor) => tensorByteLength(tensor.dtype, tensor.shape)!);
+  const byteLengths = placements.map(({ tensor }) => {
+    const { dtype, shape } = index.tensors[tensor]!;
+    return tensorByteLength(dtype, shape)!;
+  });
   const totalByteLength = byteLengths.reduce((sum, byteLength) => sum + byteLength, 0);
   // The largest first, so that threads end together.
-  const order = index.tensors.map((_, i) => i).sort((x, y) => byteLengths[y]! - byteLengths[x]! || x - y);
+  const order = placements.map((_, i) => i).sort((x, y) => byteLengths[y]! - byteLengths[x]! || x - y);
   const pool = await openWorkerPool<DecodeJobsInit, DecodeJob, DecodeJobResult>({
     module: new URL('./decode-jobs.js', import.meta.url),
     init: {
@@ -48,23 +54,20 @@ export async function decodeArchive(input: DecodeArchiveInput): Promise<(Compari
       outputs: input.outputs,
       against: input.against,
     },
-    threads: Math.max(1, Math.min(options.threads ?? defaultThreads(), index.tensors.length)),
+    threads: Math.max(1, Math.min(options.threads ?? defaultThreads(), placements.length)),
     signal: options.signal,
   });
   try {
     const comparisons: (Comparison | undefined)[] = [];
     let doneByteLength = 0;
     await Promise.all(
-      order.map(async (tensor) => {
-        const { result } = await pool.run({ tensor, outputOffset: layout.offsets[tensor]! });
-        comparisons[tensor] = result.comparison;
-        doneByteLength += byteLengths[tensor]!;
-        options.onProgress?.({
-          phase: input.phase,
-          doneByteLength,
-          totalByteLength,
-          tensor: index.tensors[tensor]!.name,
-        });
+      order.map(async (i) => {
+        const placement = placements[i]!;
+        const { result } = await pool.run(placement);
+        comparisons[i] = result.comparison;
+        doneByteLength += byteLengths[i]!;
+        const tensor = index.tensors[placement.tensor]!.name;
+        options.onProgress?.({ phase: input.phase, doneByteLength, totalByteLength, tensor });
       }),
     );
     return comparisons;

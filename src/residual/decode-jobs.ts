@@ -2,8 +2,7 @@
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { FloatDtype } from '../../formats/dtype.js';
 import { isFloatDtype } from '../../formats/dtype.js';
-import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
-import { IntegrityError } from '../../formats/errors.js';
+import { openArchive } from '../../formats/ere/open-archive.js';
 import { KNOWN_CODECS } from '../codecs/registry.js';
 import { type FileSource, openFileSource } from '../io/file-source.js';
 import { nodeRuntime } from '../io/node-runtime.js';
@@ -11,15 +10,14 @@ import { openCheckpoint } from '../io/open-checkpoint.js';
 import { type OpenOutputFile, openOutputFile } from '../io/output-file.js';
 import type { JobRunner } from '../io/worker-pool.js';
 import type { KernelPath } from '../kernels/kernels.js';
-import { assertBaseDigest, baseTensorOf } from './archive-base.js';
-import { decodeTensor } from './decode-tensor.js';
-import type { Runtime } from './runtime.js';
+import { baseTensorOf } from './archive-base.js';
+import { type DecodeSources, decodeVerified } from './decode-verified.js';
 
 export interface DecodeJobsInit {
   readonly archive: string;
   readonly base: string;
   readonly kernels: KernelPath;
-  /** Output file by weight file of the archive, there already; none to decode without writing. */
+  /** Output files, there already. */
   readonly outputs: readonly string[];
   /** Checkpoint to compare the decoded tensors with. */
   readonly against: string | undefined;
@@ -28,6 +26,8 @@ export interface DecodeJobsInit {
 export interface DecodeJob {
   /** Index into the archive's tensors. */
   readonly tensor: number;
+  /** Index into the outputs; undefined to decode without writing. */
+  readonly output: number | undefined;
   /** Offset of the tensor in its output file. */
   readonly outputOffset: number;
 }
@@ -54,13 +54,10 @@ export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJo
   return new DecodeJobs({ source, archive, base, against, outputs, runtime: nodeRuntime(init.kernels) });
 }
 
-interface OpenFiles {
+interface OpenFiles extends DecodeSources {
   readonly source: FileSource;
-  readonly archive: Archive;
-  readonly base: Checkpoint;
   readonly against: Checkpoint | undefined;
   readonly outputs: readonly OpenOutputFile[];
-  readonly runtime: Runtime;
 }
 
 class DecodeJobs implements JobRunner<DecodeJob, DecodeJobResult> {
@@ -70,36 +67,13 @@ class DecodeJobs implements JobRunner<DecodeJob, DecodeJobResult> {
     this.#files = files;
   }
 
-  /** @throws CheckpointMismatchError for another base; IntegrityError when the decoded bytes are not those the archive promises */
   async run(job: DecodeJob): Promise<DecodeJobResult> {
-    const { archive, base, outputs, runtime } = this.#files;
-    const tensor = archive.index.tensors[job.tensor]!;
-    const output = outputs[tensor.file];
-    const baseTensor = baseTensorOf(base, tensor);
-    const compare = this.#comparer(tensor.name);
-    const digests = await decodeTensor({
-      tensor,
-      archive: archive.source.name,
-      readChunk: (chunk) => archive.readChunk(chunk),
-      ...(baseTensor === undefined
-        ? {}
-        : { readBase: (offset, length) => base.read(baseTensor.name, offset, length) }),
-      write: async (byteOffset, bytes) => {
-        await output?.writeAt(job.outputOffset + byteOffset, bytes);
-        await compare?.add(byteOffset, bytes);
-      },
-      runtime,
+    const output = job.output === undefined ? undefined : this.#files.outputs[job.output];
+    const compare = this.#comparer(this.#files.archive.index.tensors[job.tensor]!.name);
+    await decodeVerified(this.#files, job.tensor, async (byteOffset, bytes) => {
+      await output?.writeAt(job.outputOffset + byteOffset, bytes);
+      await compare?.add(byteOffset, bytes);
     });
-    if (digests.base !== undefined) assertBaseDigest(archive.index, base, tensor, digests.base);
-    if (digests.decoded !== tensor.digest) {
-      const subject = `${archive.source.name}, tensor "${tensor.name}" as decoded`;
-      throw new IntegrityError(
-        subject,
-        tensor.digest,
-        digests.decoded,
-        'the archive is damaged, or this build is',
-      );
-    }
     return { comparison: compare?.result() };
   }
 

@@ -1,8 +1,10 @@
 /** decode: an archive and its base to the full checkpoint, bit for bit as the encoder saw it, or nothing. */
 import { resolve } from 'node:path';
 import type { Checkpoint } from '../../formats/checkpoint.js';
+import { tensorByteLength } from '../../formats/dtype.js';
 import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
 import { IntegrityError, NotFoundError, UnsupportedError } from '../../formats/errors.js';
+import { serializeSafetensorsHeader } from '../../formats/safetensors/serialize-header.js';
 import { KNOWN_CODECS } from '../codecs/registry.js';
 import { withAtomicFile, withAtomicFolder } from '../io/atomic-output.js';
 import { openFileSource } from '../io/file-source.js';
@@ -12,8 +14,9 @@ import type { OutputFile } from '../io/output-file.js';
 import type { DecodeOptions, DecodeReport } from './api.js';
 import { describeBase } from './archive-base.js';
 import { type ArchiveLayout, readArchiveLayout } from './archive-layout.js';
-import { decodeArchive } from './decode-archive.js';
-import { assertCommonOptions } from './encode-options.js';
+import { decodeArchive, type Placement } from './decode-archive.js';
+import { assertDecodeOptions } from './decode-options.js';
+import { findTensors } from './find-tensors.js';
 
 interface Inputs {
   readonly archive: Archive;
@@ -26,14 +29,14 @@ interface Inputs {
 
 /**
  * Rebuilds the fine-tuned checkpoint of `archive` into `options.output`: a folder with weight files of
- * the original layout and side files, or one .safetensors file. Every base and decoded tensor is checked
- * against its digest.
+ * the original layout and side files, or one .safetensors file; or only `options.tensors`. Every base and
+ * decoded tensor is checked against its digest.
  * @throws EreError: FormatError or IntegrityError for a damaged archive, UnsupportedError for one of another
  * version, CheckpointMismatchError for a wrong base, ConflictError for an output that exists. Nothing is written then.
  */
 export async function decode(archive: string, options: DecodeOptions): Promise<DecodeReport> {
   const started = performance.now();
-  assertCommonOptions(options);
+  assertDecodeOptions(options);
   const source = await openFileSource(archive);
   try {
     const opened = await openArchive(source, { codecs: KNOWN_CODECS });
@@ -47,16 +50,12 @@ export async function decode(archive: string, options: DecodeOptions): Promise<D
         layout: await readArchiveLayout(opened),
         options,
       };
-      const files = options.output.endsWith('.safetensors')
-        ? await decodeToFile(inputs)
-        : await decodeToFolder(inputs);
-      const { index } = opened;
+      const written = await decodeOutput(inputs);
+      const digest = options.tensors === undefined ? opened.index.decoded.digest : undefined;
       return {
         output: options.output,
-        files,
-        tensorCount: index.tensors.length,
-        byteLength: index.files.reduce((sum, file) => sum + file.byteLength, 0),
-        digest: index.decoded.digest,
+        ...written,
+        digest,
         durationMs: performance.now() - started,
       };
     } finally {
@@ -71,6 +70,19 @@ function outputOptions({ archivePath, basePath, options }: Inputs) {
   return { overwrite: options.overwrite ?? false, inputs: [archivePath, basePath], signal: options.signal };
 }
 
+type Written = Pick<DecodeReport, 'files' | 'tensorCount' | 'byteLength'>;
+
+async function decodeOutput(inputs: Inputs): Promise<Written> {
+  const { archive, options } = inputs;
+  if (options.tensors !== undefined) return decodeParts(inputs, options.tensors);
+  const { files, tensors } = archive.index;
+  const written = options.output.endsWith('.safetensors')
+    ? await decodeToFile(inputs)
+    : await decodeToFolder(inputs);
+  const byteLength = files.reduce((sum, file) => sum + file.byteLength, 0);
+  return { files: written, tensorCount: tensors.length, byteLength };
+}
+
 async function decodeToFile(inputs: Inputs): Promise<string[]> {
   const { archive, options } = inputs;
   const { files } = archive.index;
@@ -82,6 +94,36 @@ async function decodeToFile(inputs: Inputs): Promise<string[]> {
   }
   await withAtomicFile(options.output, outputOptions(inputs), (file) => writeWeights(inputs, [file]));
   return [options.output];
+}
+
+/** The named tensors alone, in one .safetensors file, in the archive's order. */
+async function decodeParts(inputs: Inputs, names: readonly string[]): Promise<Written> {
+  const { archive, archivePath, base, basePath, options } = inputs;
+  const numbers = findTensors(archive, names);
+  const header = serializeSafetensorsHeader(numbers.map((number) => archive.index.tensors[number]!));
+  let end = header.byteLength;
+  const placements = numbers.map((tensor): Placement => {
+    const outputOffset = end;
+    const { dtype, shape } = archive.index.tensors[tensor]!;
+    end += tensorByteLength(dtype, shape)!;
+    return { tensor, output: 0, outputOffset };
+  });
+  await withAtomicFile(options.output, outputOptions(inputs), async (file) => {
+    await file.truncate(end);
+    await file.writeAt(0, header);
+    const outputs = [resolve(file.path)];
+    await decodeArchive({
+      archive,
+      archivePath,
+      base,
+      basePath,
+      outputs,
+      placements,
+      phase: 'decode',
+      options,
+    });
+  });
+  return { files: [options.output], tensorCount: numbers.length, byteLength: end };
 }
 
 async function decodeToFolder(inputs: Inputs): Promise<string[]> {
@@ -111,7 +153,17 @@ async function writeWeights(inputs: Inputs, files: readonly OutputFile[]): Promi
     await file.writeAt(0, layout.headers[i]!);
   }
   const outputs = files.map((file) => resolve(file.path));
-  await decodeArchive({ archive, archivePath, base, basePath, layout, outputs, phase: 'decode', options });
+  const { placements } = layout;
+  await decodeArchive({
+    archive,
+    archivePath,
+    base,
+    basePath,
+    outputs,
+    placements,
+    phase: 'decode',
+    options,
+  });
 }
 
 /** A carried side file, or the base's of the same path; checked against its digest either way. */

@@ -26,9 +26,19 @@ interface ResidualState {
   exactByteLength: number;
 }
 
+/** What is known of the spectrum of one residual. */
+export interface KnownSpectrum extends AllocationTensor {
+  /** Whether `singularValues` are all there are. */
+  readonly complete: boolean;
+}
+
 export interface EncodeSessionOptions {
   readonly pool: WorkerPool<EncodeJob, EncodeJobResult>;
   readonly pairs: readonly TensorPair[];
+  /** Fill in `comparison` of the analyses; default false. */
+  readonly compare?: boolean;
+  /** What the preset allows for every tensor. */
+  readonly constraints: Pick<AllocationTensor, 'lowRankOnly' | 'maxRank'>;
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
 
@@ -41,6 +51,8 @@ export class EncodeSession {
   readonly aliases: number[] = [];
   readonly #pool: WorkerPool<EncodeJob, EncodeJobResult>;
   readonly #pairs: readonly TensorPair[];
+  readonly #compare: boolean;
+  readonly #constraints: EncodeSessionOptions['constraints'];
   readonly #onProgress: EncodeSessionOptions['onProgress'];
   readonly #workers: number[] = [];
   readonly #residuals: ResidualState[] = [];
@@ -51,6 +63,8 @@ export class EncodeSession {
   constructor(options: EncodeSessionOptions) {
     this.#pool = options.pool;
     this.#pairs = options.pairs;
+    this.#compare = options.compare ?? false;
+    this.#constraints = options.constraints;
     this.#onProgress = options.onProgress;
   }
 
@@ -87,7 +101,7 @@ export class EncodeSession {
       (x, y) => this.#pairs[y]!.fineTuned.byteLength - this.#pairs[x]!.fineTuned.byteLength || x - y,
     );
     await this.#forEach('analyse', order, async (pair) => {
-      const { result, worker } = await this.#pool.run({ kind: 'analyse', pair });
+      const { result, worker } = await this.#pool.run({ kind: 'analyse', pair, compare: this.#compare });
       this.analyses[pair] = result as AnalyseResult;
       this.#workers[pair] = worker;
     });
@@ -117,6 +131,23 @@ export class EncodeSession {
     }
   }
 
+  /** Leading singular values of every residual, at least `maxRank` where there are so many; by pair, aliases left out. */
+  async spectra(maxRank: number): Promise<ReadonlyMap<number, KnownSpectrum>> {
+    await this.#extendSpectra(this.#residuals, () => maxRank);
+    return new Map(
+      this.#residuals.map((state) => [
+        state.pair,
+        { ...this.#allocationTensor(state), complete: this.#isComplete(state) },
+      ]),
+    );
+  }
+
+  /** Leading singular values of a pair's residual as far as they are known; none without a residual. */
+  singularValues(pair: number): Float64Array {
+    const state = this.#residuals.find((candidate) => candidate.pair === this.aliases[pair]);
+    return state?.singularValues ?? new Float64Array(0);
+  }
+
   /** Computes spectra up to `maxRank`, then allocates; spectra that turn out too short are doubled. */
   async allocate(
     target: AllocationTarget,
@@ -135,6 +166,7 @@ export class EncodeSession {
         return (
           choice.kind === 'low-rank' &&
           choice.rank === state.singularValues.length &&
+          choice.rank < (this.#constraints.maxRank ?? Number.POSITIVE_INFINITY) &&
           !this.#isComplete(state)
         );
       });
@@ -179,6 +211,7 @@ export class EncodeSession {
       energy: copies * energy,
       singularValues: singularValues.map((sigma) => Math.sqrt(copies) * sigma),
       exactByteLength,
+      ...this.#constraints,
     };
   }
 

@@ -182,7 +182,7 @@ export const ARCHIVE_ERRORS: readonly ArchiveError[] = [
   format(
     'unsafe-path',
     changed((index) => Object.assign(index.sideFiles[0], { path: '../config.json' })),
-    'path "../config.json" has the segment \'..\'',
+    `path "../config.json" has the segment '..'`,
   ),
   limit(
     'chunk-over-limit',
