@@ -110,7 +110,8 @@ async function attemptChoices(
   const archive = await assemble(inputs, await session.encode(choiceOf), session, fixed, record);
   const residuals = archive.tensors.filter((tensor) => tensor.analysis.squaredResidual > 0);
   const squaredError = residuals.reduce((sum, tensor) => sum + tensor.encoded.squaredError, 0);
-  return { archive, byteLength: archive.layout.byteLength, squaredError };
+  const { payloadByteLength } = session;
+  return { archive, byteLength: archive.layout.byteLength, payloadByteLength, squaredError };
 }
 
 /** Strategies that choose among operating points: allocate on predictions, then correct with real bytes. */
