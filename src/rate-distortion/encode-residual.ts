@@ -33,8 +33,9 @@ export interface ResidualToEncode {
   readonly columnWeights?: Float32Array | undefined;
 }
 
-interface Candidate {
-  readonly terms: EncodedTerm[];
+/** What a residual is coded as, and what that costs. */
+export interface EncodedResidual {
+  readonly terms: readonly EncodedTerm[];
   /** ‖R − R̂‖² + λ·bits, in squared weight units. */
   readonly cost: number;
 }
@@ -55,14 +56,14 @@ export async function encodeResidual(
   encoding: ResidualEncoding,
   kernels: Kernels,
   engine: GemmEngine,
-): Promise<EncodedTerm[]> {
+): Promise<EncodedResidual> {
   const plans = await planCandidates(residual, encoding, kernels);
-  let best: Candidate = { terms: [], cost: residual.energy };
+  let best: EncodedResidual = { terms: [], cost: residual.energy };
   for (const plan of plans) {
     const candidate = await encodePlan(residual, plan, encoding, kernels, engine);
     if (candidate !== undefined && candidate.cost < best.cost) best = candidate;
   }
-  return best.terms;
+  return best;
 }
 
 type Plan = Pick<ResidualPlan, 'rank' | 'dense'>;
@@ -135,7 +136,7 @@ async function encodePlan(
   encoding: ResidualEncoding,
   kernels: Kernels,
   engine: GemmEngine,
-): Promise<Candidate | undefined> {
+): Promise<EncodedResidual | undefined> {
   const { stream, columnWeights } = residual;
   let lowRank: EncodedFactors | undefined;
   if (plan.rank > 0) {

@@ -15,7 +15,7 @@ import {
 } from '../linalg/gemm-engine.js';
 import type { MatrixStream } from '../linalg/matrix-stream.js';
 import { truncatedSvd } from '../linalg/truncated-svd.js';
-import { analyseTensor, type ReadablePair, type TensorAnalysis } from './analyse-tensor.js';
+import { analyseTensor, encodeRows, type ReadablePair, type TensorAnalysis } from './analyse-tensor.js';
 import { compareTensor, type TensorComparison } from './compare-tensor.js';
 import { type EncodedTensor, encodeTensor, type ResidualSource } from './encode-tensor.js';
 import { pairTensors } from './pair-tensors.js';
@@ -154,14 +154,21 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
 /** The residual of one pair: its stream, and as many components as were asked for so far. */
 class PairSource implements ResidualSource {
   readonly energy: number;
-  readonly stream: MatrixStream;
   readonly engine: () => Promise<GemmEngine>;
+  readonly #readable: ReadablePair;
+  #stream: MatrixStream | undefined;
   #known: { readonly asked: number; readonly factors: LowRankFactors } | undefined;
+  #exact: Promise<EncodedTerm> | undefined;
 
   constructor(readable: ReadablePair, energy: number, engine: () => Promise<GemmEngine>) {
+    this.#readable = readable;
     this.energy = energy;
-    this.stream = residualStream(readable);
     this.engine = engine;
+  }
+
+  get stream(): MatrixStream {
+    this.#stream ??= residualStream(this.#readable);
+    return this.#stream;
   }
 
   async factors(rank: number): Promise<LowRankFactors> {
@@ -172,6 +179,11 @@ class PairSource implements ResidualSource {
       this.#known = { asked: wanted, factors };
     }
     return this.#known.factors;
+  }
+
+  exact(): Promise<EncodedTerm> {
+    this.#exact ??= encodeRows(this.#readable, 0);
+    return this.#exact;
   }
 }
 

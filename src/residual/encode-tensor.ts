@@ -10,8 +10,8 @@ import { encodeLowRank, type LowRankFactors } from '../codecs/low-rank.js';
 import { encodeSign } from '../codecs/sign.js';
 import type { GemmEngine } from '../linalg/gemm-engine.js';
 import type { MatrixStream } from '../linalg/matrix-stream.js';
-import { encodeResidual } from '../rate-distortion/encode-residual.js';
-import { encodeRows, type ReadablePair, residualReader } from './analyse-tensor.js';
+import { encodeResidual, type ResidualEncoding } from '../rate-distortion/encode-residual.js';
+import { type ReadablePair, residualReader } from './analyse-tensor.js';
 import { type DecodableTensor, decodeTensor } from './decode-tensor.js';
 
 export interface EncodedTensor {
@@ -31,6 +31,8 @@ export interface ResidualSource {
   factors(rank: number): Promise<LowRankFactors>;
   engine(): Promise<GemmEngine>;
   readonly stream: MatrixStream;
+  /** The whole tensor coded exactly; made once. */
+  exact(): Promise<EncodedTerm>;
 }
 
 /** @param exactTerms terms that the analysis has finished */
@@ -40,12 +42,9 @@ export async function encodeTensor(
   source: ResidualSource,
   exactTerms: readonly EncodedTerm[],
 ): Promise<EncodedTensor> {
-  const covered = pairRows(readable);
-  const chosen = await chosenTerms(readable, choice, source);
-  const terms = [
-    ...(choice.kind === 'exact' ? chosen : chosen.map((term) => ({ ...term, ...covered }))),
-    ...(choice.kind === 'exact' ? [] : exactTerms),
-  ];
+  const { terms: chosen, isExact } = await chosenTerms(readable, choice, source);
+  const covered = isExact ? {} : pairRows(readable);
+  const terms = [...chosen.map((term) => ({ ...term, ...covered })), ...(isExact ? [] : exactTerms)];
   const decoded = await decodeBack(readable, terms);
   if (choice.kind !== 'rate-distortion') return { terms, ...decoded };
   // At least one component is known by now: the coder looked for those above water.
@@ -58,28 +57,60 @@ function pairRows({ pair }: ReadablePair): { readonly rows?: readonly [number, n
   return pair.commonRows < pair.rows ? { rows: [0, pair.commonRows] } : {};
 }
 
+interface ChosenTerms {
+  readonly terms: readonly EncodedTerm[];
+  /** Whether they give every byte of the tensor. */
+  readonly isExact: boolean;
+}
+
 async function chosenTerms(
   readable: ReadablePair,
   choice: Choice,
   source: ResidualSource,
-): Promise<EncodedTerm[]> {
+): Promise<ChosenTerms> {
   const { pair, runtime } = readable;
   const { commonRows, columns } = pair;
   const { kernels } = runtime;
+  const lossy = (...terms: EncodedTerm[]): ChosenTerms => ({ terms, isExact: false });
   switch (choice.kind) {
     case 'none':
-      return [];
+      return lossy();
     case 'dense':
-      return [await encodeDense(residualReader(readable), commonRows, columns, choice.bits, kernels)];
+      return lossy(await encodeDense(residualReader(readable), commonRows, columns, choice.bits, kernels));
     case 'sign':
-      return [await encodeSign(residualReader(readable), commonRows, columns, kernels)];
+      return lossy(await encodeSign(residualReader(readable), commonRows, columns, kernels));
     case 'low-rank':
-      return [encodeLowRank(await source.factors(choice.rank), choice.rank, choice.bits, kernels)];
+      return lossy(encodeLowRank(await source.factors(choice.rank), choice.rank, choice.bits, kernels));
     case 'rate-distortion':
-      return encodeResidual(source, choice, kernels, await source.engine());
+      return chooseByCost(readable, choice, source);
     case 'exact':
-      return [await encodeRows(readable, 0)];
+      return { terms: [await source.exact()], isExact: true };
   }
+}
+
+/** Share of the tensor's own bytes from which on exact coding may be cheaper than more of lossy coding. */
+const EXACT_SHARE = 0.25;
+
+/** Lossy terms, or exact ones where the bits they take more cost less than the error they take off. */
+async function chooseByCost(
+  readable: ReadablePair,
+  encoding: ResidualEncoding,
+  source: ResidualSource,
+): Promise<ChosenTerms> {
+  const { pair, runtime } = readable;
+  const { terms, cost } = await encodeResidual(source, encoding, runtime.kernels, await source.engine());
+  const lossyByteLength = byteLengthOf(terms);
+  if (lossyByteLength < EXACT_SHARE * pair.fineTuned.byteLength) return { terms, isExact: false };
+  const exact = await source.exact();
+  const exactCost = encoding.lambda * encoding.step ** 2 * 8 * byteLengthOf([exact]);
+  return exactCost < cost ? { terms: [exact], isExact: true } : { terms, isExact: false };
+}
+
+function byteLengthOf(terms: readonly EncodedTerm[]): number {
+  return terms.reduce(
+    (sum, { chunks }) => chunks.reduce((bytes, chunk) => bytes + chunk.bytes.byteLength, sum),
+    0,
+  );
 }
 
 /** Decodes the terms as a decoder would, and compares with the fine-tuned tensor. */

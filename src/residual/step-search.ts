@@ -58,12 +58,17 @@ export async function searchStep<Found extends Attempt<unknown>>(
     if (Math.abs(Math.log(next / step)) < 1e-6) break;
     step = next;
   }
-  const fits = samples.filter((sample) => sample.value <= goal);
-  if (fits.length > 0)
-    return fits.reduce((best, sample) => (sample.value > best.value ? sample : best)).found;
-  const coarsest = await input.attempt(largestStep(input));
-  if (measure(coarsest) <= goal) return coarsest;
-  throw sizeError(coarsest.byteLength, goal);
+  const fits = samples.filter((sample) => sample.value <= goal).map((sample) => sample.found);
+  if (fits.length > 0) return fits.reduce((best, found) => (isBetter(found, best, budget) ? found : best));
+  // No step in between will do: nothing lossy at all, or everything left out.
+  const last = await input.attempt(budget.kind === 'size' ? largestStep(input) : smallestStep(input));
+  if (measure(last) <= goal) return last;
+  throw sizeError(last.byteLength, goal);
+}
+
+/** At a size, less error; at an error, fewer bytes. */
+function isBetter(found: Attempt<unknown>, best: Attempt<unknown>, budget: ResolvedBudget): boolean {
+  return budget.kind === 'size' ? found.squaredError < best.squaredError : found.byteLength < best.byteLength;
 }
 
 /** Secant on logarithms through the two samples nearest to the aim, kept between those on its two sides. */

@@ -121,7 +121,7 @@ describe('ere encode: options', () => {
     [['--energy', '0.9', '--allocation', 'uniform'], "'--energy' implies '--allocation energy'"],
     [['--rank', '4', '--prior', '0.5'], "'--prior' belongs to '--allocation layerwise'"],
     [['--allocation', 'uniform', '--prior', '0.5'], "'--prior' belongs to '--allocation layerwise'"],
-    [['--allocation', 'best'], 'Allowed choices are layerwise, uniform, energy'],
+    [['--allocation', 'best'], 'Allowed choices are rate-distortion, layerwise, uniform, energy'],
     [['--kernels', 'cuda'], 'Allowed choices are wasm, scalar'],
   ])('%j contradicts itself: a usage error', async (flags, message) => {
     const { status, stderr } = await runWith([...ARGUMENTS, ...flags]);
