@@ -34,7 +34,7 @@ export function renderTensorTable(tensors: readonly TensorReport[], each = false
     group.pattern,
     group.case,
     String(group.tensors.length),
-    shapes(group.tensors),
+    shapesText(group.tensors),
     group.rank[1] === 0 ? '–' : formatRange(group.rank[0], group.rank[1], String),
     formatByteLength(group.byteLength),
     formatRange(...group.bitsPerWeight, formatBits),
@@ -48,7 +48,8 @@ export function renderTensorTable(tensors: readonly TensorReport[], each = false
   return renderTable(COLUMNS, rows);
 }
 
-function shapes(tensors: readonly TensorReport[]): string {
+/** '704×256', or 'various' where a group's tensors differ. */
+export function shapesText(tensors: readonly Pick<TensorReport, 'shape'>[]): string {
   const distinct = new Set(
     tensors.map((tensor) => (tensor.shape.length === 0 ? 'scalar' : tensor.shape.join('×'))),
   );

@@ -5,8 +5,7 @@ import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
 import { type ArchiveLayout, layoutArchive } from '../../formats/ere/write-archive.js';
 import type { AllocationResult, StrategyName } from '../allocation/allocate.js';
 import { describeBits } from '../codecs/bits-profile.js';
-import { defaultThreads } from '../io/node-runtime.js';
-import { openWorkerPool, type WorkerPool } from '../io/worker-pool.js';
+import type { WorkerPool } from '../io/worker-pool.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../version.js';
 import type { EncodeOptions } from './api.js';
 import {
@@ -19,8 +18,9 @@ import {
 } from './assemble-archive.js';
 import { type ResolvedBudget, searchBudget } from './budget-search.js';
 import { digestTensor } from './digest-tensor.js';
-import type { EncodeJob, EncodeJobResult, EncodeJobsInit } from './encode-jobs.js';
+import type { EncodeJob, EncodeJobResult } from './encode-jobs.js';
 import { budgetOf, constraintsOf, strategyOf } from './encode-options.js';
+import { withEncodePool } from './encode-pool.js';
 import { EncodeSession } from './encode-session.js';
 import type { Pairing } from './pair-tensors.js';
 import { presetOf } from './presets.js';
@@ -50,31 +50,7 @@ export interface EncodedArchive extends AssembledArchive {
 }
 
 export async function encodeArchive(inputs: EncodeInputs): Promise<EncodedArchive> {
-  const pool = await openPool(inputs);
-  try {
-    return await encodeWithPool(inputs, pool);
-  } finally {
-    await pool.close();
-  }
-}
-
-function openPool({
-  basePath,
-  fineTunedPath,
-  pairing,
-  options,
-}: EncodeInputs): Promise<WorkerPool<EncodeJob, EncodeJobResult>> {
-  return openWorkerPool<EncodeJobsInit, EncodeJob, EncodeJobResult>({
-    module: new URL('./encode-jobs.js', import.meta.url),
-    init: {
-      base: basePath,
-      fineTuned: fineTunedPath,
-      kernels: options.kernels ?? 'wasm',
-      gemm: options.gemm ?? 'auto',
-    },
-    threads: Math.max(1, Math.min(options.threads ?? defaultThreads(), pairing.pairs.length)),
-    signal: options.signal,
-  });
+  return withEncodePool(inputs, (pool) => encodeWithPool(inputs, pool));
 }
 
 /** Parts of the archive that no allocation changes. */

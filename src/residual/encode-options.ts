@@ -6,6 +6,9 @@ import type { Budget, CommonOptions, EncodeOptions } from './api.js';
 import type { ResolvedBudget } from './budget-search.js';
 import { PRESETS, presetConflict, presetOf } from './presets.js';
 
+/** The options of encode that decide on strategy and target. */
+type EncodeChoices = Pick<EncodeOptions, 'budget' | 'allocation' | 'preset'>;
+
 /** @throws RangeError */
 export function assertCommonOptions(options: CommonOptions): void {
   const { threads } = options;
@@ -43,7 +46,8 @@ export function assertEncodeOptions(options: EncodeOptions): void {
   }
 }
 
-function assertBudget(budget: Budget): void {
+/** @throws RangeError */
+export function assertBudget(budget: Budget): void {
   const fail = (what: string, value: number): never => {
     throw new RangeError(`expected ${what}, got ${value}`);
   };
@@ -69,18 +73,18 @@ function assertBudget(budget: Budget): void {
 }
 
 /** The strategy that a budget brings with it, where the preset has it. */
-function impliedStrategy(options: EncodeOptions): StrategyName | undefined {
+function impliedStrategy(options: EncodeChoices): StrategyName | undefined {
   const kind = options.budget?.kind;
   const implied = kind === 'rank' ? 'uniform' : kind === 'energy' ? 'energy' : undefined;
   return presetOf(options).strategies.find((strategy) => strategy === implied);
 }
 
-export function strategyOf(options: EncodeOptions): StrategyName {
+export function strategyOf(options: EncodeChoices): StrategyName {
   return impliedStrategy(options) ?? options.allocation ?? presetOf(options).strategies[0]!;
 }
 
 /** The budget in bytes of this model, an error, or the strategy's own parameter. */
-export function budgetOf(options: EncodeOptions, fineTuned: Checkpoint): ResolvedBudget {
+export function budgetOf(options: EncodeChoices, fineTuned: Checkpoint): ResolvedBudget {
   const budget = options.budget ?? presetOf(options).defaultBudget;
   // The method leaves nothing to choose; its strategy ignores the value.
   if (budget === undefined) return { kind: 'fixed', value: 0 };
@@ -99,7 +103,7 @@ export function budgetOf(options: EncodeOptions, fineTuned: Checkpoint): Resolve
 }
 
 /** What tensors may be coded as, beside what strategy and budget say. */
-export function constraintsOf(options: EncodeOptions): Pick<AllocationTensor, 'lowRankOnly' | 'maxRank'> {
+export function constraintsOf(options: EncodeChoices): Pick<AllocationTensor, 'lowRankOnly' | 'maxRank'> {
   const { lowRankOnly, maxRank } = presetOf(options);
   const asked = options.budget?.kind === 'rank' ? options.budget.rank : 0;
   return { lowRankOnly, ...(maxRank === undefined ? {} : { maxRank: Math.max(maxRank, asked) }) };
