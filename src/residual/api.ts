@@ -124,6 +124,8 @@ export interface EncodeReport {
   readonly preset?: PresetName;
   /** Bits per factor entry; the widths from the strongest component on where they differ: '8/3/2'. */
   readonly bits: number | string;
+  /** Ranks of the residuals that turned out to be a low-rank product, merged and rounded: a LoRA. */
+  readonly productRanks: readonly number[];
   readonly tensors: readonly TensorReport[];
   /** Names of base tensors that the fine-tune does not have. */
   readonly removed: readonly string[];

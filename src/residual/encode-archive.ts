@@ -44,6 +44,7 @@ export interface EncodedArchive extends AssembledArchive {
   readonly tensors: readonly AssembledTensor[];
   readonly sideFiles: readonly PlannedSideFile[];
   readonly allocation: AllocationResult;
+  readonly productRanks: readonly number[];
   /** Name of the engine of the matrix products; 'none' when there was no residual. */
   readonly gemmEngine: string;
   readonly gemmWarning: string | undefined;
@@ -92,8 +93,8 @@ async function encodeWithPool(
       return { allocation, archive, byteLength: archive.layout.byteLength, squaredError };
     },
   });
-  const { gemmEngine, gemmWarning } = session;
-  return { ...archive, sideFiles: fixed.sideFiles, allocation, gemmEngine, gemmWarning };
+  const { gemmEngine, gemmWarning, productRanks } = session;
+  return { ...archive, sideFiles: fixed.sideFiles, allocation, productRanks, gemmEngine, gemmWarning };
 }
 
 async function fixedParts(inputs: EncodeInputs, session: EncodeSession): Promise<FixedParts> {

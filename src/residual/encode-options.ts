@@ -1,9 +1,9 @@
 /** Checks and resolves the options of encode. */
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { StrategyName } from '../allocation/allocate.js';
-import type { AllocationTensor } from '../allocation/operating-points.js';
 import type { Budget, CommonOptions, EncodeOptions } from './api.js';
 import type { ResolvedBudget } from './budget-search.js';
+import type { TensorConstraints } from './encode-session.js';
 import { PRESETS, presetConflict, presetOf } from './presets.js';
 
 /** The options of encode that decide on strategy and target. */
@@ -103,10 +103,16 @@ export function budgetOf(options: EncodeChoices, fineTuned: Checkpoint): Resolve
 }
 
 /** What tensors may be coded as, beside what strategy and budget say. */
-export function constraintsOf(options: EncodeChoices): Pick<AllocationTensor, 'lowRankOnly' | 'maxRank'> {
-  const { lowRankOnly, maxRank } = presetOf(options);
-  const asked = options.budget?.kind === 'rank' ? options.budget.rank : 0;
-  return { lowRankOnly, ...(maxRank === undefined ? {} : { maxRank: Math.max(maxRank, asked) }) };
+export function constraintsOf(options: Pick<EncodeOptions, 'preset' | 'budget' | 'bits'>): TensorConstraints {
+  const { lowRankOnly, maxRank, openRank, recoversProducts } = presetOf(options);
+  const { budget, bits } = options;
+  const asked = budget?.kind === 'rank' ? budget.rank : 0;
+  return {
+    lowRankOnly,
+    maxRank: maxRank && Math.max(maxRank, asked),
+    ...(openRank === undefined || budget !== undefined ? {} : { openRank }),
+    recoverProducts: recoversProducts && (bits === undefined || bits === 'auto'),
+  };
 }
 
 /** Bytes of all weight files. */

@@ -17,7 +17,10 @@ interface ResidualState {
   readonly pair: number;
   readonly worker: number;
   readonly energy: number;
+  readonly roundingEnergy: number;
   singularValues: Float64Array;
+  /** Set where the residual is a rounded product, and `singularValues` are the product's. */
+  productBits: number | undefined;
 }
 
 /** What is known of the spectrum of one residual. */
@@ -26,13 +29,23 @@ export interface KnownSpectrum extends AllocationTensor {
   readonly complete: boolean;
 }
 
+/** What options and preset allow for every tensor. */
+export interface TensorConstraints {
+  readonly lowRankOnly: boolean;
+  /** Largest rank; undefined for none. */
+  readonly maxRank: number | undefined;
+  /** Largest rank of residuals that are no rounded product; default: maxRank. */
+  readonly openRank?: number;
+  /** Whether rounded products are looked for (recover-product.ts), with the width that suffices for each. */
+  readonly recoverProducts: boolean;
+}
+
 export interface EncodeSessionOptions {
   readonly pool: WorkerPool<EncodeJob, EncodeJobResult>;
   readonly pairs: readonly TensorPair[];
   /** Fill in `comparison` of the analyses; default false. */
   readonly compare?: boolean;
-  /** What the preset allows for every tensor. */
-  readonly constraints: Pick<AllocationTensor, 'lowRankOnly' | 'maxRank'>;
+  readonly constraints: TensorConstraints;
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
 
@@ -101,8 +114,14 @@ export class EncodeSession {
       if (!firsts.has(key)) firsts.set(key, i);
       this.aliases[i] = firsts.get(key)!;
       if (this.aliases[i] === i && analysis.squaredResidual > 0) {
-        const state = { pair: i, worker: this.#workers[i]!, energy: analysis.squaredResidual };
-        this.#residuals.push({ ...state, singularValues: new Float64Array(0) });
+        this.#residuals.push({
+          pair: i,
+          worker: this.#workers[i]!,
+          energy: analysis.squaredResidual,
+          roundingEnergy: analysis.roundingEnergy,
+          singularValues: new Float64Array(0),
+          productBits: undefined,
+        });
       }
     }
   }
@@ -124,6 +143,12 @@ export class EncodeSession {
     );
   }
 
+  /** Rank of the product of every residual that was recognised as one, aliases left out. */
+  get productRanks(): readonly number[] {
+    const products = this.#residuals.filter((state) => state.productBits !== undefined);
+    return products.map((state) => state.singularValues.length);
+  }
+
   /** Computes spectra up to `maxRank`, then allocates; spectra that turn out too short are doubled. */
   async allocate(
     target: AllocationTarget,
@@ -142,7 +167,7 @@ export class EncodeSession {
         return (
           choice.kind === 'low-rank' &&
           choice.rank === state.singularValues.length &&
-          choice.rank < (this.#constraints.maxRank ?? Number.POSITIVE_INFINITY) &&
+          choice.rank < this.#rankLimit(state) &&
           !this.#isComplete(state)
         );
       });
@@ -170,16 +195,26 @@ export class EncodeSession {
     return this.#pairs.map((_, pair) => this.#encoded.get(this.aliases[pair]!)?.result);
   }
 
-  #allocationTensor({ pair, energy, singularValues }: ResidualState): AllocationTensor {
+  #rankLimit({ productBits }: ResidualState): number {
+    const { maxRank = Number.POSITIVE_INFINITY, openRank = maxRank } = this.#constraints;
+    return productBits === undefined ? openRank : maxRank;
+  }
+
+  #allocationTensor(state: ResidualState): AllocationTensor {
+    const { pair, energy, singularValues, productBits } = state;
     const { commonRows, columns, fineTuned } = this.#pairs[pair]!;
-    // Exact payloads are bounded by the tensor's bytes: a segment that does not shrink is stored.
     return {
       rows: commonRows,
       columns,
-      energy,
+      // Beyond a product there is rounding only, which decoding repeats.
+      energy:
+        productBits === undefined ? energy : singularValues.reduce((sum, sigma) => sum + sigma * sigma, 0),
       singularValues,
+      // Exact payloads are bounded by the tensor's bytes: a segment that does not shrink is stored.
       exactByteLength: fineTuned.byteLength,
-      ...this.#constraints,
+      lowRankOnly: this.#constraints.lowRankOnly,
+      maxRank: this.#rankLimit(state),
+      ...(productBits === undefined ? {} : { factorBits: productBits }),
     };
   }
 
@@ -200,10 +235,18 @@ export class EncodeSession {
       async (pair) => {
         const state = wanted.find((candidate) => candidate.pair === pair)!;
         const { commonRows, columns } = this.#pairs[pair]!;
-        const maxRank = Math.min(rankOf(state), commonRows, columns);
-        const { result } = await this.#pool.run({ kind: 'spectrum', pair, maxRank }, state.worker);
+        const { energy, roundingEnergy } = state;
+        const { recoverProducts } = this.#constraints;
+        // One component of noise more tells that a product ends where the wanted rank does.
+        const maxRank = Math.min(rankOf(state) + (recoverProducts ? 1 : 0), commonRows, columns);
+        const recover = recoverProducts ? { recover: { energy, roundingEnergy } } : {};
+        const { result } = await this.#pool.run(
+          { kind: 'spectrum', pair, maxRank, ...recover },
+          state.worker,
+        );
         const spectrum = result as SpectrumResult;
         state.singularValues = spectrum.singularValues;
+        state.productBits = spectrum.productBits;
         this.gemmEngine = spectrum.engine;
         this.gemmWarning = spectrum.warning;
         const known = state.singularValues.length;
