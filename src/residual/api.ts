@@ -56,6 +56,11 @@ export interface EncodeOptions extends CommonOptions {
   /** Weight of the uniform allocation in 'layerwise', 0 to 1; default 0. */
   readonly prior?: number;
   /**
+   * Path of a plain safetensors file with one weight an input channel, named like the matrices (docs/guide/importance.md):
+   * errors count by them. Only with an allocation that weighs errors.
+   */
+  readonly importance?: string;
+  /**
    * Write nothing and throw BudgetError when the relative error over all residuals comes out above this;
    * default: no limit. Unlike a 'max-error' budget it does not change what is encoded.
    */

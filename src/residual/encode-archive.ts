@@ -22,6 +22,7 @@ import type { EncodeJob, EncodeJobResult } from './encode-jobs.js';
 import { budgetOf, constraintsOf, strategyOf } from './encode-options.js';
 import { withEncodePool } from './encode-pool.js';
 import { EncodeSession } from './encode-session.js';
+import type { Importance } from './importance.js';
 import type { Pairing } from './pair-tensors.js';
 import { presetOf } from './presets.js';
 import type { Runtime } from './runtime.js';
@@ -35,6 +36,8 @@ export interface EncodeInputs {
   readonly fineTunedPath: string;
   readonly pairing: Pairing;
   readonly runtime: Runtime;
+  /** Weights of the input channels, read and checked. */
+  readonly importance?: Importance;
   readonly options: EncodeOptions;
 }
 
@@ -152,6 +155,7 @@ function encodingRecord(options: EncodeOptions, allocation: AllocationResult): A
     ...(options.preset === undefined ? {} : { preset: options.preset }),
     allocation: strategy,
     bits: describeBits(allocation.bits),
+    ...(options.importance === undefined ? {} : { importance: true }),
     ...(strategy === 'layerwise' && options.prior ? { prior: options.prior } : {}),
   };
 }

@@ -4,7 +4,7 @@ import type { StrategyName } from '../allocation/allocate.js';
 import type { Budget, CommonOptions, EncodeOptions } from './api.js';
 import type { ResolvedBudget } from './budget-search.js';
 import type { TensorConstraints } from './encode-session.js';
-import { PRESETS, presetConflict, presetOf } from './presets.js';
+import { importanceConflict, PRESETS, presetConflict, presetOf } from './presets.js';
 
 /** The options of encode that decide on strategy and target. */
 type EncodeChoices = Pick<EncodeOptions, 'budget' | 'allocation' | 'preset'>;
@@ -30,6 +30,8 @@ export function assertEncodeOptions(options: EncodeOptions): void {
     throw new RangeError(`expected bits to be 'auto' or an integer in [2, 16], got ${bits}`);
   }
   if (!(prior >= 0 && prior <= 1)) throw new RangeError(`expected prior in [0, 1], got ${prior}`);
+  const unweighed = options.importance === undefined ? undefined : importanceConflict(strategyOf(options));
+  if (unweighed !== undefined) throw new TypeError(`expected no importance weights: ${unweighed}`);
   const { failAbove } = options;
   if (failAbove !== undefined && !(failAbove >= 0)) {
     throw new RangeError(`expected failAbove to be a relative error of at least 0, got ${failAbove}`);

@@ -98,6 +98,15 @@ export function presetOf(options: Pick<EncodeOptions, 'preset'>): Preset {
   return PRESETS[options.preset ?? DEFAULT_PRESET];
 }
 
+/** Strategies that weigh the error of each input channel. */
+const WEIGHING_STRATEGIES: ReadonlySet<string> = new Set(['rate-distortion']);
+
+/** Why importance weights do not go with a strategy, or undefined. */
+export function importanceConflict(strategy: string): string | undefined {
+  if (WEIGHING_STRATEGIES.has(strategy)) return undefined;
+  return `importance needs rate-distortion allocation, which weighs errors; ${strategy} allocation does not`;
+}
+
 /** Why options do not go with their preset, or undefined. One sentence, for a TypeError or a usage error. */
 export function presetConflict(
   options: Pick<EncodeOptions, 'preset' | 'budget' | 'allocation' | 'bits' | 'prior'>,
