@@ -46,6 +46,7 @@ export async function runWith(
     decode: missing,
     verify: missing,
     inspect: missing,
+    exportLora: missing,
     diff: missing,
     ...operations,
   };
