@@ -93,7 +93,8 @@ async function encodeWithPool(
       const archive = await assemble(inputs, session, fixed, allocation);
       const residuals = archive.tensors.filter((tensor) => tensor.analysis.squaredResidual > 0);
       const squaredError = residuals.reduce((sum, tensor) => sum + tensor.encoded.squaredError, 0);
-      return { allocation, archive, byteLength: archive.layout.byteLength, squaredError };
+      const { payloadByteLength } = session;
+      return { allocation, archive, byteLength: archive.layout.byteLength, payloadByteLength, squaredError };
     },
   });
   const { gemmEngine, gemmWarning, productRanks } = session;

@@ -51,7 +51,7 @@ export async function encode(fineTuned: string, options: EncodeOptions): Promise
       return await withAtomicFile(options.output, outputOptions, async (file) => {
         const warnings = await checkBase(inputs);
         const encoded = await encodeArchive(inputs);
-        assertError(relativeError(encoded.layout.index), options.failAbove, options.output);
+        assertError(relativeError(encoded.tensors), options.failAbove, options.output);
         await file.write(encoded.layout.front);
         for (const chunk of encoded.chunks) await file.write(chunk.bytes);
         return encodeReport(inputs, encoded, warnings, performance.now() - started);
