@@ -34,7 +34,7 @@ export const codedDenseCodec: Codec = {
     const blockRows = integerParam(context, 'blockRows', 1, 2 ** 31 - 1);
     expectChunks(context, Math.ceil(rowCount / blockRows));
     const decoder = kernels.createMatrixDecoder({ columns, states });
-    const rowGains = new Uint16Array(blockRows > rowCount ? rowCount : blockRows).fill(1);
+    const rowGains = new Uint16Array(Math.min(blockRows, rowCount)).fill(1);
     let nextRow = 0;
     let isCut = false;
 

@@ -193,7 +193,8 @@ function packBand(
   return bytes;
 }
 
-async function readFactors(context: TermContext): Promise<IntegerFactors> {
+/** The integers of a term, as far as its chunks are there. @throws CodecError as opening the term */
+export async function readIntegerFactors(context: TermContext): Promise<IntegerFactors> {
   const { rowCount: rows, columns, kernels } = context;
   const bands = countsParam(context, 'bands');
   expectChunks(context, bands.length);
@@ -246,6 +247,6 @@ export const lowRankCodec: Codec = {
   id: 'low-rank',
   async open(context) {
     const scale = float32Param(context, 'scale');
-    return openIntegerProduct(context, await readFactors(context), scale);
+    return openIntegerProduct(context, await readIntegerFactors(context), scale);
   },
 };

@@ -25,9 +25,9 @@ export interface ResidualEncoding extends FactorEncoding {
 
 export interface ResidualToEncode {
   readonly stream: MatrixStream;
-  /** ‖R‖² of the stream. */
-  readonly energy: number;
-  /** The leading components of the stream's matrix, at least `rank` of them. */
+  /** ‖R · diag(√columnWeights)‖². */
+  energy(): Promise<number>;
+  /** The leading components of R · diag(√columnWeights): at least `rank`, or all there are. */
   factors(rank: number): Promise<LowRankFactors>;
   /** Weight of the squared error in a column, mean 1; default 1. */
   readonly columnWeights?: Float32Array | undefined;
@@ -58,7 +58,7 @@ export async function encodeResidual(
   engine: GemmEngine,
 ): Promise<EncodedResidual> {
   const plans = await planCandidates(residual, encoding, kernels);
-  let best: EncodedResidual = { terms: [], cost: residual.energy };
+  let best: EncodedResidual = { terms: [], cost: await residual.energy() };
   for (const plan of plans) {
     const candidate = await encodePlan(residual, plan, encoding, kernels, engine);
     if (candidate !== undefined && candidate.cost < best.cost) best = candidate;
@@ -78,15 +78,13 @@ async function planCandidates(
   const bulkRatio = await measureBulkRatio(residual, encoding, kernels);
   const options = { step: encoding.step, lambda: PLAN_LAMBDA * encoding.lambda, bulkRatio };
   const most = Math.min(rows, columns);
+  const energy = await residual.energy();
   const margin = rows * columns > EXHAUSTIVE_ELEMENTS ? 1 : MODEL_MARGIN;
   for (let asked = Math.min(most, FIRST_RANK); ; ) {
     const { singularValues } = await residual.factors(asked);
     const isComplete = singularValues.length < asked || asked === most;
-    const spectrum = isComplete ? singularValues : extrapolateSpectrum(singularValues, residual.energy, most);
-    const { withDense, alone } = planResidual(
-      { rows, columns, energy: residual.energy, singularValues: spectrum },
-      options,
-    );
+    const spectrum = isComplete ? singularValues : extrapolateSpectrum(singularValues, energy, most);
+    const { withDense, alone } = planResidual({ rows, columns, energy, singularValues: spectrum }, options);
     const lowest = Math.min(withDense.cost, alone.cost);
     const promising = [alone, withDense].filter((plan) => plan.cost <= margin * lowest);
     const wanted = Math.max(...promising.map((plan) => plan.rank));

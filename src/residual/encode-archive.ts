@@ -25,6 +25,7 @@ import { budgetOf, constraintsOf, strategyOf } from './encode-options.js';
 import { withEncodePool } from './encode-pool.js';
 import { EncodeSession } from './encode-session.js';
 import type { EncodedTensor } from './encode-tensor.js';
+import type { Importance } from './importance.js';
 import type { Pairing } from './pair-tensors.js';
 import { presetOf } from './presets.js';
 import type { Runtime } from './runtime.js';
@@ -40,6 +41,8 @@ export interface EncodeInputs {
   readonly fineTunedPath: string;
   readonly pairing: Pairing;
   readonly runtime: Runtime;
+  /** Weights of the input channels, read and checked. */
+  readonly importance?: Importance;
   readonly options: EncodeOptions;
 }
 
@@ -50,6 +53,7 @@ export interface EncodedArchive extends AssembledArchive {
   readonly sideFiles: readonly PlannedSideFile[];
   /** Bits per factor entry, where the strategy has widths. */
   readonly bits: number | string | undefined;
+  readonly productRanks: readonly number[];
   /** The engine of the matrix products; 'none' when there was no residual. */
   readonly gemm: EngineResult;
 }
@@ -83,7 +87,13 @@ async function encodeWithPool(
   const attempt = await (strategyOf(options) === 'rate-distortion'
     ? searchSteps(search)
     : searchPoints(search));
-  return { ...attempt.archive, sideFiles: fixed.sideFiles, bits: attempt.bits, gemm: await session.engine() };
+  return {
+    ...attempt.archive,
+    sideFiles: fixed.sideFiles,
+    bits: attempt.bits,
+    productRanks: session.productRanks,
+    gemm: await session.engine(),
+  };
 }
 
 interface Search {
@@ -241,6 +251,7 @@ function encodingRecord(options: EncodeOptions): ArchiveIndex['encoding'] {
   return {
     ...(options.preset === undefined ? {} : { preset: options.preset }),
     allocation: strategyOf(options),
+    ...(options.importance === undefined ? {} : { importance: true }),
   };
 }
 

@@ -14,11 +14,15 @@ import {
   openGemmEngine,
 } from '../linalg/gemm-engine.js';
 import type { MatrixStream } from '../linalg/matrix-stream.js';
+import { streamProducts } from '../linalg/stream-products.js';
 import { truncatedSvd } from '../linalg/truncated-svd.js';
+import { normalizeWeights, weightColumns } from '../rate-distortion/weight-columns.js';
 import { analyseTensor, encodeRows, type ReadablePair, type TensorAnalysis } from './analyse-tensor.js';
 import { compareTensor, type TensorComparison } from './compare-tensor.js';
 import { type EncodedTensor, encodeTensor, type ResidualSource } from './encode-tensor.js';
+import type { Importance } from './importance.js';
 import { pairTensors } from './pair-tensors.js';
+import { recoverProduct } from './recover-product.js';
 import { residualStream } from './residual-stream.js';
 import type { Runtime } from './runtime.js';
 
@@ -27,6 +31,8 @@ export interface EncodeJobsInit {
   readonly fineTuned: string;
   readonly kernels: KernelPath;
   readonly gemm: 'auto' | 'wasm';
+  /** Weights of the columns' errors, by tensor. */
+  readonly importance: Importance | undefined;
 }
 
 export type EncodeJob =
@@ -34,8 +40,13 @@ export type EncodeJob =
   | { readonly kind: 'analyse'; readonly pair: number; readonly compare: boolean }
   /** Opens the engine of the matrix products; the pair is not looked at. */
   | { readonly kind: 'engine'; readonly pair: number }
-  /** Leading singular values; the factors stay in the thread. */
-  | { readonly kind: 'spectrum'; readonly pair: number; readonly maxRank: number }
+  /** Leading singular values; the factors stay in the thread. With `recover`, a product that explains the residual. */
+  | {
+      readonly kind: 'spectrum';
+      readonly pair: number;
+      readonly maxRank: number;
+      readonly recover?: { readonly energy: number; readonly roundingEnergy: number };
+    }
   | { readonly kind: 'encode'; readonly pair: number; readonly choice: Choice };
 
 export type AnalyseResult = Omit<TensorAnalysis, 'exactTerms'> & {
@@ -44,7 +55,10 @@ export type AnalyseResult = Omit<TensorAnalysis, 'exactTerms'> & {
   readonly comparison?: TensorComparison;
 };
 export interface SpectrumResult {
+  /** Those of the product alone, where one was recovered. */
   readonly singularValues: Float64Array;
+  /** Where the residual is a rounded product: the width that suffices for it. */
+  readonly productBits: number | undefined;
 }
 export interface EngineResult {
   /** Name of the engine of the matrix products. */
@@ -64,10 +78,11 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
   readonly #fineTuned: Checkpoint;
   readonly #runtime: Runtime;
   readonly #gemm: EncodeJobsInit['gemm'];
+  readonly #importance: Importance | undefined;
   readonly #pairs: ReturnType<typeof pairTensors>['pairs'];
   readonly #exactTerms = new Map<number, readonly EncodedTerm[]>();
   readonly #energies = new Map<number, number>();
-  readonly #sources = new Map<number, ResidualSource>();
+  readonly #sources = new Map<number, PairSource>();
   #opened: Promise<OpenedGemmEngine> | undefined;
 
   constructor(init: EncodeJobsInit, base: Checkpoint, fineTuned: Checkpoint) {
@@ -75,6 +90,7 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
     this.#fineTuned = fineTuned;
     this.#runtime = nodeRuntime(init.kernels);
     this.#gemm = init.gemm;
+    this.#importance = init.importance;
     this.#pairs = pairTensors(base, fineTuned).pairs;
   }
 
@@ -98,8 +114,10 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
         return { engine: engine.name, warning };
       }
       case 'spectrum': {
-        const { singularValues } = await this.#source(job.pair).factors(job.maxRank);
-        return { singularValues: singularValues.slice(0, job.maxRank) };
+        const source = this.#source(job.pair);
+        const productBits = job.recover && (await source.recover(job.maxRank, job.recover));
+        const { singularValues } = await source.factors(job.maxRank);
+        return { singularValues: singularValues.slice(0, job.maxRank), productBits };
       }
       case 'encode':
         return encodeTensor(
@@ -121,15 +139,14 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
     return this.#opened;
   }
 
-  #source(pair: number): ResidualSource {
-    const source =
-      this.#sources.get(pair) ??
-      new PairSource(
-        this.#readable(pair),
-        this.#energies.get(pair) ?? 0,
-        async () => (await this.#engine()).engine,
-      );
-    this.#sources.set(pair, source);
+  #source(pair: number): PairSource {
+    let source = this.#sources.get(pair);
+    if (source === undefined) {
+      const weights = this.#importance?.get(this.#pairs[pair]!.fineTuned.name);
+      const engine = async (): Promise<GemmEngine> => (await this.#engine()).engine;
+      source = new PairSource(this.#readable(pair), this.#energies.get(pair) ?? 0, engine, weights);
+      this.#sources.set(pair, source);
+    }
     return source;
   }
 
@@ -153,17 +170,34 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
 
 /** The residual of one pair: its stream, and as many components as were asked for so far. */
 class PairSource implements ResidualSource {
-  readonly energy: number;
   readonly engine: () => Promise<GemmEngine>;
+  readonly columnWeights: Float32Array | undefined;
   readonly #readable: ReadablePair;
+  readonly #energy: number;
   #stream: MatrixStream | undefined;
   #known: { readonly asked: number; readonly factors: LowRankFactors } | undefined;
   #exact: Promise<EncodedTerm> | undefined;
 
-  constructor(readable: ReadablePair, energy: number, engine: () => Promise<GemmEngine>) {
+  constructor(
+    readable: ReadablePair,
+    energy: number,
+    engine: () => Promise<GemmEngine>,
+    weights: Float32Array | undefined,
+  ) {
     this.#readable = readable;
-    this.energy = energy;
+    this.#energy = energy;
     this.engine = engine;
+    this.columnWeights = weights && normalizeWeights(weights);
+  }
+
+  async energy(): Promise<number> {
+    if (this.columnWeights === undefined) return this.#energy;
+    return streamProducts(this.#weighted(), { engine: await this.engine() }).energy();
+  }
+
+  /** R · diag(√weights), whose leading components serve the weighted error best. */
+  #weighted(): MatrixStream {
+    return this.columnWeights === undefined ? this.stream : weightColumns(this.stream, this.columnWeights);
   }
 
   get stream(): MatrixStream {
@@ -175,10 +209,21 @@ class PairSource implements ResidualSource {
     const { rows, columns } = this.stream;
     const wanted = Math.min(rank, rows, columns);
     if (this.#known === undefined || this.#known.asked < wanted) {
-      const factors = await truncatedSvd(this.stream, { maxRank: wanted, engine: await this.engine() });
+      const factors = await truncatedSvd(this.#weighted(), { maxRank: wanted, engine: await this.engine() });
       this.#known = { asked: wanted, factors };
     }
     return this.#known.factors;
+  }
+
+  /** Looks for a product that explains the residual, and takes its factors from then on; its width, if there is one. */
+  async recover(
+    rank: number,
+    noise: { energy: number; roundingEnergy: number },
+  ): Promise<number | undefined> {
+    const factors = await this.factors(rank);
+    const product = await recoverProduct(this.#readable, { factors, ...noise, engine: await this.engine() });
+    if (product !== undefined) this.#known = { asked: Number.POSITIVE_INFINITY, factors: product.factors };
+    return product?.bits;
   }
 
   exact(): Promise<EncodedTerm> {

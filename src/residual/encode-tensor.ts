@@ -6,11 +6,14 @@ import type { ArchiveTerm, Digest } from '../../formats/ere/archive-index.js';
 import type { Choice } from '../allocation/operating-points.js';
 import type { EncodedTerm } from '../codecs/codec.js';
 import { encodeDense } from '../codecs/dense.js';
-import { encodeLowRank, type LowRankFactors } from '../codecs/low-rank.js';
+import { encodeLowRank } from '../codecs/low-rank.js';
 import { encodeSign } from '../codecs/sign.js';
 import type { GemmEngine } from '../linalg/gemm-engine.js';
-import type { MatrixStream } from '../linalg/matrix-stream.js';
-import { encodeResidual, type ResidualEncoding } from '../rate-distortion/encode-residual.js';
+import {
+  encodeResidual,
+  type ResidualEncoding,
+  type ResidualToEncode,
+} from '../rate-distortion/encode-residual.js';
 import { type ReadablePair, residualReader } from './analyse-tensor.js';
 import { type DecodableTensor, decodeTensor } from './decode-tensor.js';
 
@@ -24,13 +27,8 @@ export interface EncodedTensor {
 }
 
 /** What a residual is encoded from, made when first needed. */
-export interface ResidualSource {
-  /** ‖R‖² over the common rows. */
-  readonly energy: number;
-  /** The leading components: at least `rank`, or all there are. */
-  factors(rank: number): Promise<LowRankFactors>;
+export interface ResidualSource extends ResidualToEncode {
   engine(): Promise<GemmEngine>;
-  readonly stream: MatrixStream;
   /** The whole tensor coded exactly; made once. */
   exact(): Promise<EncodedTerm>;
 }
