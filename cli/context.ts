@@ -5,6 +5,8 @@ import type {
   EncodeOptions,
   EncodeReport,
   InspectReport,
+  TruncateOptions,
+  TruncateReport,
   VerifyOptions,
   VerifyReport,
 } from '../src/residual/api.js';
@@ -15,6 +17,7 @@ export interface Operations {
   decode(archive: string, options: DecodeOptions): Promise<DecodeReport>;
   verify(archive: string, options: VerifyOptions): Promise<VerifyReport>;
   inspect(archive: string): Promise<InspectReport>;
+  truncate(archive: string, options: TruncateOptions): Promise<TruncateReport>;
 }
 
 /** The part of a Node stream that the CLI uses. */

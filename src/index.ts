@@ -3,7 +3,7 @@
  * (Efficient Residual Encoding, arXiv 2305.18425).
  *
  * `encode` writes an `.ere` archive, `decode` rebuilds the checkpoint bit for bit as the encoder saw it,
- * `verify` checks one, `inspect` reads its index. Errors are EreError with a stable `code`.
+ * `verify` checks one, `inspect` reads its index, `truncate` keeps its first part. Errors are EreError with a stable `code`.
  *
  * @packageDocumentation
  */
@@ -32,14 +32,19 @@ export type {
   EncodeOptions,
   EncodeReport,
   InspectReport,
+  Loss,
   Progress,
   TensorCase,
   TensorReport,
+  TruncateOptions,
+  TruncateReport,
+  UsablePrefix,
   VerifyOptions,
   VerifyReport,
 } from './residual/api.js';
 export { decode } from './residual/decode.js';
 export { encode } from './residual/encode.js';
 export { inspect } from './residual/inspect.js';
+export { truncate } from './residual/truncate.js';
 export { verify } from './residual/verify.js';
 export { PACKAGE_VERSION } from './version.js';

@@ -20,6 +20,7 @@ const PUBLIC_API: Record<string, readonly string[]> = {
     'encode',
     'inspect',
     'isEreError',
+    'truncate',
     'verify',
   ],
   './formats': [],

@@ -1,5 +1,6 @@
 /** `ere decode`: rebuilds the checkpoint of an archive from its base. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import type { ArchiveLevel } from '../../formats/ere/levels.js';
 import type { DecodeOptions } from '../../src/residual/api.js';
 import type { CliContext } from '../context.js';
 import { decodeReportText } from '../output/decode.js';
@@ -10,6 +11,8 @@ interface DecodeFlags extends RunFlags {
   readonly base: string;
   readonly output: string;
   readonly overwrite?: boolean;
+  readonly quality?: ArchiveLevel;
+  readonly partial?: boolean;
 }
 
 /** Adds `ere decode FILE.ere --base BASE -o OUT`. */
@@ -27,6 +30,13 @@ export function addDecodeCommand(program: Command, context: CliContext): void {
       '-o, --output <path>',
       'folder to create, or a path ending in .safetensors for the weights alone',
     )
+    .addOption(
+      new Option(
+        '--quality <level>',
+        'lossy leaves exact terms on top of lossy ones out; exact refuses an archive without (default: the best it has)',
+      ).choices(['lossy', 'exact']),
+    )
+    .option('--partial', 'decode what is there of a file that was cut off, such as a broken download')
     .option('--overwrite', 'replace an existing output');
   addRunOptions(command)
     .addHelpText(
@@ -40,6 +50,8 @@ export function addDecodeCommand(program: Command, context: CliContext): void {
         base: flags.base,
         output: flags.output,
         overwrite: flags.overwrite,
+        quality: flags.quality,
+        partial: flags.partial,
       });
       const { decode } = await context.loadOperations();
       const report = await withProgress(context, flags, (common) =>

@@ -27,6 +27,8 @@ interface EncodeFlags extends RunFlags {
   readonly prior?: number;
   readonly baseName?: string;
   readonly baseRevision?: string;
+  readonly lossless?: boolean;
+  readonly exactOnTop?: boolean;
   readonly sideFiles: boolean;
   readonly force?: boolean;
   readonly overwrite?: boolean;
@@ -90,6 +92,19 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
         'weight of the uniform allocation in layerwise, 0 to 1 (default: 0)',
       ).argParser(parseWeight),
     )
+    .addOption(
+      new Option('--lossless', 'code every tensor bit for bit, whatever it takes').conflicts([
+        ...budgets.map((option) => option.attributeName()),
+        'allocation',
+        'bits',
+        'prior',
+        'exactOnTop',
+      ]),
+    )
+    .option(
+      '--exact-on-top',
+      'add exact terms behind the lossy ones; the budget is that of the lossy part, which decodes by itself',
+    )
     .option('--base-name <name>', 'name of the base to record (default: last part of its path)')
     .option('--base-revision <revision>', 'revision of the base to record')
     .option('--no-side-files', 'leave out config, tokenizer and other small files')
@@ -120,6 +135,8 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
 }
 
 function encodeOptions(flags: EncodeFlags, command: Command): EncodeOptions {
+  if (flags.lossless === true)
+    return withoutUndefined<EncodeOptions>({ ...commonOptions(flags), lossless: true });
   const budget = budgetOf(flags);
   const implied = impliedAllocation(budget);
   if (implied !== undefined && flags.allocation !== undefined && flags.allocation !== implied) {
@@ -133,18 +150,18 @@ function encodeOptions(flags: EncodeFlags, command: Command): EncodeOptions {
     );
   }
   return withoutUndefined<EncodeOptions>({
-    base: flags.base,
-    output: flags.output,
+    ...commonOptions(flags),
     budget,
     allocation: flags.allocation,
     bits: flags.bits,
     prior: flags.prior,
-    sideFiles: flags.sideFiles,
-    baseName: flags.baseName,
-    baseRevision: flags.baseRevision,
-    force: flags.force,
-    overwrite: flags.overwrite,
+    exactOnTop: flags.exactOnTop,
   });
+}
+
+/** Options that say nothing of how tensors are coded. */
+function commonOptions({ base, output, sideFiles, baseName, baseRevision, force, overwrite }: EncodeFlags) {
+  return { base, output, sideFiles, baseName, baseRevision, force, overwrite };
 }
 
 /** Commander has refused two budgets by now. */

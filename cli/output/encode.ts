@@ -14,15 +14,26 @@ export function encodeReportText(output: string, report: EncodeReport, each: boo
     '\n',
     sideFileText(report),
     removedText(report.removed),
-    `${report.allocation} allocation, ${formatCount(report.bits, 'bit')} per factor entry, ` +
-      `matrix products by ${report.gemmEngine}, ${formatDuration(report.durationMs)}\n`,
+    methodText(report),
   ].join('');
 }
 
 /** One line: 'out.ere: 595 kB, 6.0 % of 9.91 MB; relative error 0.612, kept energy 62.5 %'. */
 export function encodeSummaryText(output: string, report: EncodeReport): string {
   const size = `${formatByteLength(report.archiveByteLength)}, ${formatShare(report.ratio)} of ${formatByteLength(report.fineTunedByteLength)}`;
-  return `${printable(output)}: ${size}; ${lossText(report.relativeError)}\n`;
+  return `${printable(output)}: ${size}; ${lossText(report.relativeError)}${lossyText(report)}\n`;
+}
+
+/** What the first part of an archive with exact terms on top is worth. */
+function lossyText({ lossy }: EncodeReport): string {
+  if (lossy === undefined) return '';
+  return `; its first ${formatByteLength(lossy.byteLength)}, ${formatShare(lossy.ratio)}: ${lossText(lossy.relativeError)}`;
+}
+
+function methodText({ allocation, bits, gemmEngine, durationMs }: EncodeReport): string {
+  const duration = formatDuration(durationMs);
+  if (allocation === 'lossless') return `lossless, ${duration}\n`;
+  return `${allocation} allocation, ${formatCount(bits, 'bit')} per factor entry, matrix products by ${gemmEngine}, ${duration}\n`;
 }
 
 /** Warnings, one line each, for stderr. */

@@ -5,10 +5,10 @@
 import type { TensorInfo } from '../../formats/checkpoint.js';
 import { DTYPES, type FloatDtype, isFloatDtype } from '../../formats/dtype.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
-import { encodeBytes } from '../codecs/bytes.js';
 import type { EncodedTerm } from '../codecs/codec.js';
 import type { TensorCase } from './api.js';
 import { digestRange } from './digest-tensor.js';
+import { encodeExactly, encodeRowsExactly } from './exact-terms.js';
 import type { TensorPair } from './pair-tensors.js';
 import { blockRows, type ReadTensor, type Runtime } from './runtime.js';
 
@@ -47,7 +47,7 @@ export async function analyseTensor(readable: ReadablePair): Promise<TensorAnaly
     const isZeroSign = squaredResidual === 0 && sameLayout(pair.base!, pair.fineTuned);
     if (Number.isFinite(squaredResidual) && !isZeroSign) {
       const resized = pair.commonRows < pair.rows;
-      const exactTerms = resized ? [await encodeRows(readable, pair.commonRows)] : [];
+      const exactTerms = resized ? [await encodeRowsExactly(readable, pair.commonRows, pair.rows)] : [];
       const isResized = resized || pair.base!.shape[0] !== pair.fineTuned.shape[0];
       return { case: isResized ? 'resized' : 'residual', ...digests, squaredResidual, exactTerms };
     }
@@ -56,7 +56,7 @@ export async function analyseTensor(readable: ReadablePair): Promise<TensorAnaly
     case: exactCase(pair),
     ...digests,
     squaredResidual: 0,
-    exactTerms: [await encodeRows(readable, 0)],
+    exactTerms: await encodeExactly(readable),
   };
 }
 
@@ -108,20 +108,4 @@ async function squaredResidualOf(readable: ReadablePair): Promise<number> {
     sum += statistics.sumOfSquares;
   }
   return sum;
-}
-
-/** Exact term for rows [start, rows), against the base where dtype and rows allow it. */
-export async function encodeRows(readable: ReadablePair, start: number): Promise<EncodedTerm> {
-  const { pair, readFineTuned, readBase } = readable;
-  const row = rowByteLength(pair, pair.fineTuned);
-  const offset = start * row;
-  const useBase =
-    readBase !== undefined && pair.base?.dtype === pair.fineTuned.dtype && pair.commonRows === pair.rows;
-  const term = await encodeBytes(
-    (byteOffset, byteLength) => readFineTuned(offset + byteOffset, byteLength),
-    useBase ? (byteOffset, byteLength) => readBase(offset + byteOffset, byteLength) : undefined,
-    pair.fineTuned.byteLength - offset,
-    DTYPES[pair.fineTuned.dtype].bits / 8,
-  );
-  return start > 0 ? { ...term, rows: [start, pair.rows] } : term;
 }

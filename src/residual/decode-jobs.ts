@@ -2,6 +2,7 @@
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { FloatDtype } from '../../formats/dtype.js';
 import { isFloatDtype } from '../../formats/dtype.js';
+import type { Digest } from '../../formats/ere/archive-index.js';
 import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
 import { IntegrityError } from '../../formats/errors.js';
 import { KNOWN_CODECS } from '../codecs/registry.js';
@@ -14,11 +15,13 @@ import type { KernelPath } from '../kernels/kernels.js';
 import { assertBaseDigest, baseTensorOf } from './archive-base.js';
 import { decodeTensor } from './decode-tensor.js';
 import type { Runtime } from './runtime.js';
+import { type Selection, selectTensor } from './select-tensors.js';
 
 export interface DecodeJobsInit {
   readonly archive: string;
   readonly base: string;
   readonly kernels: KernelPath;
+  readonly selection: Selection;
   /** Output file by weight file of the archive, there already; none to decode without writing. */
   readonly outputs: readonly string[];
   /** Checkpoint to compare the decoded tensors with. */
@@ -42,21 +45,27 @@ export interface Comparison {
 }
 
 export interface DecodeJobResult {
+  /** Of the decoded bytes; that of the archive where it has one for them. */
+  readonly digest: Digest;
   readonly comparison: Comparison | undefined;
 }
 
 export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJob, DecodeJobResult>> {
   const source = await openFileSource(init.archive);
-  const archive = await openArchive(source, { codecs: KNOWN_CODECS });
+  // Whether the file may be cut short was decided where the selection was made.
+  const archive = await openArchive(source, { codecs: KNOWN_CODECS, allowTruncated: true });
   const base = await openCheckpoint(init.base);
   const against = init.against === undefined ? undefined : await openCheckpoint(init.against);
   const outputs = await Promise.all(init.outputs.map((path) => openOutputFile(path)));
-  return new DecodeJobs({ source, archive, base, against, outputs, runtime: nodeRuntime(init.kernels) });
+  const { selection } = init;
+  const runtime = nodeRuntime(init.kernels);
+  return new DecodeJobs({ source, archive, selection, base, against, outputs, runtime });
 }
 
 interface OpenFiles {
   readonly source: FileSource;
   readonly archive: Archive;
+  readonly selection: Selection;
   readonly base: Checkpoint;
   readonly against: Checkpoint | undefined;
   readonly outputs: readonly OpenOutputFile[];
@@ -72,8 +81,8 @@ class DecodeJobs implements JobRunner<DecodeJob, DecodeJobResult> {
 
   /** @throws CheckpointMismatchError for another base; IntegrityError when the decoded bytes are not those the archive promises */
   async run(job: DecodeJob): Promise<DecodeJobResult> {
-    const { archive, base, outputs, runtime } = this.#files;
-    const tensor = archive.index.tensors[job.tensor]!;
+    const { archive, selection, base, outputs, runtime } = this.#files;
+    const { tensor, digest } = selectTensor(archive, job.tensor, selection);
     const output = outputs[tensor.file];
     const baseTensor = baseTensorOf(base, tensor);
     const compare = this.#comparer(tensor.name);
@@ -91,16 +100,11 @@ class DecodeJobs implements JobRunner<DecodeJob, DecodeJobResult> {
       runtime,
     });
     if (digests.base !== undefined) assertBaseDigest(archive.index, base, tensor, digests.base);
-    if (digests.decoded !== tensor.digest) {
+    if (digest !== undefined && digests.decoded !== digest) {
       const subject = `${archive.source.name}, tensor "${tensor.name}" as decoded`;
-      throw new IntegrityError(
-        subject,
-        tensor.digest,
-        digests.decoded,
-        'the archive is damaged, or this build is',
-      );
+      throw new IntegrityError(subject, digest, digests.decoded, 'the archive is damaged, or this build is');
     }
-    return { comparison: compare?.result() };
+    return { digest: digests.decoded, comparison: compare?.result() };
   }
 
   async close(): Promise<void> {

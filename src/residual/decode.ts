@@ -1,8 +1,11 @@
 /** decode: an archive and its base to the full checkpoint, bit for bit as the encoder saw it, or nothing. */
 import { resolve } from 'node:path';
 import type { Checkpoint } from '../../formats/checkpoint.js';
+import type { Digest } from '../../formats/ere/archive-index.js';
+import { checkpointIdentity } from '../../formats/ere/identity.js';
+import { bestLevel } from '../../formats/ere/levels.js';
 import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
-import { IntegrityError, NotFoundError, UnsupportedError } from '../../formats/errors.js';
+import { FormatError, IntegrityError, NotFoundError, UnsupportedError } from '../../formats/errors.js';
 import { KNOWN_CODECS } from '../codecs/registry.js';
 import { withAtomicFile, withAtomicFolder } from '../io/atomic-output.js';
 import { openFileSource } from '../io/file-source.js';
@@ -14,6 +17,7 @@ import { describeBase } from './archive-base.js';
 import { type ArchiveLayout, readArchiveLayout } from './archive-layout.js';
 import { decodeArchive } from './decode-archive.js';
 import { assertCommonOptions } from './encode-options.js';
+import { lossOf, qualityOf, type Selection, selectTensor, selectUsable } from './select-tensors.js';
 
 interface Inputs {
   readonly archive: Archive;
@@ -21,22 +25,36 @@ interface Inputs {
   readonly base: Checkpoint;
   readonly basePath: string;
   readonly layout: ArchiveLayout;
+  readonly selection: Selection;
   readonly options: DecodeOptions;
+}
+
+interface Decoded {
+  readonly files: readonly string[];
+  /** Identity of what was written. */
+  readonly digest: Digest;
 }
 
 /**
  * Rebuilds the fine-tuned checkpoint of `archive` into `options.output`: a folder with weight files of
  * the original layout and side files, or one .safetensors file. Every base and decoded tensor is checked
- * against its digest.
- * @throws EreError: FormatError or IntegrityError for a damaged archive, UnsupportedError for one of another
- * version, CheckpointMismatchError for a wrong base, ConflictError for an output that exists. Nothing is written then.
+ * against its digest. With `partial`, tensors that a cut file holds in part have no digest to be checked against.
+ * @throws EreError: FormatError or IntegrityError for a damaged or cut archive, UnsupportedError for one of another
+ * version or without the asked quality, CheckpointMismatchError for a wrong base, ConflictError for an output that exists. Nothing is written then.
  */
 export async function decode(archive: string, options: DecodeOptions): Promise<DecodeReport> {
   const started = performance.now();
   assertCommonOptions(options);
   const source = await openFileSource(archive);
   try {
-    const opened = await openArchive(source, { codecs: KNOWN_CODECS });
+    const opened = await openArchive(source, {
+      codecs: KNOWN_CODECS,
+      allowTruncated: options.partial ?? false,
+    });
+    const selection = selectUsable(opened, options.quality === 'lossy' ? 'lossy' : 'best');
+    const cuts = opened.index.tensors.map((_, i) => selectTensor(opened, i, selection));
+    const quality = qualityOf(cuts);
+    assertQuality(opened, quality, options);
     const base = await openCheckpoint(options.base);
     try {
       const inputs: Inputs = {
@@ -45,9 +63,10 @@ export async function decode(archive: string, options: DecodeOptions): Promise<D
         base,
         basePath: resolve(options.base),
         layout: await readArchiveLayout(opened),
+        selection,
         options,
       };
-      const files = options.output.endsWith('.safetensors')
+      const { files, digest } = options.output.endsWith('.safetensors')
         ? await decodeToFile(inputs)
         : await decodeToFolder(inputs);
       const { index } = opened;
@@ -56,7 +75,10 @@ export async function decode(archive: string, options: DecodeOptions): Promise<D
         files,
         tensorCount: index.tensors.length,
         byteLength: index.files.reduce((sum, file) => sum + file.byteLength, 0),
-        digest: index.decoded.digest,
+        quality,
+        loss: lossOf(cuts),
+        incompleteTensorCount: cuts.filter((cut) => cut.digest === undefined).length,
+        digest,
         durationMs: performance.now() - started,
       };
     } finally {
@@ -67,11 +89,30 @@ export async function decode(archive: string, options: DecodeOptions): Promise<D
   }
 }
 
+/** @throws UnsupportedError, FormatError when 'exact' was asked for and is not there */
+function assertQuality(
+  { index, source }: Archive,
+  found: DecodeReport['quality'],
+  options: DecodeOptions,
+): void {
+  if (options.quality !== 'exact' || found === 'exact') return;
+  if (bestLevel(index) === 'exact') {
+    throw new FormatError('ere', 'truncated: some exact terms lie behind the cut; ask for lossy quality', {
+      file: source.name,
+    });
+  }
+  throw new UnsupportedError(
+    'exact quality of a lossy archive',
+    `${source.name} is lossy and has no exact terms on top, so it cannot be decoded to exact quality; ` +
+      'decode it as lossy, or encode the fine-tune again with exactOnTop or lossless',
+  );
+}
+
 function outputOptions({ archivePath, basePath, options }: Inputs) {
   return { overwrite: options.overwrite ?? false, inputs: [archivePath, basePath], signal: options.signal };
 }
 
-async function decodeToFile(inputs: Inputs): Promise<string[]> {
+async function decodeToFile(inputs: Inputs): Promise<Decoded> {
   const { archive, options } = inputs;
   const { files } = archive.index;
   if (files.length !== 1) {
@@ -80,11 +121,13 @@ async function decodeToFile(inputs: Inputs): Promise<string[]> {
       `${archive.source.name} decodes to ${files.length} weight files; expected a folder as output, found ${options.output}`,
     );
   }
-  await withAtomicFile(options.output, outputOptions(inputs), (file) => writeWeights(inputs, [file]));
-  return [options.output];
+  const digest = await withAtomicFile(options.output, outputOptions(inputs), (file) =>
+    writeWeights(inputs, [file]),
+  );
+  return { files: [options.output], digest };
 }
 
-async function decodeToFolder(inputs: Inputs): Promise<string[]> {
+async function decodeToFolder(inputs: Inputs): Promise<Decoded> {
   const { archive, options } = inputs;
   const { files, sideFiles } = archive.index;
   return withAtomicFolder(options.output, outputOptions(inputs), async (folder) => {
@@ -99,19 +142,32 @@ async function decodeToFolder(inputs: Inputs): Promise<string[]> {
     }
     const weights: OutputFile[] = [];
     for (const file of files) weights.push(await folder.createFile(file.path));
-    await writeWeights(inputs, weights);
-    return [...files.map((file) => file.path), ...written];
+    const digest = await writeWeights(inputs, weights);
+    return { files: [...files.map((file) => file.path), ...written], digest };
   });
 }
 
-async function writeWeights(inputs: Inputs, files: readonly OutputFile[]): Promise<void> {
-  const { archive, layout, options, archivePath, base, basePath } = inputs;
+/** @returns the identity of the decoded checkpoint */
+async function writeWeights(inputs: Inputs, files: readonly OutputFile[]): Promise<Digest> {
+  const { archive, layout, selection, options, archivePath, base, basePath } = inputs;
   for (const [i, file] of files.entries()) {
     await file.truncate(archive.index.files[i]!.byteLength);
     await file.writeAt(0, layout.headers[i]!);
   }
   const outputs = files.map((file) => resolve(file.path));
-  await decodeArchive({ archive, archivePath, base, basePath, layout, outputs, phase: 'decode', options });
+  const results = await decodeArchive({
+    archive,
+    archivePath,
+    base,
+    basePath,
+    layout,
+    selection,
+    outputs,
+    phase: 'decode',
+    options,
+  });
+  const { tensors } = archive.index;
+  return checkpointIdentity(tensors.map((tensor, i) => ({ ...tensor, digest: results[i]!.digest })));
 }
 
 /** A carried side file, or the base's of the same path; checked against its digest either way. */

@@ -18,6 +18,7 @@ export function assertCommonOptions(options: CommonOptions): void {
 export function assertEncodeOptions(options: EncodeOptions): void {
   assertCommonOptions(options);
   const { bits = 'auto', prior = 0, budget = DEFAULT_BUDGET, allocation } = options;
+  assertLossless(options);
   if (bits !== 'auto' && !(Number.isInteger(bits) && bits >= 2 && bits <= 16)) {
     throw new RangeError(`expected bits to be 'auto' or an integer in [2, 16], got ${bits}`);
   }
@@ -32,6 +33,15 @@ export function assertEncodeOptions(options: EncodeOptions): void {
   if (prior > 0 && strategyOf(options) !== 'layerwise') {
     throw new TypeError(`expected a prior only with allocation 'layerwise', got '${strategyOf(options)}'`);
   }
+}
+
+/** A lossless archive takes what it takes, and has nothing left to add. */
+function assertLossless(options: EncodeOptions): void {
+  if (options.lossless !== true) return;
+  for (const name of ['budget', 'allocation', 'bits', 'prior'] as const) {
+    if (options[name] !== undefined) throw new TypeError(`expected no ${name} with lossless, got one`);
+  }
+  if (options.exactOnTop === true) throw new TypeError('expected exactOnTop or lossless, got both');
 }
 
 function assertBudget(budget: Budget): void {

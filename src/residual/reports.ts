@@ -1,6 +1,7 @@
 /** Reports on what an archive holds, from the encoder's side and from an archive alone. */
 import { isFloatDtype, tensorByteLength } from '../../formats/dtype.js';
 import type { ArchiveIndex, ArchiveTensor } from '../../formats/ere/archive-index.js';
+import { lossyByteLength, lossyTensor, relativeError } from '../../formats/ere/levels.js';
 import type { EncodeReport, TensorCase, TensorReport } from './api.js';
 import type { EncodedArchive, EncodeInputs } from './encode-archive.js';
 import { strategyOf, weightByteLength } from './encode-options.js';
@@ -17,8 +18,9 @@ export function encodeReport(
     archiveByteLength,
     fineTunedByteLength,
     ratio: archiveByteLength / fineTunedByteLength,
-    relativeError: relativeError(encoded.layout.index),
-    allocation: strategyOf(options),
+    relativeError: relativeError(encoded.layout.index.tensors),
+    ...lossyReport(encoded, fineTunedByteLength),
+    allocation: options.lossless === true ? 'lossless' : strategyOf(options),
     bits: encoded.allocation.bits,
     tensors: encoded.tensors.map(({ analysis }, i) => tensorReport(encoded.layout.index, i, analysis.case)),
     removed: pairing.removed,
@@ -34,21 +36,22 @@ export function encodeReport(
   };
 }
 
-/** ‖W_ft − Ŵ‖ / ‖W_ft − W_base‖ over every tensor with a residual; 0 without one. */
-export function relativeError(index: ArchiveIndex): number {
-  let squaredError = 0;
-  let squaredResidual = 0;
-  for (const { quality } of index.tensors) {
-    squaredError += quality?.squaredError ?? 0;
-    squaredResidual += quality?.squaredResidual ?? 0;
-  }
-  return squaredResidual === 0 ? 0 : Math.sqrt(squaredError / squaredResidual);
+/** The part of the file that decodes without the exact terms on top; nothing where there are none. */
+function lossyReport({ layout }: EncodedArchive, fineTunedByteLength: number): Pick<EncodeReport, 'lossy'> {
+  if (layout.index.decoded.lossyDigest === undefined) return {};
+  const byteLength = lossyByteLength(layout);
+  return {
+    lossy: {
+      byteLength,
+      ratio: byteLength / fineTunedByteLength,
+      relativeError: relativeError(layout.index.tensors.map(lossyTensor)),
+    },
+  };
 }
 
 /** @param tensorCase where the encoder knows it; otherwise read off the record. */
 export function tensorReport(index: ArchiveIndex, i: number, tensorCase?: TensorCase): TensorReport {
   const tensor = index.tensors[i]!;
-  const chunks = new Set(tensor.terms.flatMap((term) => term.chunks));
   return {
     name: tensor.name,
     case: tensorCase ?? caseOf(tensor),
@@ -56,12 +59,23 @@ export function tensorReport(index: ArchiveIndex, i: number, tensorCase?: Tensor
     shape: tensor.shape,
     codecs: tensor.terms.map((term) => term.codec),
     rank: rankOf(tensor),
-    byteLength: [...chunks].reduce((sum, chunk) => sum + index.chunks[chunk]![0], 0),
+    byteLength: payloadByteLength(index, tensor),
     fineTunedByteLength: tensorByteLength(tensor.dtype, tensor.shape)!,
-    relativeError: tensor.quality
-      ? Math.sqrt(tensor.quality.squaredError / tensor.quality.squaredResidual)
-      : 0,
+    relativeError: relativeError([tensor]),
+    ...(tensor.lossy === undefined
+      ? {}
+      : {
+          lossy: {
+            byteLength: payloadByteLength(index, lossyTensor(tensor)),
+            relativeError: relativeError([lossyTensor(tensor)]),
+          },
+        }),
   };
+}
+
+function payloadByteLength(index: ArchiveIndex, { terms }: ArchiveTensor): number {
+  const chunks = new Set(terms.flatMap((term) => term.chunks));
+  return [...chunks].reduce((sum, chunk) => sum + index.chunks[chunk]![0], 0);
 }
 
 function rankOf(tensor: ArchiveTensor): number {
@@ -74,7 +88,7 @@ function caseOf(tensor: ArchiveTensor): TensorCase {
   const { base, terms, shape, columns, dtype } = tensor;
   if (base === undefined) return 'added';
   if (base.shape !== undefined) return 'resized';
-  if (tensor.quality !== undefined) return 'residual';
+  if (tensor.quality !== undefined || tensor.lossy !== undefined) return 'residual';
   if (terms.length === 0) return base.dtype === undefined ? 'identical' : 'residual';
   const isVector = isFloatDtype(dtype) && shape.reduce((product, d) => product * d, 1) === columns;
   return isVector ? 'vector' : 'exact';

@@ -1,0 +1,35 @@
+/** Terms that an encoder has just made, as a decoder reads them: the encoder decodes what it writes. */
+import type { ArchiveTerm } from '../../formats/ere/archive-index.js';
+import type { EncodedTerm } from '../codecs/codec.js';
+import type { ReadablePair } from './analyse-tensor.js';
+import type { TensorDecoderInput } from './tensor-decoder.js';
+
+/** What opens a decoder of a pair's tensor over terms that are in no archive yet. */
+export function decoderInput(
+  { pair, runtime }: ReadablePair,
+  terms: readonly EncodedTerm[],
+): TensorDecoderInput {
+  const chunks = terms.flatMap((term) => term.chunks.map(({ bytes }) => bytes));
+  let next = 0;
+  const placed = terms.map(
+    ({ codec, rows, params, chunks: own }): ArchiveTerm => ({
+      codec,
+      ...(rows === undefined ? {} : { rows }),
+      chunks: own.map(() => next++),
+      params,
+    }),
+  );
+  return {
+    tensor: {
+      name: pair.fineTuned.name,
+      dtype: pair.fineTuned.dtype,
+      shape: pair.fineTuned.shape,
+      columns: pair.columns,
+      terms: placed,
+      ...(pair.base === undefined ? {} : { base: { dtype: pair.base.dtype, shape: pair.base.shape } }),
+    },
+    archive: 'the archive being written',
+    readChunk: async (chunk) => chunks[chunk]!,
+    runtime,
+  };
+}
