@@ -49,8 +49,9 @@ export async function decode(archive: string, options: DecodeOptions): Promise<D
   try {
     const opened = await openArchive(source, {
       codecs: KNOWN_CODECS,
-      allowTruncated: options.partial ?? false,
+      allowTruncated: true,
     });
+    if (opened.isTruncated && options.partial !== true) throw truncatedError(opened);
     const selection = selectUsable(opened, options.quality === 'lossy' ? 'lossy' : 'best');
     const cuts = opened.index.tensors.map((_, i) => selectTensor(opened, i, selection));
     const quality = qualityOf(cuts);
@@ -87,6 +88,11 @@ export async function decode(archive: string, options: DecodeOptions): Promise<D
   } finally {
     await source.close();
   }
+}
+
+function truncatedError({ source, byteLength }: Archive): FormatError {
+  const message = `truncated: expected ${byteLength} bytes, found ${source.byteLength}; fetch the rest, or decode what is there with the option partial`;
+  return new FormatError('ere', message, { file: source.name });
 }
 
 /** @throws UnsupportedError, FormatError when 'exact' was asked for and is not there */
