@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { PACKAGE_VERSION } from '../src/version.js';
 import { addDecodeCommand } from './commands/decode.js';
+import { addDiffCommand } from './commands/diff.js';
 import { addEncodeCommand } from './commands/encode.js';
 import { addInspectCommand } from './commands/inspect.js';
 import { addTruncateCommand } from './commands/truncate.js';
@@ -45,14 +46,15 @@ function buildProgram(context: CliContext, help: { stdout: string; stderr: strin
     .addHelpText(
       'after',
       '\nExamples:\n' +
-        '  $ ere encode my-finetune --base llama -o my-finetune.ere\n' +
-        '  $ ere decode my-finetune.ere --base llama -o rebuilt\n' +
+        '  $ ere encode llama my-finetune -o my-finetune.ere\n' +
+        '  $ ere decode llama my-finetune.ere -o rebuilt\n' +
         '  $ ere verify my-finetune.ere --base llama',
     );
   addEncodeCommand(program, context);
   addDecodeCommand(program, context);
   addVerifyCommand(program, context);
   addInspectCommand(program, context);
+  addDiffCommand(program, context);
   addTruncateCommand(program, context);
   return program;
 }

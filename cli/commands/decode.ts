@@ -8,14 +8,15 @@ import { jsonText, writeText } from '../output/write.js';
 import { addRunOptions, type RunFlags, withoutUndefined, withProgress } from './shared-options.js';
 
 interface DecodeFlags extends RunFlags {
-  readonly base: string;
   readonly output: string;
+  readonly tensor?: readonly string[];
+  readonly sideFiles: boolean;
   readonly overwrite?: boolean;
   readonly quality?: ArchiveLevel;
   readonly partial?: boolean;
 }
 
-/** Adds `ere decode FILE.ere --base BASE -o OUT`. */
+/** Adds `ere decode BASE FILE.ere -o OUT`. */
 export function addDecodeCommand(program: Command, context: CliContext): void {
   const command = program
     .command('decode')
@@ -24,8 +25,8 @@ export function addDecodeCommand(program: Command, context: CliContext): void {
       'Rebuilds the checkpoint of an archive: the same files and layout as the fine-tuned one.\n' +
         'Every base and decoded tensor is checked against the digest in the archive.',
     )
+    .argument('<base>', 'the base that the archive was made against')
     .argument('<archive>', 'archive to read')
-    .requiredOption('-b, --base <path>', 'the base that the archive was made against')
     .requiredOption(
       '-o, --output <path>',
       'folder to create, or a path ending in .safetensors for the weights alone',
@@ -37,18 +38,26 @@ export function addDecodeCommand(program: Command, context: CliContext): void {
       ).choices(['lossy', 'exact']),
     )
     .option('--partial', 'decode what is there of a file that was cut off, such as a broken download')
+    .option('-t, --tensor <name...>', 'decode only these tensors, into one .safetensors file')
+    .option('--no-side-files', 'leave out config, tokenizer and other small files')
     .option('--overwrite', 'replace an existing output');
   addRunOptions(command)
     .addHelpText(
       'after',
       '\nExamples:\n' +
-        '  $ ere decode my-finetune.ere --base llama -o rebuilt\n' +
-        '  $ ere decode my-finetune.ere --base llama -o rebuilt.safetensors --overwrite',
+        '  $ ere decode llama my-finetune.ere -o rebuilt\n' +
+        '  $ ere decode llama my-finetune.ere -o rebuilt.safetensors --overwrite\n' +
+        '  $ ere decode llama my-finetune.ere -o head.safetensors --tensor lm_head.weight',
     )
-    .action(async (archive: string, flags: DecodeFlags) => {
+    .action(async (base: string, archive: string, flags: DecodeFlags) => {
+      if (flags.tensor !== undefined && !flags.output.endsWith('.safetensors')) {
+        command.error(`option '--tensor' needs an output that ends in .safetensors, got '${flags.output}'`);
+      }
       const options = withoutUndefined<DecodeOptions>({
-        base: flags.base,
+        base,
         output: flags.output,
+        tensors: flags.tensor,
+        sideFiles: flags.sideFiles,
         overwrite: flags.overwrite,
         quality: flags.quality,
         partial: flags.partial,

@@ -1,6 +1,7 @@
 /** `ere encode`: options to a budget, the operation, and the report of what was kept. */
 import { type Command, Option } from 'commander';
 import type { Allocation, Budget, EncodeOptions } from '../../src/residual/api.js';
+import { PRESETS, type PresetName, presetConflict } from '../../src/residual/presets.js';
 import type { CliContext } from '../context.js';
 import { encodeReportText, encodeSummaryText, warningText } from '../output/encode.js';
 import { jsonText, writeText } from '../output/write.js';
@@ -15,16 +16,17 @@ import {
 import { addRunOptions, type RunFlags, withoutUndefined, withProgress } from './shared-options.js';
 
 interface EncodeFlags extends RunFlags {
-  readonly base: string;
   readonly output: string;
   readonly ratio?: number;
   readonly size?: number;
   readonly rank?: number;
   readonly energy?: number;
   readonly maxError?: number;
+  readonly preset?: PresetName;
   readonly allocation?: Allocation;
   readonly bits?: number | 'auto';
   readonly prior?: number;
+  readonly failAbove?: number;
   readonly baseName?: string;
   readonly baseRevision?: string;
   readonly lossless?: boolean;
@@ -56,17 +58,18 @@ function budgetOptions(): Option[] {
   ];
 }
 
-/** Adds `ere encode FINETUNED --base BASE -o OUT.ere`. */
+/** Adds `ere encode BASE FINETUNED -o OUT.ere`. */
 export function addEncodeCommand(program: Command, context: CliContext): void {
   const command = program
     .command('encode')
     .summary('store a fine-tuned model as a residual against its base')
     .description(
       'Stores a fine-tuned checkpoint as a compressed residual against its base, and says what was kept.\n' +
-        'Both are a .safetensors file, a model.safetensors.index.json or a model folder. State at most one budget.',
+        'Both are a .safetensors file, a model.safetensors.index.json, a model folder or one of the local Hugging Face\n' +
+        'cache. State at most one budget.',
     )
+    .argument('<base>', 'base checkpoint')
     .argument('<finetuned>', 'fine-tuned checkpoint')
-    .requiredOption('-b, --base <path>', 'base checkpoint')
     .requiredOption('-o, --output <file>', 'archive to write');
   const budgets = budgetOptions();
   for (const option of budgets) {
@@ -74,6 +77,11 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
     command.addOption(option.conflicts(others.map((other) => other.attributeName())));
   }
   command
+    .addOption(
+      new Option('--preset <method>', "a published method, see below, instead of ERE's own choices").choices(
+        Object.keys(PRESETS),
+      ),
+    )
     .addOption(
       new Option('--allocation <strategy>', 'how ranks are spread over layers (default: layerwise)').choices([
         'layerwise',
@@ -94,6 +102,7 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
     )
     .addOption(
       new Option('--lossless', 'code every tensor bit for bit, whatever it takes').conflicts([
+        'preset',
         ...budgets.map((option) => option.attributeName()),
         'allocation',
         'bits',
@@ -105,6 +114,12 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
       '--exact-on-top',
       'add exact terms behind the lossy ones; the budget is that of the lossy part, which decodes by itself',
     )
+    .addOption(
+      new Option(
+        '--fail-above <error>',
+        'write nothing and fail when the relative error over all residuals is above this',
+      ).argParser(parseRelativeError),
+    )
     .option('--base-name <name>', 'name of the base to record (default: last part of its path)')
     .option('--base-revision <revision>', 'revision of the base to record')
     .option('--no-side-files', 'leave out config, tokenizer and other small files')
@@ -112,15 +127,16 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
     .option('--overwrite', 'replace an existing archive')
     .option('--all', 'list every tensor instead of groups of layers');
   addRunOptions(command)
+    .addHelpText('after', presetHelp)
     .addHelpText(
       'after',
       '\nExamples:\n' +
-        '  $ ere encode my-finetune --base llama -o my-finetune.ere\n' +
-        '  $ ere encode my-finetune --base llama -o my-finetune.ere --size 500MB\n' +
-        '  $ ere encode tuned.safetensors --base base.safetensors -o tuned.ere --max-error 0.3 --json',
+        '  $ ere encode llama my-finetune -o my-finetune.ere\n' +
+        '  $ ere encode llama my-finetune -o my-finetune.ere --size 500MB\n' +
+        '  $ ere encode base.safetensors tuned.safetensors -o tuned.ere --max-error 0.3 --json',
     )
-    .action(async (fineTuned: string, flags: EncodeFlags) => {
-      const options = encodeOptions(flags, command);
+    .action(async (base: string, fineTuned: string, flags: EncodeFlags) => {
+      const options = encodeOptions(base, flags, command);
       const { encode } = await context.loadOperations();
       const report = await withProgress(context, flags, (common) =>
         encode(fineTuned, { ...common, ...options }),
@@ -134,14 +150,22 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
     });
 }
 
-function encodeOptions(flags: EncodeFlags, command: Command): EncodeOptions {
-  if (flags.lossless === true)
-    return withoutUndefined<EncodeOptions>({ ...commonOptions(flags), lossless: true });
+function presetHelp(): string {
+  const lines = Object.entries(PRESETS).map(([name, { summary }]) => `  ${name.padEnd(12)}${summary}\n`);
+  return `\nPresets:\n${lines.join('')}`;
+}
+
+function encodeOptions(base: string, flags: EncodeFlags, command: Command): EncodeOptions {
+  const common = commonOptions(base, flags);
+  if (flags.lossless === true) return { ...common, lossless: true };
   const budget = budgetOf(flags);
+  const { preset, allocation, bits, prior } = flags;
+  const conflict = presetConflict(withoutUndefined({ preset, budget, allocation, bits, prior }));
+  if (conflict !== undefined) command.error(conflict);
   const implied = impliedAllocation(budget);
   if (implied !== undefined && flags.allocation !== undefined && flags.allocation !== implied) {
     command.error(
-      `option '--${budget.kind}' implies '--allocation ${implied}', got '--allocation ${flags.allocation}'`,
+      `option '--${budget?.kind}' implies '--allocation ${implied}', got '--allocation ${flags.allocation}'`,
     );
   }
   if (flags.prior !== undefined && (implied ?? flags.allocation ?? 'layerwise') !== 'layerwise') {
@@ -150,30 +174,42 @@ function encodeOptions(flags: EncodeFlags, command: Command): EncodeOptions {
     );
   }
   return withoutUndefined<EncodeOptions>({
-    ...commonOptions(flags),
+    ...common,
+    preset,
     budget,
-    allocation: flags.allocation,
-    bits: flags.bits,
-    prior: flags.prior,
+    allocation,
+    bits,
+    prior,
     exactOnTop: flags.exactOnTop,
   });
 }
 
 /** Options that say nothing of how tensors are coded. */
-function commonOptions({ base, output, sideFiles, baseName, baseRevision, force, overwrite }: EncodeFlags) {
-  return { base, output, sideFiles, baseName, baseRevision, force, overwrite };
+function commonOptions(base: string, flags: EncodeFlags): EncodeOptions {
+  const { output, failAbove, sideFiles, baseName, baseRevision, force, overwrite } = flags;
+  return withoutUndefined<EncodeOptions>({
+    base,
+    output,
+    failAbove,
+    sideFiles,
+    baseName,
+    baseRevision,
+    force,
+    overwrite,
+  });
 }
 
-/** Commander has refused two budgets by now. */
-function budgetOf(flags: EncodeFlags): Budget {
+/** Commander has refused two budgets by now. Without one, a preset has its own default. */
+function budgetOf(flags: EncodeFlags): Budget | undefined {
   if (flags.rank !== undefined) return { kind: 'rank', rank: flags.rank };
   if (flags.energy !== undefined) return { kind: 'energy', energy: flags.energy };
   if (flags.size !== undefined) return { kind: 'size', byteLength: flags.size };
   if (flags.maxError !== undefined) return { kind: 'max-error', relativeError: flags.maxError };
-  return flags.ratio === undefined ? DEFAULT_BUDGET : { kind: 'ratio', ratio: flags.ratio };
+  if (flags.ratio !== undefined) return { kind: 'ratio', ratio: flags.ratio };
+  return flags.preset === undefined ? DEFAULT_BUDGET : undefined;
 }
 
-function impliedAllocation(budget: Budget): Allocation | undefined {
-  if (budget.kind === 'rank') return 'uniform';
-  return budget.kind === 'energy' ? 'energy' : undefined;
+function impliedAllocation(budget: Budget | undefined): Allocation | undefined {
+  if (budget?.kind === 'rank') return 'uniform';
+  return budget?.kind === 'energy' ? 'energy' : undefined;
 }

@@ -16,9 +16,10 @@ export function decodeReportText(report: DecodeReport): string {
 }
 
 function digestText({ incompleteTensorCount: count, tensorCount, digest }: DecodeReport): string {
-  if (count === 0) return `every tensor has the digest that the archive records; checkpoint ${digest}\n`;
+  const checkpoint = digest === undefined ? '' : `; checkpoint ${digest}`;
+  if (count === 0) return `every tensor has the digest that the archive records${checkpoint}\n`;
   return (
     `${count} of ${formatCount(tensorCount, 'tensor')} decoded from a part of their terms: their digests could not be ` +
-    `checked, those of base and checksums were; checkpoint ${digest}\n`
+    `checked, those of base and checksums were${checkpoint}\n`
   );
 }

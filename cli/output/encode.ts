@@ -14,8 +14,17 @@ export function encodeReportText(output: string, report: EncodeReport, each: boo
     '\n',
     sideFileText(report),
     removedText(report.removed),
-    methodText(report),
+    `${methodText(report)}, ${formatDuration(report.durationMs)}\n`,
   ].join('');
+}
+
+/** 'layerwise allocation, 4 bits per factor entry, matrix products by wasm'. */
+function methodText({ preset, allocation, bits, gemmEngine }: EncodeReport): string {
+  if (allocation === 'lossless') return 'lossless';
+  const widths = typeof bits === 'number' ? formatCount(bits, 'bit') : `${bits} bits`;
+  const unit = allocation === 'signs' ? 'weight' : 'factor entry';
+  const method = `${allocation} allocation, ${widths} per ${unit}, matrix products by ${gemmEngine}`;
+  return preset === undefined ? method : `preset ${preset}: ${method}`;
 }
 
 /** One line: 'out.ere: 595 kB, 6.0 % of 9.91 MB; relative error 0.612, kept energy 62.5 %'. */
@@ -28,12 +37,6 @@ export function encodeSummaryText(output: string, report: EncodeReport): string 
 function lossyText({ lossy }: EncodeReport): string {
   if (lossy === undefined) return '';
   return `; its first ${formatByteLength(lossy.byteLength)}, ${formatShare(lossy.ratio)}: ${lossText(lossy.relativeError)}`;
-}
-
-function methodText({ allocation, bits, gemmEngine, durationMs }: EncodeReport): string {
-  const duration = formatDuration(durationMs);
-  if (allocation === 'lossless') return `lossless, ${duration}\n`;
-  return `${allocation} allocation, ${formatCount(bits, 'bit')} per factor entry, matrix products by ${gemmEngine}, ${duration}\n`;
 }
 
 /** Warnings, one line each, for stderr. */

@@ -100,10 +100,11 @@ function tensor(tensor: ArchiveTensor): string {
   ]);
 }
 
-function quality({ squaredError, squaredResidual, estimated }: ArchiveQuality): string {
+function quality({ squaredError, squaredResidual, gaussianBits, estimated }: ArchiveQuality): string {
   return record([
     ['squaredError', json(squaredError)],
     ['squaredResidual', json(squaredResidual)],
+    ['gaussianBits', optionalJson(gaussianBits)],
     ['estimated', optionalJson(estimated)],
   ]);
 }

@@ -4,6 +4,7 @@
  * byte. On the lower convex hulls of the tensors this greedy walk is optimal up to its last step.
  * A prior first gives every tensor its share of the uniform allocation, so that none starves.
  */
+import type { BitsProfile } from '../codecs/bits-profile.js';
 import type { AllocationStrategy, AllocationTarget } from './allocation.js';
 import { meets, totalByteLength, totalSquaredError } from './allocation.js';
 import { fillRemainder } from './fill-remainder.js';
@@ -41,7 +42,7 @@ export const layerwise: AllocationStrategy = (tensors, target, options) => {
 function priorFloors(
   tensors: Parameters<AllocationStrategy>[0],
   target: AllocationTarget,
-  bits: number,
+  bits: BitsProfile,
   prior: number,
 ): number[] {
   if (prior === 0) return tensors.map(() => 0);

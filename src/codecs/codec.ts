@@ -34,21 +34,22 @@ export interface AdditiveDecoder {
 }
 
 /**
- * What an exact term is coded against: nothing, the base's bytes of the same rows, or the rows as the
- * terms before it give them, which for a float tensor without any is the base in the tensor's dtype.
+ * What an exact term is coded against: nothing, the base's bytes of the same place, or the bytes that the
+ * terms before it give, which for a float tensor without any are the base's values in the tensor's dtype.
  */
 export type Prediction = 'none' | 'base' | 'reconstruction';
 
-/** Gives the bytes of rows. Rows are relative to the start of the term. */
+/** Gives the bytes of rows. Offsets are relative to the start of the term. */
 export interface ExactDecoder {
   readonly kind: 'exact';
-  /** What `decode` needs of the same rows. */
+  /** What `decode` needs of the same place. */
   readonly prediction: Prediction;
   /**
-   * Writes rows [startRow, startRow + rows) to `out`; rows are asked for in ascending order.
+   * Fills `out` with the bytes from `byteOffset` on, asked for in ascending order. Offset and length are
+   * whole rows, or multiples of 8 bytes from the start of one.
    * @param prediction as many bytes as `out`, apart from it; undefined for 'none'
    */
-  decode(startRow: number, rows: number, prediction: Uint8Array | undefined, out: Uint8Array): Promise<void>;
+  decode(byteOffset: number, prediction: Uint8Array | undefined, out: Uint8Array): Promise<void>;
   close(): void;
 }
 

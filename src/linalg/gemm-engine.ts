@@ -6,7 +6,7 @@
 import { UnsupportedError } from '../../formats/errors.js';
 import { createKernelEngine } from './kernel-engine.js';
 import type { Matrix } from './matrix.js';
-import { openOnnxruntimeEngine } from './onnxruntime-engine.js';
+import { type OnnxRuntime, openOnnxruntimeEngine } from './onnxruntime-engine.js';
 
 export interface MultiplyOptions {
   /** Use aᵀ. Default false. */
@@ -46,14 +46,14 @@ export type GemmKernel = (
 ) => void;
 
 export interface OpenGemmEngineOptions {
-  /** Threads inside one product. Default 1: the encoder runs one engine per worker. */
+  /** Threads inside one product. Default 1: the encoder runs one engine per worker, and sums stay in one order. */
   readonly threads?: number;
   /** 'auto' (default) takes onnxruntime-node where it loads, else the fallback with a warning. */
   readonly preferred?: 'auto' | 'onnxruntime' | 'wasm';
   /** The kernel to use without onnxruntime-node. */
   readonly fallback: GemmKernel;
   /** Loads onnxruntime-node; default: a dynamic import of the package. */
-  readonly loadOnnxruntime?: () => Promise<typeof import('onnxruntime-node')>;
+  readonly loadOnnxruntime?: () => Promise<OnnxRuntime>;
 }
 
 export interface OpenedGemmEngine {

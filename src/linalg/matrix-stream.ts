@@ -66,15 +66,13 @@ export function cacheStream(source: MatrixStream, options: { readonly byteLimit:
   };
 }
 
-/** All rows in memory. The result may share memory with the stream. */
+/** All rows in memory, as a copy: the stream's buffers may be used for something else afterwards. */
 export async function collectStream(stream: MatrixStream, signal?: AbortSignal): Promise<Matrix> {
   const { rows, columns } = stream;
-  let whole: Matrix | undefined;
+  const whole = createMatrix(rows, columns);
   for await (const { start, matrix } of stream.blocks()) {
     signal?.throwIfAborted();
-    if (start === 0 && matrix.rows === rows) return matrix;
-    whole ??= createMatrix(rows, columns);
     whole.data.set(matrix.data, start * columns);
   }
-  return whole ?? createMatrix(rows, columns);
+  return whole;
 }

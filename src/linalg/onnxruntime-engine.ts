@@ -3,7 +3,6 @@
  * optional and loaded by the caller's `load`. Products go straight into the caller's buffer: the
  * binding takes a preallocated tensor as fetch, so that nothing large is left to the garbage collector.
  */
-import type { InferenceSession } from 'onnxruntime-node';
 import type { GemmEngine, MultiplyOptions } from './gemm-engine.js';
 import { addInto, prepareProduct } from './gemm-shapes.js';
 import { createMatrix, type Matrix, rowRange } from './matrix.js';
@@ -12,15 +11,37 @@ import { buildGemmModel, buildGramModel } from './onnx-model.js';
 /** The runtime holds a float64 copy of what it is given: 2²⁰ elements = 8 MiB at a time. */
 const gramChunkElements = 2 ** 20;
 
+/**
+ * The part of onnxruntime-node's interface that is used here. Spelled out, so that the package's
+ * declarations do not need an optional dependency.
+ */
+export interface OnnxRuntime {
+  readonly InferenceSession: {
+    create(model: Uint8Array, options: Readonly<Record<string, unknown>>): Promise<OnnxSession>;
+  };
+  readonly Tensor: new (
+    type: 'float32' | 'float64',
+    data: Float32Array | Float64Array,
+    dimensions: readonly number[],
+  ) => object;
+  readonly env: { readonly versions: { readonly common: string; readonly node?: string } };
+}
+
+interface OnnxSession {
+  /** With a tensor in `fetches`, that output is written into the tensor's buffer. */
+  run(feeds: Readonly<Record<string, object>>, fetches: Readonly<Record<string, object>>): Promise<unknown>;
+  release(): Promise<void>;
+}
+
 /** Rejects with whatever `load` or the first session throws; nothing is left open then. */
 export async function openOnnxruntimeEngine(options: {
   /** intraOpNumThreads of every session. */
   readonly threads: number;
-  readonly load: () => Promise<typeof import('onnxruntime-node')>;
+  readonly load: () => Promise<OnnxRuntime>;
 }): Promise<GemmEngine> {
   const { InferenceSession, Tensor, env } = await options.load();
-  const sessions = new Map<string, Promise<InferenceSession>>();
-  const session = (key: string, build: () => Uint8Array): Promise<InferenceSession> => {
+  const sessions = new Map<string, Promise<OnnxSession>>();
+  const session = (key: string, build: () => Uint8Array): Promise<OnnxSession> => {
     let opened = sessions.get(key);
     if (opened === undefined) {
       opened = InferenceSession.create(build(), {

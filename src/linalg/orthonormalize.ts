@@ -54,7 +54,7 @@ export async function orthonormalize(a: Matrix, options: OrthonormalizeOptions):
     const factor = invertGramFactor(gram, q.columns, { tolerance: dependenceTolerance, zeroNorm });
     const count = factor.kept.length;
     if (count < q.columns) kept = factor.kept.map((index) => kept[index]);
-    const inverse = createMatrix(q.columns, count, Float32Array.from(factor.inverse));
+    const inverse = createMatrix(q.columns, count, new Float32Array(factor.inverse));
     q = await engine.multiply(q, inverse);
     if (effort === 'once' || deviation <= lastPassDeviation) break;
   }

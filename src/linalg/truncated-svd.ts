@@ -16,6 +16,10 @@ export interface TruncatedSvdOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/**
+ * The strongest components of R, at most `maxRank`: exact for small matrices and ranks near the full
+ * one, randomised otherwise. The guarantees and errors are those of randomizedSvd.
+ */
 export async function truncatedSvd(
   stream: MatrixStream,
   options: TruncatedSvdOptions,

@@ -4,12 +4,13 @@ import type { ArchiveTensor } from '../../formats/ere/archive-index.js';
 import type { Archive } from '../../formats/ere/open-archive.js';
 import { FormatError } from '../../formats/errors.js';
 import { parseSafetensorsHeader } from '../../formats/safetensors/parse-header.js';
+import type { Placement } from './decode-archive.js';
 
 export interface ArchiveLayout {
   /** Per weight file its header, verbatim. */
   readonly headers: readonly Uint8Array[];
-  /** Per tensor its offset in its weight file. */
-  readonly offsets: readonly number[];
+  /** Every tensor at its place in its weight file; output i is weight file i. */
+  readonly placements: readonly Placement[];
 }
 
 /**
@@ -38,19 +39,19 @@ export async function readArchiveLayout(archive: Archive): Promise<ArchiveLayout
     }
     headers.push(bytes);
   }
-  const offsets = tensors.map((tensor) => {
+  const placements = tensors.map((tensor, i): Placement => {
     const position = positions.get(tensor.name);
     const expected = describe(tensor.file, tensor.dtype, tensor.shape);
     if (position?.description !== expected) {
       throw mismatch(archive, tensor, expected, position?.description ?? 'no such tensor');
     }
-    return position.offset;
+    return { tensor: i, output: tensor.file, outputOffset: position.offset };
   });
   if (positions.size !== tensors.length) {
     const message = `expected ${tensors.length} tensors in the headers of the weight files, found ${positions.size}`;
     throw new FormatError('ere', message, { file: archive.source.name });
   }
-  return { headers, offsets };
+  return { headers, placements };
 }
 
 function describe(file: number, dtype: string, shape: readonly number[]): string {

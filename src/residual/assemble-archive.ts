@@ -6,6 +6,7 @@ import type { Checkpoint } from '../../formats/checkpoint.js';
 import { deflateRaw } from '../../formats/deflate.js';
 import type {
   ArchiveIndex,
+  ArchiveQuality,
   ArchiveSideFile,
   ArchiveTensor,
   ChunkBlob,
@@ -19,6 +20,7 @@ import {
   type ArchiveDescription,
   ChunkCollector,
 } from '../../formats/ere/write-archive.js';
+import { gaussianBits } from '../allocation/gaussian-bound.js';
 import type { EncodedTerm } from '../codecs/codec.js';
 import type { TensorAnalysis } from './analyse-tensor.js';
 import type { EncodedTensor } from './encode-tensor.js';
@@ -54,6 +56,8 @@ export interface AssembledTensor {
   readonly encoded: EncodedTensor;
   /** Exact terms on top of those of `encoded`. */
   readonly refinement?: readonly EncodedTerm[];
+  /** Of the residual, as far as they are known. */
+  readonly singularValues: Float64Array;
 }
 
 export interface AssembleInput {
@@ -159,16 +163,28 @@ function tensorRecord(tensor: AssembledTensor, placed: readonly PlacedTerm[]): A
 }
 
 /** What the lossy terms lose: the tensor's quality, or that of its lossy level where exact terms stand on top. */
-function lossRecord({
-  encoded,
-  analysis,
-  refinement = [],
-}: AssembledTensor): Pick<ArchiveTensor, 'quality' | 'lossy'> {
+function lossRecord(tensor: AssembledTensor): Pick<ArchiveTensor, 'quality' | 'lossy'> {
+  const { encoded, analysis, refinement = [] } = tensor;
   if (encoded.decodedDigest === analysis.fineTunedDigest) return {};
-  const quality = {
+  if (refinement.length === 0) return { quality: quality(tensor) };
+  const { terms, decodedDigest } = encoded;
+  return { lossy: { terms: terms.length, digest: decodedDigest, quality: quality(tensor) } };
+}
+
+/** The bound is a model: four digits say all that it holds. */
+const BOUND_DIGITS = 4;
+
+/** What was lost of a residual, and how few bits that loss could take. */
+function quality({ pair, analysis, encoded, singularValues }: AssembledTensor): ArchiveQuality {
+  const { squaredResidual: energy, roundingEnergy } = analysis;
+  const model = { rows: pair.commonRows, columns: pair.columns, energy, singularValues, roundingEnergy };
+  // Without an error in the sums only bits like the sign of zero differ; no bound speaks of those.
+  const isBounded = encoded.squaredError > 0 && energy > 0;
+  return {
     squaredError: roundLoss(encoded.squaredError),
-    squaredResidual: roundLoss(analysis.squaredResidual),
+    squaredResidual: roundLoss(energy),
+    ...(isBounded
+      ? { gaussianBits: roundLoss(gaussianBits(model, encoded.squaredError), BOUND_DIGITS) }
+      : {}),
   };
-  if (refinement.length === 0) return { quality };
-  return { lossy: { terms: encoded.terms.length, digest: encoded.decodedDigest, quality } };
 }

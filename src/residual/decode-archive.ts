@@ -8,7 +8,6 @@ import { defaultThreads } from '../io/node-runtime.js';
 import { openWorkerPool } from '../io/worker-pool.js';
 import type { CommonOptions, Progress } from './api.js';
 import { assertBaseLayout } from './archive-base.js';
-import type { ArchiveLayout } from './archive-layout.js';
 import type { DecodeJob, DecodeJobResult, DecodeJobsInit } from './decode-jobs.js';
 import type { Selection } from './select-tensors.js';
 
@@ -18,59 +17,60 @@ export interface DecodeArchiveInput {
   readonly archivePath: string;
   readonly base: Checkpoint;
   readonly basePath: string;
-  readonly layout: ArchiveLayout;
-  readonly selection: Selection;
-  /** Tensors to decode, by number; default: all. */
-  readonly tensors?: readonly number[];
-  /** Output file by weight file; none to decode without writing. */
+  /** Paths of output files, there already. */
   readonly outputs: readonly string[];
+  /** What to decode, and where to. */
+  readonly placements: readonly Placement[];
+  readonly selection: Selection;
   readonly against?: string;
   readonly phase: Progress['phase'];
   readonly options: CommonOptions;
 }
 
+/** One tensor of the archive, and its place in the outputs. */
+export type Placement = DecodeJob;
+
 /**
- * Decodes and checks all tensors; every digest of base and output is compared.
- * @returns per tensor its digest, and the comparison with `against`
+ * Decodes and checks the placed tensors; every digest of base and output is compared.
+ * @returns per placement its digest, and the comparison with `against`
  * @throws CheckpointMismatchError, IntegrityError, CodecError, FormatError
  */
 export async function decodeArchive(input: DecodeArchiveInput): Promise<DecodeJobResult[]> {
-  const { archive, base, layout, options, selection } = input;
+  const { archive, base, placements, options } = input;
   const { index } = archive;
-  const tensors = input.tensors ?? index.tensors.map((_, i) => i);
   await assertIdentity(archive);
   assertBaseLayout(index, base);
-  const byteLengths = index.tensors.map((tensor) => tensorByteLength(tensor.dtype, tensor.shape)!);
-  const totalByteLength = tensors.reduce((sum, tensor) => sum + byteLengths[tensor]!, 0);
+  const byteLengths = placements.map(({ tensor }) => {
+    const { dtype, shape } = index.tensors[tensor]!;
+    return tensorByteLength(dtype, shape)!;
+  });
+  const totalByteLength = byteLengths.reduce((sum, byteLength) => sum + byteLength, 0);
   // The largest first, so that threads end together.
-  const order = [...tensors].sort((x, y) => byteLengths[y]! - byteLengths[x]! || x - y);
+  const order = placements.map((_, i) => i).sort((x, y) => byteLengths[y]! - byteLengths[x]! || x - y);
   const pool = await openWorkerPool<DecodeJobsInit, DecodeJob, DecodeJobResult>({
     module: new URL('./decode-jobs.js', import.meta.url),
     init: {
       archive: input.archivePath,
       base: input.basePath,
       kernels: options.kernels ?? 'wasm',
-      selection,
+      selection: input.selection,
       outputs: input.outputs,
       against: input.against,
     },
-    threads: Math.max(1, Math.min(options.threads ?? defaultThreads(), tensors.length)),
+    threads: Math.max(1, Math.min(options.threads ?? defaultThreads(), placements.length)),
     signal: options.signal,
   });
   try {
     const results: DecodeJobResult[] = [];
     let doneByteLength = 0;
     await Promise.all(
-      order.map(async (tensor) => {
-        const { result } = await pool.run({ tensor, outputOffset: layout.offsets[tensor]! });
-        results[tensor] = result;
-        doneByteLength += byteLengths[tensor]!;
-        options.onProgress?.({
-          phase: input.phase,
-          doneByteLength,
-          totalByteLength,
-          tensor: index.tensors[tensor]!.name,
-        });
+      order.map(async (i) => {
+        const placement = placements[i]!;
+        const { result } = await pool.run(placement);
+        results[i] = result;
+        doneByteLength += byteLengths[i]!;
+        const tensor = index.tensors[placement.tensor]!.name;
+        options.onProgress?.({ phase: input.phase, doneByteLength, totalByteLength, tensor });
       }),
     );
     return results;

@@ -3,8 +3,7 @@ import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { FloatDtype } from '../../formats/dtype.js';
 import { isFloatDtype } from '../../formats/dtype.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
-import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
-import { IntegrityError } from '../../formats/errors.js';
+import { openArchive } from '../../formats/ere/open-archive.js';
 import { KNOWN_CODECS } from '../codecs/registry.js';
 import { type FileSource, openFileSource } from '../io/file-source.js';
 import { nodeRuntime } from '../io/node-runtime.js';
@@ -12,17 +11,16 @@ import { openCheckpoint } from '../io/open-checkpoint.js';
 import { type OpenOutputFile, openOutputFile } from '../io/output-file.js';
 import type { JobRunner } from '../io/worker-pool.js';
 import type { KernelPath } from '../kernels/kernels.js';
-import { assertBaseDigest, baseTensorOf } from './archive-base.js';
-import { decodeTensor } from './decode-tensor.js';
-import type { Runtime } from './runtime.js';
-import { type Selection, selectTensor } from './select-tensors.js';
+import { baseTensorOf } from './archive-base.js';
+import { type DecodeSources, decodeVerified } from './decode-verified.js';
+import type { Selection } from './select-tensors.js';
 
 export interface DecodeJobsInit {
   readonly archive: string;
   readonly base: string;
   readonly kernels: KernelPath;
   readonly selection: Selection;
-  /** Output file by weight file of the archive, there already; none to decode without writing. */
+  /** Output files, there already. */
   readonly outputs: readonly string[];
   /** Checkpoint to compare the decoded tensors with. */
   readonly against: string | undefined;
@@ -31,6 +29,8 @@ export interface DecodeJobsInit {
 export interface DecodeJob {
   /** Index into the archive's tensors. */
   readonly tensor: number;
+  /** Index into the outputs; undefined to decode without writing. */
+  readonly output: number | undefined;
   /** Offset of the tensor in its output file. */
   readonly outputOffset: number;
 }
@@ -45,7 +45,7 @@ export interface Comparison {
 }
 
 export interface DecodeJobResult {
-  /** Of the decoded bytes; that of the archive where it has one for them. */
+  /** Of the decoded bytes. */
   readonly digest: Digest;
   readonly comparison: Comparison | undefined;
 }
@@ -59,17 +59,13 @@ export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJo
   const outputs = await Promise.all(init.outputs.map((path) => openOutputFile(path)));
   const { selection } = init;
   const runtime = nodeRuntime(init.kernels);
-  return new DecodeJobs({ source, archive, selection, base, against, outputs, runtime });
+  return new DecodeJobs({ source, archive, base, against, outputs, runtime, selection });
 }
 
-interface OpenFiles {
+interface OpenFiles extends DecodeSources {
   readonly source: FileSource;
-  readonly archive: Archive;
-  readonly selection: Selection;
-  readonly base: Checkpoint;
   readonly against: Checkpoint | undefined;
   readonly outputs: readonly OpenOutputFile[];
-  readonly runtime: Runtime;
 }
 
 class DecodeJobs implements JobRunner<DecodeJob, DecodeJobResult> {
@@ -79,32 +75,14 @@ class DecodeJobs implements JobRunner<DecodeJob, DecodeJobResult> {
     this.#files = files;
   }
 
-  /** @throws CheckpointMismatchError for another base; IntegrityError when the decoded bytes are not those the archive promises */
   async run(job: DecodeJob): Promise<DecodeJobResult> {
-    const { archive, selection, base, outputs, runtime } = this.#files;
-    const { tensor, digest } = selectTensor(archive, job.tensor, selection);
-    const output = outputs[tensor.file];
-    const baseTensor = baseTensorOf(base, tensor);
-    const compare = this.#comparer(tensor.name);
-    const digests = await decodeTensor({
-      tensor,
-      archive: archive.source.name,
-      readChunk: (chunk) => archive.readChunk(chunk),
-      ...(baseTensor === undefined
-        ? {}
-        : { readBase: (offset, length) => base.read(baseTensor.name, offset, length) }),
-      write: async (byteOffset, bytes) => {
-        await output?.writeAt(job.outputOffset + byteOffset, bytes);
-        await compare?.add(byteOffset, bytes);
-      },
-      runtime,
+    const output = job.output === undefined ? undefined : this.#files.outputs[job.output];
+    const compare = this.#comparer(this.#files.archive.index.tensors[job.tensor]!.name);
+    const digest = await decodeVerified(this.#files, job.tensor, async (byteOffset, bytes) => {
+      await output?.writeAt(job.outputOffset + byteOffset, bytes);
+      await compare?.add(byteOffset, bytes);
     });
-    if (digests.base !== undefined) assertBaseDigest(archive.index, base, tensor, digests.base);
-    if (digest !== undefined && digests.decoded !== digest) {
-      const subject = `${archive.source.name}, tensor "${tensor.name}" as decoded`;
-      throw new IntegrityError(subject, digest, digests.decoded, 'the archive is damaged, or this build is');
-    }
-    return { digest: digests.decoded, comparison: compare?.result() };
+    return { digest, comparison: compare?.result() };
   }
 
   async close(): Promise<void> {

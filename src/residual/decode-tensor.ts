@@ -1,14 +1,13 @@
 /**
- * Rebuilds one tensor block by block. Every byte of the base tensor is hashed on the way, as is every
- * byte that is given out.
+ * Rebuilds one tensor piece by piece. Every byte of the base tensor is hashed on the way, as is every byte
+ * that is given out.
  */
+import { tensorByteLength } from '../../formats/dtype.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
-import { blockRows, type ReadTensor, type Runtime } from './runtime.js';
-import { openTensorDecoder, type TensorDecoder, type TensorDecoderInput } from './tensor-decoder.js';
+import type { Hasher, ReadTensor, Runtime } from './runtime.js';
+import { PIECE_BYTE_LENGTH, type TensorPiecesInput, tensorPieces } from './tensor-pieces.js';
 
-export interface DecodeTensorInput extends TensorDecoderInput {
-  /** Absent for added tensors. */
-  readonly readBase?: ReadTensor;
+export interface DecodeTensorInput extends TensorPiecesInput {
   /** Receives the decoded bytes in order; must not keep `bytes`. */
   readonly write: (byteOffset: number, bytes: Uint8Array) => void | Promise<void>;
   readonly runtime: Runtime;
@@ -22,48 +21,52 @@ export interface DecodedDigests {
 
 /** @throws CodecError, UnsupportedError; digests are the caller's to compare. */
 export async function decodeTensor(input: DecodeTensorInput): Promise<DecodedDigests> {
-  const { readBase, runtime, write } = input;
-  const decodedHash = runtime.createHasher();
-  const baseHash = readBase === undefined ? undefined : runtime.createHasher();
-  const decoder = await openTensorDecoder(input);
-  try {
-    const step = blockRows(decoder.columns);
-    for (let start = 0; start < decoder.rowCount; start += step) {
-      const end = Math.min(decoder.rowCount, start + step);
-      const base = await readBaseRows(decoder, readBase, start, end);
-      baseHash?.update(base);
-      const block = await decoder.decodeRows(start, end, base);
-      decodedHash.update(block);
-      await write(start * decoder.rowByteLength, block);
-    }
-    if (readBase !== undefined && baseHash !== undefined) await hashRest(readBase, baseHash, decoder);
-  } finally {
-    decoder.close();
+  const { tensor, readBase, runtime, write } = input;
+  const hash = runtime.createHasher();
+  const base = readBase === undefined ? undefined : new HashedReader(readBase, runtime.createHasher());
+  const hashing = base === undefined ? {} : { readBase: base.read };
+  for await (const { byteOffset, bytes } of tensorPieces({ ...input, ...hashing })) {
+    hash.update(bytes);
+    await write(byteOffset, bytes);
   }
-  return { decoded: decodedHash.digest(), ...(baseHash === undefined ? {} : { base: baseHash.digest() }) };
+  if (base === undefined) return { decoded: hash.digest() };
+  const baseByteLength = tensorByteLength(
+    tensor.base?.dtype ?? tensor.dtype,
+    tensor.base?.shape ?? tensor.shape,
+  );
+  return { decoded: hash.digest(), base: await base.finish(baseByteLength ?? 0) };
 }
 
-/** The base's bytes of those of rows [start, end) that it has. */
-export async function readBaseRows(
-  { base }: TensorDecoder,
-  readBase: ReadTensor | undefined,
-  start: number,
-  end: number,
-): Promise<Uint8Array> {
-  const count = Math.min(end, base.rowCount) - start;
-  if (readBase === undefined || count <= 0) return new Uint8Array(0);
-  return readBase(start * base.rowByteLength, count * base.rowByteLength);
-}
+/** Reads in ascending order, and hashes every byte: those that nobody asks for as well. */
+class HashedReader {
+  readonly #read: ReadTensor;
+  readonly #hash: Hasher;
+  /** Everything before it is hashed. */
+  #position = 0;
 
-/** Base bytes behind the rows that were used: they belong to the digest all the same. */
-async function hashRest(
-  readBase: ReadTensor,
-  hash: { update(bytes: Uint8Array): void },
-  { rowCount, base }: TensorDecoder,
-): Promise<void> {
-  const piece = 4 << 20;
-  const used = Math.min(rowCount, base.rowCount) * base.rowByteLength;
-  for (let offset = used; offset < base.byteLength; offset += piece) {
-    hash.update(await readBase(offset, Math.min(piece, base.byteLength - offset)));
+  constructor(read: ReadTensor, hash: Hasher) {
+    this.#read = read;
+    this.#hash = hash;
+  }
+
+  readonly read: ReadTensor = async (byteOffset, byteLength) => {
+    await this.#skipTo(byteOffset);
+    const bytes = await this.#read(byteOffset, byteLength);
+    this.#hash.update(bytes);
+    this.#position += byteLength;
+    return bytes;
+  };
+
+  async finish(byteLength: number): Promise<Digest> {
+    await this.#skipTo(byteLength);
+    return this.#hash.digest();
+  }
+
+  async #skipTo(end: number): Promise<void> {
+    while (this.#position < end) {
+      const length = Math.min(PIECE_BYTE_LENGTH, end - this.#position);
+      this.#hash.update(await this.#read(this.#position, length));
+      this.#position += length;
+    }
   }
 }

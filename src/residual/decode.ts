@@ -1,11 +1,13 @@
 /** decode: an archive and its base to the full checkpoint, bit for bit as the encoder saw it, or nothing. */
 import { resolve } from 'node:path';
 import type { Checkpoint } from '../../formats/checkpoint.js';
+import { tensorByteLength } from '../../formats/dtype.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import { checkpointIdentity } from '../../formats/ere/identity.js';
 import { bestLevel } from '../../formats/ere/levels.js';
 import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
 import { FormatError, IntegrityError, NotFoundError, UnsupportedError } from '../../formats/errors.js';
+import { serializeSafetensorsHeader } from '../../formats/safetensors/serialize-header.js';
 import { KNOWN_CODECS } from '../codecs/registry.js';
 import { withAtomicFile, withAtomicFolder } from '../io/atomic-output.js';
 import { openFileSource } from '../io/file-source.js';
@@ -15,8 +17,9 @@ import type { OutputFile } from '../io/output-file.js';
 import type { DecodeOptions, DecodeReport } from './api.js';
 import { describeBase } from './archive-base.js';
 import { type ArchiveLayout, readArchiveLayout } from './archive-layout.js';
-import { decodeArchive } from './decode-archive.js';
-import { assertCommonOptions } from './encode-options.js';
+import { decodeArchive, type Placement } from './decode-archive.js';
+import { assertDecodeOptions } from './decode-options.js';
+import { findTensors } from './find-tensors.js';
 import { lossOf, qualityOf, type Selection, selectTensor, selectUsable } from './select-tensors.js';
 
 interface Inputs {
@@ -29,31 +32,26 @@ interface Inputs {
   readonly options: DecodeOptions;
 }
 
-interface Decoded {
-  readonly files: readonly string[];
-  /** Identity of what was written. */
-  readonly digest: Digest;
-}
-
 /**
  * Rebuilds the fine-tuned checkpoint of `archive` into `options.output`: a folder with weight files of
- * the original layout and side files, or one .safetensors file. Every base and decoded tensor is checked
- * against its digest. With `partial`, tensors that a cut file holds in part have no digest to be checked against.
+ * the original layout and side files, or one .safetensors file; or only `options.tensors`. Every base and
+ * decoded tensor is checked against its digest; with `partial`, what a cut file holds in part has none.
  * @throws EreError: FormatError or IntegrityError for a damaged or cut archive, UnsupportedError for one of another
  * version or without the asked quality, CheckpointMismatchError for a wrong base, ConflictError for an output that exists. Nothing is written then.
  */
 export async function decode(archive: string, options: DecodeOptions): Promise<DecodeReport> {
   const started = performance.now();
-  assertCommonOptions(options);
+  assertDecodeOptions(options);
   const source = await openFileSource(archive);
   try {
-    const opened = await openArchive(source, {
-      codecs: KNOWN_CODECS,
-      allowTruncated: true,
-    });
+    const opened = await openArchive(source, { codecs: KNOWN_CODECS, allowTruncated: true });
     if (opened.isTruncated && options.partial !== true) throw truncatedError(opened);
     const selection = selectUsable(opened, options.quality === 'lossy' ? 'lossy' : 'best');
-    const cuts = opened.index.tensors.map((_, i) => selectTensor(opened, i, selection));
+    const numbers =
+      options.tensors === undefined
+        ? opened.index.tensors.map((_, i) => i)
+        : findTensors(opened, options.tensors);
+    const cuts = numbers.map((number) => selectTensor(opened, number, selection));
     const quality = qualityOf(cuts);
     assertQuality(opened, quality, options);
     const base = await openCheckpoint(options.base);
@@ -67,19 +65,13 @@ export async function decode(archive: string, options: DecodeOptions): Promise<D
         selection,
         options,
       };
-      const { files, digest } = options.output.endsWith('.safetensors')
-        ? await decodeToFile(inputs)
-        : await decodeToFolder(inputs);
-      const { index } = opened;
+      const written = await decodeOutput(inputs, numbers);
       return {
         output: options.output,
-        files,
-        tensorCount: index.tensors.length,
-        byteLength: index.files.reduce((sum, file) => sum + file.byteLength, 0),
+        ...written,
         quality,
         loss: lossOf(cuts),
-        incompleteTensorCount: cuts.filter((cut) => cut.digest === undefined).length,
-        digest,
+        incompleteTensorCount: cuts.filter(({ digest }) => digest === undefined).length,
         durationMs: performance.now() - started,
       };
     } finally {
@@ -118,7 +110,23 @@ function outputOptions({ archivePath, basePath, options }: Inputs) {
   return { overwrite: options.overwrite ?? false, inputs: [archivePath, basePath], signal: options.signal };
 }
 
-async function decodeToFile(inputs: Inputs): Promise<Decoded> {
+type Written = Pick<DecodeReport, 'files' | 'tensorCount' | 'byteLength' | 'digest'>;
+
+/** Files that hold a whole checkpoint, and its identity. */
+type WrittenCheckpoint = Pick<Written, 'files' | 'digest'>;
+
+async function decodeOutput(inputs: Inputs, numbers: readonly number[]): Promise<Written> {
+  const { archive, options } = inputs;
+  if (options.tensors !== undefined) return decodeParts(inputs, numbers);
+  const { files, tensors } = archive.index;
+  const written = options.output.endsWith('.safetensors')
+    ? await decodeToFile(inputs)
+    : await decodeToFolder(inputs);
+  const byteLength = files.reduce((sum, file) => sum + file.byteLength, 0);
+  return { ...written, tensorCount: tensors.length, byteLength };
+}
+
+async function decodeToFile(inputs: Inputs): Promise<WrittenCheckpoint> {
   const { archive, options } = inputs;
   const { files } = archive.index;
   if (files.length !== 1) {
@@ -133,7 +141,37 @@ async function decodeToFile(inputs: Inputs): Promise<Decoded> {
   return { files: [options.output], digest };
 }
 
-async function decodeToFolder(inputs: Inputs): Promise<Decoded> {
+/** Some tensors alone, in one .safetensors file, in the archive's order. */
+async function decodeParts(inputs: Inputs, numbers: readonly number[]): Promise<Written> {
+  const { archive, archivePath, base, basePath, selection, options } = inputs;
+  const header = serializeSafetensorsHeader(numbers.map((number) => archive.index.tensors[number]!));
+  let end = header.byteLength;
+  const placements = numbers.map((tensor): Placement => {
+    const outputOffset = end;
+    const { dtype, shape } = archive.index.tensors[tensor]!;
+    end += tensorByteLength(dtype, shape)!;
+    return { tensor, output: 0, outputOffset };
+  });
+  await withAtomicFile(options.output, outputOptions(inputs), async (file) => {
+    await file.truncate(end);
+    await file.writeAt(0, header);
+    const outputs = [resolve(file.path)];
+    await decodeArchive({
+      archive,
+      archivePath,
+      base,
+      basePath,
+      outputs,
+      placements,
+      selection,
+      phase: 'decode',
+      options,
+    });
+  });
+  return { files: [options.output], tensorCount: numbers.length, byteLength: end, digest: undefined };
+}
+
+async function decodeToFolder(inputs: Inputs): Promise<WrittenCheckpoint> {
   const { archive, options } = inputs;
   const { files, sideFiles } = archive.index;
   return withAtomicFolder(options.output, outputOptions(inputs), async (folder) => {
@@ -161,19 +199,22 @@ async function writeWeights(inputs: Inputs, files: readonly OutputFile[]): Promi
     await file.writeAt(0, layout.headers[i]!);
   }
   const outputs = files.map((file) => resolve(file.path));
+  const { placements } = layout;
   const results = await decodeArchive({
     archive,
     archivePath,
     base,
     basePath,
-    layout,
-    selection,
     outputs,
+    placements,
+    selection,
     phase: 'decode',
     options,
   });
   const { tensors } = archive.index;
-  return checkpointIdentity(tensors.map((tensor, i) => ({ ...tensor, digest: results[i]!.digest })));
+  return checkpointIdentity(
+    placements.map(({ tensor }, i) => ({ ...tensors[tensor]!, digest: results[i]!.digest })),
+  );
 }
 
 /** A carried side file, or the base's of the same path; checked against its digest either way. */

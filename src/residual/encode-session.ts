@@ -23,9 +23,19 @@ interface ResidualState {
   singularValues: Float64Array;
 }
 
+/** What is known of the spectrum of one residual. */
+export interface KnownSpectrum extends AllocationTensor {
+  /** Whether `singularValues` are all there are. */
+  readonly complete: boolean;
+}
+
 export interface EncodeSessionOptions {
   readonly pool: WorkerPool<EncodeJob, EncodeJobResult>;
   readonly pairs: readonly TensorPair[];
+  /** Fill in `comparison` of the analyses; default false. */
+  readonly compare?: boolean;
+  /** What the preset allows for every tensor. */
+  readonly constraints: Pick<AllocationTensor, 'lowRankOnly' | 'maxRank'>;
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
 
@@ -38,6 +48,8 @@ export class EncodeSession {
   readonly aliases: number[] = [];
   readonly #pool: WorkerPool<EncodeJob, EncodeJobResult>;
   readonly #pairs: readonly TensorPair[];
+  readonly #compare: boolean;
+  readonly #constraints: EncodeSessionOptions['constraints'];
   readonly #onProgress: EncodeSessionOptions['onProgress'];
   readonly #workers: number[] = [];
   readonly #residuals: ResidualState[] = [];
@@ -52,6 +64,8 @@ export class EncodeSession {
   constructor(options: EncodeSessionOptions) {
     this.#pool = options.pool;
     this.#pairs = options.pairs;
+    this.#compare = options.compare ?? false;
+    this.#constraints = options.constraints;
     this.#onProgress = options.onProgress;
   }
 
@@ -83,7 +97,7 @@ export class EncodeSession {
       (x, y) => this.#pairs[y]!.fineTuned.byteLength - this.#pairs[x]!.fineTuned.byteLength || x - y,
     );
     await this.#forEach('analyse', order, async (pair) => {
-      const { result, worker } = await this.#pool.run({ kind: 'analyse', pair });
+      const { result, worker } = await this.#pool.run({ kind: 'analyse', pair, compare: this.#compare });
       this.analyses[pair] = result as AnalyseResult;
       this.#workers[pair] = worker;
     });
@@ -98,6 +112,23 @@ export class EncodeSession {
         this.#residuals.push({ ...state, singularValues: new Float64Array(0) });
       }
     }
+  }
+
+  /** Leading singular values of every residual, at least `maxRank` where there are so many; by pair, aliases left out. */
+  async spectra(maxRank: number): Promise<ReadonlyMap<number, KnownSpectrum>> {
+    await this.#extendSpectra(this.#residuals, () => maxRank);
+    return new Map(
+      this.#residuals.map((state) => [
+        state.pair,
+        { ...this.#allocationTensor(state), complete: this.#isComplete(state) },
+      ]),
+    );
+  }
+
+  /** Leading singular values of a pair's residual as far as they are known; none without a residual. */
+  singularValues(pair: number): Float64Array {
+    const state = this.#residuals.find((candidate) => candidate.pair === this.aliases[pair]);
+    return state?.singularValues ?? new Float64Array(0);
   }
 
   /** Computes spectra up to `maxRank`, then allocates; spectra that turn out too short are doubled. */
@@ -118,6 +149,7 @@ export class EncodeSession {
         return (
           choice.kind === 'low-rank' &&
           choice.rank === state.singularValues.length &&
+          choice.rank < (this.#constraints.maxRank ?? Number.POSITIVE_INFINITY) &&
           !this.#isComplete(state)
         );
       });
@@ -197,7 +229,14 @@ export class EncodeSession {
   #allocationTensor({ pair, energy, singularValues }: ResidualState): AllocationTensor {
     const { commonRows, columns, fineTuned } = this.#pairs[pair]!;
     // Exact payloads are bounded by the tensor's bytes: a segment that does not shrink is stored.
-    return { rows: commonRows, columns, energy, singularValues, exactByteLength: fineTuned.byteLength };
+    return {
+      rows: commonRows,
+      columns,
+      energy,
+      singularValues,
+      exactByteLength: fineTuned.byteLength,
+      ...this.#constraints,
+    };
   }
 
   #isComplete(state: ResidualState): boolean {

@@ -7,6 +7,7 @@ import type { Choice } from '../allocation/operating-points.js';
 import type { EncodedTerm } from '../codecs/codec.js';
 import { encodeDense } from '../codecs/dense.js';
 import { encodeLowRank, type LowRankFactors } from '../codecs/low-rank.js';
+import { encodeSign } from '../codecs/sign.js';
 import { type ReadablePair, residualReader } from './analyse-tensor.js';
 import { decodeTensor } from './decode-tensor.js';
 import { decoderInput } from './encoded-terms.js';
@@ -75,6 +76,13 @@ async function chosenTerms(
           ...covered,
         },
       ];
+    case 'sign':
+      return [
+        {
+          ...(await encodeSign(residualReader(readable), pair.commonRows, pair.columns, runtime.kernels)),
+          ...covered,
+        },
+      ];
     case 'low-rank':
       if (factors === undefined) throw new TypeError('expected factors for a low-rank choice, got none');
       return [{ ...encodeLowRank(factors, choice.rank, choice.bits, runtime.kernels), ...covered }];
@@ -86,11 +94,10 @@ async function decodeBack(
   readable: ReadablePair,
   terms: readonly EncodedTerm[],
 ): Promise<{ decodedDigest: Digest; squaredError: number }> {
-  const { pair, readFineTuned, readBase, runtime } = readable;
+  const { pair, readFineTuned, runtime } = readable;
   let squaredError = 0;
   const { decoded } = await decodeTensor({
     ...decoderInput(readable, terms),
-    ...(readBase === undefined ? {} : { readBase }),
     write: async (byteOffset, bytes) => {
       if (pair.kind !== 'matrix') return; // Exact terms only.
       const original = await readFineTuned(byteOffset, bytes.byteLength);

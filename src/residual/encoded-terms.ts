@@ -2,13 +2,13 @@
 import type { ArchiveTerm } from '../../formats/ere/archive-index.js';
 import type { EncodedTerm } from '../codecs/codec.js';
 import type { ReadablePair } from './analyse-tensor.js';
-import type { TensorDecoderInput } from './tensor-decoder.js';
+import type { TensorPiecesInput } from './tensor-pieces.js';
 
-/** What opens a decoder of a pair's tensor over terms that are in no archive yet. */
+/** What a decoder of a pair's tensor is given, over terms that are in no archive yet. */
 export function decoderInput(
-  { pair, runtime }: ReadablePair,
+  { pair, readBase, runtime }: ReadablePair,
   terms: readonly EncodedTerm[],
-): TensorDecoderInput {
+): TensorPiecesInput {
   const chunks = terms.flatMap((term) => term.chunks.map(({ bytes }) => bytes));
   let next = 0;
   const placed = terms.map(
@@ -29,7 +29,8 @@ export function decoderInput(
       ...(pair.base === undefined ? {} : { base: { dtype: pair.base.dtype, shape: pair.base.shape } }),
     },
     archive: 'the archive being written',
-    readChunk: async (chunk) => chunks[chunk]!,
+    readChunk: async (chunk) => chunks[chunk],
+    ...(readBase === undefined ? {} : { readBase }),
     runtime,
   };
 }

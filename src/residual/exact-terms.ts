@@ -54,11 +54,11 @@ async function encodeOnTop(
   start: number,
   end: number,
 ): Promise<EncodedTerm> {
-  const reconstruction = openReconstruction(decoderInput(readable, terms), readable.readBase);
+  const reconstruction = openReconstruction(decoderInput(readable, terms));
   try {
     return await encode(readable, start, end, { kind: 'reconstruction', read: reconstruction.read });
   } finally {
-    reconstruction.close();
+    await reconstruction.close();
   }
 }
 

@@ -1,7 +1,8 @@
 /** Reports on what an archive holds, from the encoder's side and from an archive alone. */
-import { isFloatDtype, tensorByteLength } from '../../formats/dtype.js';
-import type { ArchiveIndex, ArchiveTensor } from '../../formats/ere/archive-index.js';
+import { elementCount, isFloatDtype, tensorByteLength } from '../../formats/dtype.js';
+import type { ArchiveIndex, ArchiveTensor, ArchiveTerm } from '../../formats/ere/archive-index.js';
 import { lossyByteLength, lossyTensor, relativeError } from '../../formats/ere/levels.js';
+import { describeBits } from '../codecs/bits-profile.js';
 import type { EncodeReport, TensorCase, TensorReport } from './api.js';
 import type { EncodedArchive, EncodeInputs } from './encode-archive.js';
 import { strategyOf, weightByteLength } from './encode-options.js';
@@ -21,7 +22,8 @@ export function encodeReport(
     relativeError: relativeError(encoded.layout.index.tensors),
     ...lossyReport(encoded, fineTunedByteLength),
     allocation: options.lossless === true ? 'lossless' : strategyOf(options),
-    bits: encoded.allocation.bits,
+    ...(options.preset === undefined ? {} : { preset: options.preset }),
+    bits: describeBits(encoded.allocation.bits),
     tensors: encoded.tensors.map(({ analysis }, i) => tensorReport(encoded.layout.index, i, analysis.case)),
     removed: pairing.removed,
     sideFiles: encoded.sideFiles.map(({ path, byteLength, blob }) => ({
@@ -52,6 +54,10 @@ function lossyReport({ layout }: EncodedArchive, fineTunedByteLength: number): P
 /** @param tensorCase where the encoder knows it; otherwise read off the record. */
 export function tensorReport(index: ArchiveIndex, i: number, tensorCase?: TensorCase): TensorReport {
   const tensor = index.tensors[i]!;
+  const byteLength = payloadByteLength(index, tensor.terms);
+  const elements = elementCount(tensor.shape);
+  const { quality } = tensor;
+  const error = quality ? relativeError([{ quality }]) : 0;
   return {
     name: tensor.name,
     case: tensorCase ?? caseOf(tensor),
@@ -59,23 +65,41 @@ export function tensorReport(index: ArchiveIndex, i: number, tensorCase?: Tensor
     shape: tensor.shape,
     codecs: tensor.terms.map((term) => term.codec),
     rank: rankOf(tensor),
-    byteLength: payloadByteLength(index, tensor),
+    byteLength,
     fineTunedByteLength: tensorByteLength(tensor.dtype, tensor.shape)!,
-    relativeError: relativeError([tensor]),
-    ...(tensor.lossy === undefined
-      ? {}
-      : {
-          lossy: {
-            byteLength: payloadByteLength(index, lossyTensor(tensor)),
-            relativeError: relativeError([lossyTensor(tensor)]),
-          },
-        }),
+    relativeError: error,
+    ...lossyPart(index, tensor),
+    bitsPerWeight: elements === 0 ? 0 : (8 * byteLength) / elements,
+    signalToNoiseDb: error > 0 ? -20 * Math.log10(error) : undefined,
+    keptEnergy: 1 - error ** 2,
+    boundGapBits: boundGap(index, tensor),
   };
 }
 
-function payloadByteLength(index: ArchiveIndex, { terms }: ArchiveTensor): number {
+/** The lossy level of a tensor with exact terms on top; nothing for others. */
+function lossyPart(index: ArchiveIndex, tensor: ArchiveTensor): Pick<TensorReport, 'lossy'> {
+  if (tensor.lossy === undefined) return {};
+  const lossy = lossyTensor(tensor);
+  return {
+    lossy: { byteLength: payloadByteLength(index, lossy.terms), relativeError: relativeError([lossy]) },
+  };
+}
+
+/** Stored bytes of all chunks of some terms. */
+function payloadByteLength(index: ArchiveIndex, terms: readonly ArchiveTerm[]): number {
   const chunks = new Set(terms.flatMap((term) => term.chunks));
   return [...chunks].reduce((sum, chunk) => sum + index.chunks[chunk]![0], 0);
+}
+
+/** Bits per weight over the Gaussian bound, of the rows that are coded with loss. */
+function boundGap(index: ArchiveIndex, tensor: ArchiveTensor): number | undefined {
+  const bound = tensor.quality?.gaussianBits;
+  if (bound === undefined) return undefined;
+  // Rows that grew beyond the base are stored exactly, behind those the bound speaks of.
+  const shared = Math.min(elementCount(tensor.shape), elementCount(tensor.base?.shape ?? tensor.shape));
+  const rows = Math.floor(shared / tensor.columns);
+  const lossy = tensor.terms.filter((term) => term.rows === undefined || term.rows[0] < rows);
+  return (8 * payloadByteLength(index, lossy)) / (rows * tensor.columns) - bound;
 }
 
 function rankOf(tensor: ArchiveTensor): number {

@@ -16,7 +16,6 @@ import { openFileSource } from '../io/file-source.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../version.js';
 import type { TruncateOptions, TruncateReport } from './api.js';
-import { readArchiveLayout } from './archive-layout.js';
 import { INDEX_SLACK } from './budget-search.js';
 import { decodeArchive } from './decode-archive.js';
 import { assertCommonOptions } from './encode-options.js';
@@ -201,12 +200,11 @@ async function decodeCut(
     archivePath: resolve(path),
     base,
     basePath: resolve(options.base!),
-    layout: await readArchiveLayout(archive),
     selection,
-    tensors,
     outputs: [],
+    placements: tensors.map((tensor) => ({ tensor, output: undefined, outputOffset: 0 })),
     phase: 'decode',
     options,
   });
-  return new Map(tensors.map((tensor) => [tensor, results[tensor]!.digest]));
+  return new Map(tensors.map((tensor, i) => [tensor, results[i]!.digest]));
 }

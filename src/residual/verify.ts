@@ -6,7 +6,7 @@ import { openFileSource } from '../io/file-source.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { VerifyOptions, VerifyReport } from './api.js';
 import { readArchiveLayout } from './archive-layout.js';
-import { assertIdentity, decodeArchive } from './decode-archive.js';
+import { assertIdentity, decodeArchive, type Placement } from './decode-archive.js';
 import type { Comparison } from './decode-jobs.js';
 import { assertCommonOptions } from './encode-options.js';
 import { selectUsable } from './select-tensors.js';
@@ -58,23 +58,25 @@ async function verifyDecode(
 ): Promise<(Comparison | undefined)[]> {
   const base = await openCheckpoint(basePath);
   try {
+    const place = (tensor: number): Placement => ({ tensor, output: undefined, outputOffset: 0 });
     const input = {
       archive,
       archivePath: resolve(path),
       base,
       basePath: resolve(basePath),
-      layout: await readArchiveLayout(archive),
       outputs: [],
       phase: 'verify',
       options,
     } as const;
-    const refined = archive.index.tensors.flatMap((tensor, i) => (tensor.lossy === undefined ? [] : [i]));
+    const { tensors } = archive.index;
+    const refined = tensors.flatMap(({ lossy }, i) => (lossy === undefined ? [] : [place(i)]));
     if (refined.length > 0) {
-      await decodeArchive({ ...input, selection: selectUsable(archive, 'lossy'), tensors: refined });
+      await decodeArchive({ ...input, selection: selectUsable(archive, 'lossy'), placements: refined });
     }
     const results = await decodeArchive({
       ...input,
       selection: selectUsable(archive, 'best'),
+      placements: tensors.map((_, i) => place(i)),
       ...(options.against === undefined ? {} : { against: resolve(options.against) }),
     });
     return results.map(({ comparison }) => comparison);

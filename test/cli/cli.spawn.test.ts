@@ -19,9 +19,8 @@ beforeAll(async () => {
   const { status, stderr } = await spawnEre(
     folder,
     'encode',
-    'tuned',
-    '--base',
     'base',
+    'tuned',
     '-o',
     'good.ere',
     '--rank',
@@ -102,8 +101,8 @@ describe('results', () => {
 describe('errors', () => {
   test('a file that is not there', async () => {
     await expectError('ERE_NOT_FOUND', ['inspect', 'missing.ere']);
-    await expectError('ERE_NOT_FOUND', ['encode', 'tuned', '--base', 'missing', '-o', 'x.ere']);
-    await expectError('ERE_NOT_FOUND', ['decode', 'good.ere', '--base', 'missing', '-o', 'x']);
+    await expectError('ERE_NOT_FOUND', ['encode', 'missing', 'tuned', '-o', 'x.ere']);
+    await expectError('ERE_NOT_FOUND', ['decode', 'missing', 'good.ere', '-o', 'x']);
   });
 
   test('a file that is no archive, and a truncated one', async () => {
@@ -113,7 +112,7 @@ describe('errors', () => {
     );
     await withDamaged(
       (bytes) => bytes.subarray(0, bytes.length - 1),
-      (name) => expectError('ERE_FORMAT', ['decode', name, '--base', 'base', '-o', 'x'], [name]),
+      (name) => expectError('ERE_FORMAT', ['decode', 'base', name, '-o', 'x'], [name]),
     );
   });
 
@@ -125,16 +124,15 @@ describe('errors', () => {
       },
       async (name) => {
         await expectError('ERE_INTEGRITY', ['verify', name], [name]);
-        await expectError('ERE_INTEGRITY', ['decode', name, '--base', 'base', '-o', 'x'], [name]);
+        await expectError('ERE_INTEGRITY', ['decode', 'base', name, '-o', 'x'], [name]);
       },
     ));
 
   test('another base', async () => {
     const { expected, found } = await expectError('ERE_CHECKPOINT_MISMATCH', [
       'decode',
-      'good.ere',
-      '--base',
       'tuned',
+      'good.ere',
       '-o',
       'x',
     ]);
@@ -143,17 +141,16 @@ describe('errors', () => {
 
   test('an output that exists is kept', async () => {
     const before = await readFile(join(folder, 'good.ere'));
-    await expectError('ERE_CONFLICT', ['encode', 'tuned', '--base', 'base', '-o', 'good.ere']);
-    await expectError('ERE_CONFLICT', ['decode', 'good.ere', '--base', 'base', '-o', 'tuned']);
+    await expectError('ERE_CONFLICT', ['encode', 'base', 'tuned', '-o', 'good.ere']);
+    await expectError('ERE_CONFLICT', ['decode', 'base', 'good.ere', '-o', 'tuned']);
     expect((await readFile(join(folder, 'good.ere'))).equals(before)).toBe(true);
   });
 
   test('a budget below what must be stored exactly', async () => {
     const { asked, reachable } = await expectError('ERE_BUDGET', [
       'encode',
-      'tuned',
-      '-b',
       'base',
+      'tuned',
       '-o',
       'x.ere',
       '--size',
@@ -166,9 +163,8 @@ describe('errors', () => {
   test('a command line that is not understood', async () => {
     await expectError('ERE_USAGE', [
       'encode',
-      'tuned',
-      '--base',
       'base',
+      'tuned',
       '-o',
       'x.ere',
       '--rank',
@@ -193,7 +189,7 @@ describe('interruption', () => {
     ['SIGINT', 200, 130],
     ['SIGTERM', 0, 143],
   ])('%s after %i ms of encoding ends with %i and leaves nothing behind', async (signal, delayMs, status) => {
-    const encode = ['encode', 'tuned', '--base', 'base', '-o', 'x.ere'];
+    const encode = ['encode', 'base', 'tuned', '-o', 'x.ere'];
     const result = await spawnNode(folder, '--import', raise(signal, delayMs), BIN, ...encode);
     expect([result.status, result.stdout]).toEqual([status, '']);
     expect(result.stderr).toMatch(/; nothing was written\n$/);
@@ -214,7 +210,7 @@ describe('interruption', () => {
         encode: (path: string, options: EncodeOptions) => operations.encode(path, { ...options, onProgress }),
         decode: (path: string, options: DecodeOptions) => operations.decode(path, { ...options, onProgress }),
       };
-      const paths = [join(folder, subject), '--base', join(folder, 'base'), flag, join(folder, output)];
+      const paths = [join(folder, 'base'), join(folder, subject), flag, join(folder, output)];
       const { status } = await runWith([command, ...paths], interrupted, { signal: controller.signal });
       expect([name, status]).toEqual([name, 130]);
       expect((await readdir(folder)).sort()).toEqual(INITIAL);

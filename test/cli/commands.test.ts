@@ -16,7 +16,7 @@ describe('ere decode', () => {
     digest: DIGEST,
     durationMs: 1200,
   } as const;
-  const argv = ['decode', 'tuned.ere', '--base', 'llama', '-o', 'rebuilt'];
+  const argv = ['decode', 'llama', 'tuned.ere', '-o', 'rebuilt'];
 
   test('passes its options on and says what was written and that it is verified', async () => {
     let seen: DecodeOptions | undefined;

@@ -75,7 +75,7 @@ describe('errors', () => {
     expect(stdout).toBe('');
     expect(JSON.parse(stderr)).toMatchObject({
       code: 'ERE_USAGE',
-      message: expect.stringContaining('--base'),
+      message: expect.stringContaining('--output'),
     });
   });
 });
@@ -91,7 +91,7 @@ describe('interruption', () => {
       signal!.throwIfAborted();
       throw new Error('not aborted');
     };
-    const argv = ['encode', 'a', '-b', 'b', '-o', 'c', '--json'];
+    const argv = ['encode', 'b', 'a', '-o', 'c', '--json'];
     const result = await runWith(argv, { encode }, { signal: controller.signal });
     expect(result.status).toBe(status);
     expect(JSON.parse(result.stderr)).toMatchObject({ code });
@@ -149,7 +149,7 @@ describe('help', () => {
   });
 
   test('every command has examples in its help', async () => {
-    for (const command of ['encode', 'decode', 'verify', 'inspect']) {
+    for (const command of ['encode', 'decode', 'verify', 'inspect', 'diff']) {
       expect((await runWith([command, '--help'])).stdout).toContain(`  $ ere ${command} `);
     }
   });

@@ -100,7 +100,7 @@ export async function runDemo(folder: string, options: DemoOptions = {}): Promis
     ...encoded.warnings.map((warning) => `warning: ${warning}`),
     `Encoded in ${formatDuration(encoded.durationMs)}, decoded in ${formatDuration(decoded.durationMs)}; ` +
       `the digests of all ${formatCount(verified.decodedTensorCount, 'rebuilt tensor')} match the archive.`,
-    'Try next: node dist/cli/bin.js encode test/fixtures/tinylm/python --base test/fixtures/tinylm/base -o python.ere --ratio 12%',
+    'Try next: node dist/cli/bin.js encode test/fixtures/tinylm/base test/fixtures/tinylm/python -o python.ere --ratio 12%',
   ];
   return lines.map((line) => `${line}\n`).join('');
 }

@@ -182,7 +182,7 @@ export const ARCHIVE_ERRORS: readonly ArchiveError[] = [
   format(
     'unsafe-path',
     changed((index) => Object.assign(index.sideFiles[0], { path: '../config.json' })),
-    'path "../config.json": expected no ".." segment',
+    `path "../config.json" has the segment '..'`,
   ),
   limit(
     'chunk-over-limit',
@@ -271,6 +271,13 @@ export const ARCHIVE_ERRORS: readonly ArchiveError[] = [
     ),
     'index.tensors[0].terms[0].chunks[0]: expected a chunk number under 3, found 3',
   ),
+  {
+    name: 'chunk-twice',
+    bytes: changed((index) => Object.assign((index.tensors[0].terms as object[])[0], { chunks: [1, 1] })),
+    code: 'ERE_FORMAT',
+    message:
+      'chunk-twice.ere, tensor "w": index.tensors[0].terms[0].chunks[1]: expected chunks of their own for each term, found 1 again',
+  },
   format(
     'chunk-unused',
     changed((index) => Object.assign(index.tensors[0], { terms: [] })),
