@@ -178,7 +178,7 @@ describe('a hostile term', () => {
     [
       'an unknown prediction',
       params({ predict: 'parent' }),
-      /"predict": expected one of none, base, found "parent"/,
+      /"predict": expected one of none, base, reconstruction, found "parent"/,
     ],
     ['words of 3 bytes', params({ word: 3 }), /words of 3 bytes do not divide/],
     ['words of 16 bytes', params({ word: 16 }), /"word": expected an integer in \[1, 8\], found 16/],
