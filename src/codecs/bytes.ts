@@ -129,7 +129,8 @@ export const bytesCodec: Codec = {
       if (current?.segment === segment) return current.bytes;
       const chunk = await context.chunk(segment);
       const length = Math.min(segmentByteLength, byteLength - segment * segmentByteLength);
-      if (chunk === undefined) throw codecError(context, `segment ${segment} lies behind the cut of the archive`);
+      if (chunk === undefined)
+        throw codecError(context, `segment ${segment} lies behind the cut of the archive`);
       const planes =
         encodings[segment] === 'stored'
           ? chunk

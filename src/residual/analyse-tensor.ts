@@ -5,6 +5,7 @@
 import type { TensorInfo } from '../../formats/checkpoint.js';
 import { DTYPES, type FloatDtype, isFloatDtype } from '../../formats/dtype.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
+import { isVectorShape } from '../../formats/matrix-view.js';
 import type { EncodedTerm } from '../codecs/codec.js';
 import type { TensorCase } from './api.js';
 import { digestRange } from './digest-tensor.js';
@@ -46,9 +47,9 @@ export async function analyseTensor(readable: ReadablePair): Promise<TensorAnaly
   }
   if (pair.kind === 'matrix') {
     const { squaredResidual, roundingEnergy } = await measureResidual(readable);
-    // A residual of 0 between different bytes of one dtype is a sign of zero or a payload: only exact coding keeps it.
-    const isZeroSign = squaredResidual === 0 && sameLayout(pair.base!, pair.fineTuned);
-    if (Number.isFinite(squaredResidual) && !isZeroSign) {
+    // A residual of 0 can hide a sign of zero, or digits that float32 does not have: only exact coding keeps them.
+    const isHidden = squaredResidual === 0 && !(await isBaseAlone(readable));
+    if (Number.isFinite(squaredResidual) && !isHidden) {
       const resized = pair.commonRows < pair.rows;
       const exactTerms = resized ? [await encodeRowsExactly(readable, pair.commonRows, pair.rows)] : [];
       const isResized = resized || pair.base!.shape[0] !== pair.fineTuned.shape[0];
@@ -72,7 +73,8 @@ export async function analyseTensor(readable: ReadablePair): Promise<TensorAnaly
 
 function exactCase(pair: TensorPair): TensorCase {
   if (pair.base === undefined) return 'added';
-  return pair.kind === 'exact' && isFloatDtype(pair.fineTuned.dtype) ? 'vector' : 'exact';
+  const { dtype, shape } = pair.fineTuned;
+  return isFloatDtype(dtype) && isVectorShape(shape) ? 'vector' : 'exact';
 }
 
 function sameLayout(base: TensorInfo, fineTuned: TensorInfo): boolean {
@@ -129,4 +131,30 @@ async function measureResidual(
     rounding += roundingEnergy(fineTuned.dtype, block.fineTuned);
   }
   return { squaredResidual, roundingEnergy: rounding };
+}
+
+/** Whether the common rows decode to the fine-tune's bytes without any term. */
+async function isBaseAlone({ pair, readFineTuned, readBase, runtime }: ReadablePair): Promise<boolean> {
+  const { columns, commonRows, fineTuned } = pair;
+  const [fineTunedRow, baseRow] = [rowByteLength(pair, fineTuned), rowByteLength(pair, pair.base!)];
+  const [dtype, baseDtype] = [fineTuned.dtype, pair.base!.dtype] as [FloatDtype, FloatDtype];
+  const step = blockRows(columns);
+  for (let start = 0; start < commonRows; start += step) {
+    const count = Math.min(step, commonRows - start);
+    const expected = await readFineTuned(start * fineTunedRow, count * fineTunedRow);
+    const base = await readBase!(start * baseRow, count * baseRow);
+    let decoded = base;
+    if (dtype !== baseDtype) {
+      decoded = new Uint8Array(expected.byteLength);
+      runtime.kernels.addAndRound(
+        dtype,
+        baseDtype,
+        base,
+        new Float32Array(count * columns).fill(-0),
+        decoded,
+      );
+    }
+    if (!decoded.every((byte, i) => byte === expected[i])) return false;
+  }
+  return true;
 }

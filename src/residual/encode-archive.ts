@@ -124,7 +124,13 @@ async function encodeLossy(
       });
       const residuals = archive.tensors.filter((tensor) => tensor.analysis.squaredResidual > 0);
       const squaredError = residuals.reduce((sum, tensor) => sum + tensor.encoded.squaredError, 0);
-      return { allocation, archive, byteLength: archive.layout.byteLength + reserved, squaredError };
+      return {
+        allocation,
+        archive,
+        byteLength: archive.layout.byteLength + reserved,
+        payloadByteLength: session.payloadByteLength,
+        squaredError,
+      };
     },
   });
 }

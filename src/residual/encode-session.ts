@@ -20,7 +20,13 @@ interface ResidualState {
   readonly pair: number;
   readonly worker: number;
   readonly energy: number;
+  /** Tied tensors that decode from the same terms, this one included: their errors add up, their bytes do not. */
+  copies: number;
   singularValues: Float64Array;
+  /** Payload bytes at the point encoded last. */
+  payloadByteLength: number;
+  /** Payload bytes of exact coding: a bound, until it was tried. */
+  exactByteLength: number;
 }
 
 /** What is known of the spectrum of one residual. */
@@ -69,9 +75,9 @@ export class EncodeSession {
     this.#onProgress = options.onProgress;
   }
 
-  /** Σ‖W_ft − W_base‖² over all residuals. */
+  /** Σ‖W_ft − W_base‖² over all residuals, tied ones each. */
   get squaredResidual(): number {
-    return this.#residuals.reduce((sum, state) => sum + state.energy, 0);
+    return this.#residuals.reduce((sum, state) => sum + state.copies * state.energy, 0);
   }
 
   /** Payload bytes of what is coded exactly whatever the budget. */
@@ -80,6 +86,11 @@ export class EncodeSession {
       (sum, analysis, i) => sum + (this.aliases[i] === i ? analysis.exactByteLength : 0),
       0,
     );
+  }
+
+  /** Payload bytes of the points that were encoded last. */
+  get payloadByteLength(): number {
+    return this.#residuals.reduce((sum, state) => sum + state.payloadByteLength, 0);
   }
 
   /** Entries of one component of every residual together: Σ (rows + columns). */
@@ -103,14 +114,27 @@ export class EncodeSession {
     });
     const firsts = new Map<string, number>();
     for (const [i, analysis] of this.analyses.entries()) {
-      const { dtype, shape } = this.#pairs[i]!.fineTuned;
-      const key = [analysis.fineTunedDigest, analysis.baseDigest, dtype, shape.join()].join();
+      const { fineTuned, base } = this.#pairs[i]!;
+      const { dtype, shape } = fineTuned;
+      const key = [analysis.fineTunedDigest, dtype, shape.join(), analysis.baseDigest, base?.dtype].join();
       if (!firsts.has(key)) firsts.set(key, i);
       this.aliases[i] = firsts.get(key)!;
-      if (this.aliases[i] === i && analysis.squaredResidual > 0) {
-        const state = { pair: i, worker: this.#workers[i]!, energy: analysis.squaredResidual };
-        this.#residuals.push({ ...state, singularValues: new Float64Array(0) });
+      if (analysis.squaredResidual === 0) continue;
+      const tied = this.#residuals.find((state) => state.pair === this.aliases[i]);
+      if (tied !== undefined) {
+        tied.copies++;
+        continue;
       }
+      this.#residuals.push({
+        pair: i,
+        worker: this.#workers[i]!,
+        energy: analysis.squaredResidual,
+        copies: 1,
+        singularValues: new Float64Array(0),
+        payloadByteLength: 0,
+        // A segment that does not shrink is stored, so the tensor's bytes are a bound.
+        exactByteLength: fineTuned.byteLength,
+      });
     }
   }
 
@@ -223,18 +247,26 @@ export class EncodeSession {
       const { result } = await this.#pool.run({ kind: 'encode', pair, choice }, this.#workers[pair]);
       this.#encoded.set(pair, { key: JSON.stringify(choice), result: result as EncodedTensor });
     });
+    for (const state of this.#residuals) this.#measure(state, choiceOf(state.pair));
     return this.#pairs.map((_, pair) => this.#encoded.get(this.aliases[pair]!)?.result);
   }
 
-  #allocationTensor({ pair, energy, singularValues }: ResidualState): AllocationTensor {
-    const { commonRows, columns, fineTuned } = this.#pairs[pair]!;
-    // Exact payloads are bounded by the tensor's bytes: a segment that does not shrink is stored.
+  /** The term of a choice comes first; what is exact whatever the budget follows it. */
+  #measure(state: ResidualState, choice: Choice): void {
+    const [term] = choice.kind === 'none' ? [] : this.#encoded.get(state.pair)!.result.terms;
+    state.payloadByteLength = (term?.chunks ?? []).reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
+    if (choice.kind === 'exact') state.exactByteLength = state.payloadByteLength;
+  }
+
+  #allocationTensor(state: ResidualState): AllocationTensor {
+    const { pair, energy, copies, singularValues, exactByteLength } = state;
+    const { commonRows, columns } = this.#pairs[pair]!;
     return {
       rows: commonRows,
       columns,
-      energy,
-      singularValues,
-      exactByteLength: fineTuned.byteLength,
+      energy: copies * energy,
+      singularValues: singularValues.map((sigma) => Math.sqrt(copies) * sigma),
+      exactByteLength,
       ...this.#constraints,
     };
   }

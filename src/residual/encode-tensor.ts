@@ -11,7 +11,7 @@ import { encodeSign } from '../codecs/sign.js';
 import { type ReadablePair, residualReader } from './analyse-tensor.js';
 import { decodeTensor } from './decode-tensor.js';
 import { decoderInput } from './encoded-terms.js';
-import { encodeExactly, encodeRefinement } from './exact-terms.js';
+import { encodeRefinement, encodeRowsExactly } from './exact-terms.js';
 
 export interface EncodedTensor {
   readonly terms: readonly EncodedTerm[];
@@ -27,10 +27,7 @@ export async function encodeTensor(
   factors: LowRankFactors | undefined,
   exactTerms: readonly EncodedTerm[],
 ): Promise<EncodedTensor> {
-  const terms = [
-    ...(await chosenTerms(readable, choice, factors)),
-    ...(choice.kind === 'exact' ? [] : exactTerms),
-  ];
+  const terms = [...(await chosenTerms(readable, choice, factors)), ...exactTerms];
   return { terms, ...(await decodeBack(readable, terms)) };
 }
 
@@ -62,7 +59,7 @@ async function chosenTerms(
     case 'none':
       return [];
     case 'exact':
-      return encodeExactly(readable);
+      return [await encodeRowsExactly(readable, 0, pair.commonRows)];
     case 'dense':
       return [
         {

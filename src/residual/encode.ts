@@ -3,7 +3,6 @@
  * Pair, analyse, allocate, encode, decode back, assemble; the output appears whole or not at all.
  */
 import { resolve } from 'node:path';
-import { relativeError } from '../../formats/ere/levels.js';
 import { BudgetError } from '../../formats/errors.js';
 import { withAtomicFile } from '../io/atomic-output.js';
 import { nodeRuntime } from '../io/node-runtime.js';
@@ -13,7 +12,7 @@ import { type EncodeInputs, encodeArchive } from './encode-archive.js';
 import { assertEncodeOptions } from './encode-options.js';
 import { assertPaired, pairTensors } from './pair-tensors.js';
 import { assertRelated, sampleRelativeResidual } from './relatedness.js';
-import { encodeReport } from './reports.js';
+import { encodeReport, relativeErrorOf } from './reports.js';
 
 /**
  * Encodes `fineTuned` (a model folder, an index.json or one .safetensors file) against `options.base`
@@ -46,7 +45,7 @@ export async function encode(fineTuned: string, options: EncodeOptions): Promise
       return await withAtomicFile(options.output, outputOptions, async (file) => {
         const warnings = await checkBase(inputs);
         const encoded = await encodeArchive(inputs);
-        assertError(relativeError(encoded.layout.index.tensors), options.failAbove, options.output);
+        assertError(relativeErrorOf(encoded.tensors), options.failAbove, options.output);
         await file.write(encoded.layout.front);
         for (const chunk of encoded.chunks) await file.write(chunk.bytes);
         return encodeReport(inputs, encoded, warnings, performance.now() - started);

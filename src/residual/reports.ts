@@ -2,6 +2,7 @@
 import { elementCount, isFloatDtype, tensorByteLength } from '../../formats/dtype.js';
 import type { ArchiveIndex, ArchiveTensor, ArchiveTerm } from '../../formats/ere/archive-index.js';
 import { lossyByteLength, lossyTensor, relativeError } from '../../formats/ere/levels.js';
+import { isVectorShape } from '../../formats/matrix-view.js';
 import { describeBits } from '../codecs/bits-profile.js';
 import type { EncodeReport, TensorCase, TensorReport } from './api.js';
 import type { EncodedArchive, EncodeInputs } from './encode-archive.js';
@@ -19,7 +20,7 @@ export function encodeReport(
     archiveByteLength,
     fineTunedByteLength,
     ratio: archiveByteLength / fineTunedByteLength,
-    relativeError: relativeError(encoded.layout.index.tensors),
+    relativeError: relativeErrorOf(encoded.tensors),
     ...lossyReport(encoded, fineTunedByteLength),
     allocation: options.lossless === true ? 'lossless' : strategyOf(options),
     ...(options.preset === undefined ? {} : { preset: options.preset }),
@@ -39,16 +40,31 @@ export function encodeReport(
 }
 
 /** The part of the file that decodes without the exact terms on top; nothing where there are none. */
-function lossyReport({ layout }: EncodedArchive, fineTunedByteLength: number): Pick<EncodeReport, 'lossy'> {
+function lossyReport(
+  { layout, tensors }: EncodedArchive,
+  fineTunedByteLength: number,
+): Pick<EncodeReport, 'lossy'> {
   if (layout.index.decoded.lossyDigest === undefined) return {};
   const byteLength = lossyByteLength(layout);
   return {
     lossy: {
       byteLength,
       ratio: byteLength / fineTunedByteLength,
-      relativeError: relativeError(layout.index.tensors.map(lossyTensor)),
+      relativeError: relativeErrorOf(tensors.map(({ refinement: _, ...lossy }) => lossy)),
     },
   };
+}
+
+/** ‖W_ft − Ŵ‖ / ‖W_ft − W_base‖ over every tensor with a residual, exactly coded ones too; 0 without one. */
+export function relativeErrorOf(tensors: EncodedArchive['tensors']): number {
+  let squaredError = 0;
+  let squaredResidual = 0;
+  for (const { analysis, encoded, refinement } of tensors) {
+    if (analysis.squaredResidual === 0) continue; // Exact; a distance between infinities would be NaN.
+    if (refinement === undefined) squaredError += encoded.squaredError;
+    squaredResidual += analysis.squaredResidual;
+  }
+  return squaredResidual === 0 ? 0 : Math.sqrt(squaredError / squaredResidual);
 }
 
 /** @param tensorCase where the encoder knows it; otherwise read off the record. */
@@ -109,11 +125,14 @@ function rankOf(tensor: ArchiveTensor): number {
 }
 
 function caseOf(tensor: ArchiveTensor): TensorCase {
-  const { base, terms, shape, columns, dtype } = tensor;
+  const { base, terms, shape, dtype } = tensor;
   if (base === undefined) return 'added';
-  if (base.shape !== undefined) return 'resized';
-  if (tensor.quality !== undefined || tensor.lossy !== undefined) return 'residual';
-  if (terms.length === 0) return base.dtype === undefined ? 'identical' : 'residual';
-  const isVector = isFloatDtype(dtype) && shape.reduce((product, d) => product * d, 1) === columns;
-  return isVector ? 'vector' : 'exact';
+  const isResized = base.shape !== undefined;
+  if (terms.length === 0 && base.dtype === undefined && !isResized) return 'identical';
+  if (!isFloatDtype(dtype)) return 'exact';
+  if (isVectorShape(shape)) return 'vector';
+  if (isResized) return 'resized';
+  return tensor.quality !== undefined || tensor.lossy !== undefined || terms.length === 0
+    ? 'residual'
+    : 'exact';
 }
