@@ -91,7 +91,8 @@ export function decodeIndependently(archive: Buffer, base: Base, lossy = false):
   for (const tensor of index.tensors) {
     const basis = tensor.base && base.tensors.get(tensor.base.name ?? tensor.name);
     if (tensor.base && digestOf(basis!.bytes) !== tensor.base.digest) throw new Error('base digest');
-    const level = lossy && tensor.lossy ? tensor.lossy : { terms: tensor.terms.length, digest: tensor.digest };
+    const level =
+      lossy && tensor.lossy ? tensor.lossy : { terms: tensor.terms.length, digest: tensor.digest };
     const terms = tensor.terms.slice(0, level.terms);
     const bytes = decodeTensorIndependently({ ...tensor, terms }, chunks, basis?.bytes);
     if (digestOf(bytes) !== level.digest) throw new Error(`digest of ${tensor.name}`);
@@ -316,7 +317,8 @@ function decodeRow(
     const prediction = Buffer.alloc((end - start) * rowByteLength);
     const at = (row - start) * rowByteLength;
     const { predict } = exact.params;
-    if (predict === 'base') prediction.set(base!.subarray(row * rowByteLength, (row + 1) * rowByteLength), at);
+    if (predict === 'base')
+      prediction.set(base!.subarray(row * rowByteLength, (row + 1) * rowByteLength), at);
     if (predict === 'reconstruction') {
       prediction.set(decodeRow(tensor, terms.slice(0, terms.indexOf(exact)), chunks, base, row), at);
     }
