@@ -23,14 +23,18 @@ export function inspectReportText(report: InspectReport, each: boolean): string 
   const share = decodedByteLength === 0 ? '' : `, ${formatShare(report.byteLength / decodedByteLength)} of`;
   const revision = index.base.revision === undefined ? '' : ` at ${index.base.revision}`;
   const lossy = index.tensors.map(lossyTensor);
+  const { squaredResidual } = index.decoded;
   const options = Object.entries(index.encoding).map(([name, value]) => `${name} ${value}`);
   const facts: [string, string][] = [
     [
       'size',
       `${formatByteLength(report.byteLength)}${share} ${formatByteLength(decodedByteLength)} of weights`,
     ],
-    ['loss', lossText(relativeError(index.tensors), isEstimated(index))],
-    ['lossy level', index.decoded.lossyDigest === undefined ? '' : lossText(relativeError(lossy))],
+    ['loss', lossText(relativeError(index.tensors, squaredResidual), isEstimated(index))],
+    [
+      'lossy level',
+      index.decoded.lossyDigest === undefined ? '' : lossText(relativeError(lossy, squaredResidual)),
+    ],
     ['base', `${index.base.name}${revision}, ${formatCount(index.base.tensorCount, 'tensor')}`],
     ['base digest', index.base.digest],
     ['decoded digest', index.decoded.digest],

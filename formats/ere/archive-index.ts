@@ -124,6 +124,8 @@ export interface ArchiveIndex {
     readonly digest: Digest;
     /** Identity of the lossy checkpoint; present where a tensor has `lossy`. */
     readonly lossyDigest?: Digest;
+    /** Σ‖W_ft − W_base‖² over every tensor with a residual, those coded exactly too; absent where the writer did not say. */
+    readonly squaredResidual?: number;
   };
   /** Codecs a decoder must know; a subset of the registry. */
   readonly codecs: readonly string[];

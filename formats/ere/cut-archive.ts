@@ -1,6 +1,7 @@
 /** An archive of the first chunks of another: the same rules as for a file cut short (docs/spec/archive.md §8). */
 import type { ArchiveIndex, ArchiveTensor, Digest } from './archive-index.js';
 import type { TensorCut } from './cut-tensor.js';
+import type { decodedIdentities } from './levels.js';
 import { selectChunks } from './select-chunks.js';
 import type { ArchiveDescription } from './write-archive.js';
 
@@ -11,9 +12,10 @@ import type { ArchiveDescription } from './write-archive.js';
 export function cutArchive(
   index: ArchiveIndex,
   tensors: readonly ArchiveTensor[],
-  decoded: ArchiveIndex['decoded'],
+  identities: Awaited<ReturnType<typeof decodedIdentities>>,
 ): { readonly description: ArchiveDescription; readonly chunks: readonly number[] } {
   const { chunks: all, ...rest } = index;
+  const { squaredResidual } = index.decoded;
   const kept = new Set<number>();
   for (const { header } of index.files) kept.add(header.chunk);
   for (const { content } of index.sideFiles) if (content !== undefined) kept.add(content.chunk);
@@ -24,7 +26,7 @@ export function cutArchive(
   const description: ArchiveDescription = {
     ...rest,
     encoding: { ...rest.encoding, truncated: true },
-    decoded,
+    decoded: { ...identities, ...(squaredResidual === undefined ? {} : { squaredResidual }) },
     codecs: index.codecs.filter((codec) => codecs.has(codec)),
     tensors,
   };

@@ -21,19 +21,30 @@ export function lossyTensor(tensor: ArchiveTensor): ArchiveTensor {
   return { ...rest, digest, quality, terms: tensor.terms.slice(0, lossy.terms) };
 }
 
-/** ‖W_ft − Ŵ‖ / ‖W_ft − W_base‖ over the tensors that lost something or would without exact terms on top; 0 without any. */
-export function relativeError(tensors: readonly Pick<ArchiveTensor, 'quality' | 'lossy'>[]): number {
-  let squaredError = 0;
-  let squaredResidual = 0;
-  for (const { quality, lossy } of tensors) {
-    squaredError += quality?.squaredError ?? 0;
-    squaredResidual += (quality ?? lossy?.quality)?.squaredResidual ?? 0;
-  }
+/**
+ * ‖W_ft − Ŵ‖ / ‖W_ft − W_base‖ over some tensors; 0 when nothing was lost.
+ * @param squaredResidual ‖W_ft − W_base‖² of all of them; default: of those that state it
+ */
+export function relativeError(
+  tensors: readonly Pick<ArchiveTensor, 'quality' | 'lossy'>[],
+  squaredResidual = statedResidual(tensors),
+): number {
+  const squaredError = tensors.reduce((sum, { quality }) => sum + (quality?.squaredError ?? 0), 0);
   return squaredResidual === 0 ? 0 : Math.sqrt(squaredError / squaredResidual);
 }
 
-/** What `decoded` of an index holds: the identity at its best level, and at the lossy one where they differ. */
-export async function decodedIdentities(tensors: readonly ArchiveTensor[]): Promise<ArchiveIndex['decoded']> {
+/** A tensor that is exact by itself does not state its residual. */
+function statedResidual(tensors: readonly Pick<ArchiveTensor, 'quality' | 'lossy'>[]): number {
+  return tensors.reduce(
+    (sum, { quality, lossy }) => sum + ((quality ?? lossy?.quality)?.squaredResidual ?? 0),
+    0,
+  );
+}
+
+/** The identities that `decoded` of an index holds: at its best level, and at the lossy one where they differ. */
+export async function decodedIdentities(
+  tensors: readonly ArchiveTensor[],
+): Promise<Pick<ArchiveIndex['decoded'], 'digest' | 'lossyDigest'>> {
   const digest = await checkpointIdentity(tensors);
   if (tensors.every(({ lossy }) => lossy === undefined)) return { digest };
   return { digest, lossyDigest: await checkpointIdentity(tensors.map(lossyTensor)) };

@@ -62,6 +62,7 @@ export function parseIndex(bytes: Uint8Array, options: ParseIndexOptions): Archi
     decoded: {
       digest: digest(decoded.field('digest')),
       ...optional('lossyDigest', lossyDigest && digest(lossyDigest)),
+      ...optional('squaredResidual', decoded.optional('squaredResidual')?.magnitude()),
     },
     codecs: codecs.items((item) => item.string()),
     files: root.field('files').items(weightFile),

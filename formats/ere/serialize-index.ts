@@ -37,6 +37,7 @@ export function serializeIndex(index: ArchiveIndex): Uint8Array {
       record([
         ['digest', json(index.decoded.digest)],
         ['lossyDigest', optionalJson(index.decoded.lossyDigest)],
+        ['squaredResidual', optionalJson(index.decoded.squaredResidual)],
       ]),
     ],
     ['codecs', json(index.codecs)],

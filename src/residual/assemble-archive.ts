@@ -119,7 +119,12 @@ export async function assembleArchive(input: AssembleInput): Promise<AssembledAr
       digest: await checkpointIdentity(input.base.tensors),
       tensorCount: input.base.tensors.length,
     },
-    decoded: await decodedIdentities(tensors),
+    decoded: {
+      ...(await decodedIdentities(tensors)),
+      squaredResidual: roundLoss(
+        input.tensors.reduce((sum, { analysis }) => sum + analysis.squaredResidual, 0),
+      ),
+    },
     codecs: [...new Set(tensors.flatMap((tensor) => tensor.terms.map((term) => term.codec)))].sort(),
     files,
     sideFiles,

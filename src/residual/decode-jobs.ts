@@ -1,7 +1,6 @@
 /** The decoder's work on single tensors, run by the worker pool: from archive and base to bytes in an output file. */
 import type { Checkpoint } from '../../formats/checkpoint.js';
-import type { FloatDtype } from '../../formats/dtype.js';
-import { isFloatDtype } from '../../formats/dtype.js';
+import { DTYPES, type FloatDtype, isFloatDtype } from '../../formats/dtype.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import { openArchive } from '../../formats/ere/open-archive.js';
 import { KNOWN_CODECS } from '../codecs/registry.js';
@@ -40,7 +39,7 @@ export interface Comparison {
   readonly isEqual: boolean;
   /** ‖Ŵ − W‖² where both are the same float dtype and shape; else 0. */
   readonly squaredDistance: number;
-  /** ‖W_base − W‖² of the same elements, 0 without a base of that dtype and shape. */
+  /** ‖W_base − W‖² over the rows that the base has, 0 without a float base. */
   readonly squaredResidual: number;
 }
 
@@ -106,7 +105,7 @@ class DecodeJobs implements JobRunner<DecodeJob, DecodeJobResult> {
     const sameLayout = original?.dtype === tensor.dtype && original.shape.join() === tensor.shape.join();
     const isFloat = isFloatDtype(tensor.dtype);
     const baseTensor = baseTensorOf(base, tensor);
-    const hasResidual = baseTensor?.dtype === tensor.dtype && baseTensor.shape.join() === tensor.shape.join();
+    const hasResidual = isFloat && baseTensor !== undefined && isFloatDtype(baseTensor.dtype);
     let isEqual = sameLayout;
     let squaredDistance = 0;
     let squaredResidual = 0;
@@ -118,8 +117,16 @@ class DecodeJobs implements JobRunner<DecodeJob, DecodeJobResult> {
         if (!isFloat) return;
         squaredDistance += runtime.kernels.squaredDistance(tensor.dtype as FloatDtype, bytes, expected);
         if (!hasResidual) return;
-        const basis = await base.read(baseTensor.name, byteOffset, bytes.byteLength);
-        squaredResidual += runtime.kernels.squaredDistance(tensor.dtype as FloatDtype, basis, expected);
+        // Elements keep their numbers: a base differs in its first dimension at most.
+        const [width, baseWidth] = [DTYPES[tensor.dtype].bits / 8, DTYPES[baseTensor.dtype].bits / 8];
+        const first = byteOffset / width;
+        const count = Math.min(expected.byteLength / width, baseTensor.byteLength / baseWidth - first);
+        if (count <= 0) return;
+        const basis = await base.read(baseTensor.name, first * baseWidth, count * baseWidth);
+        const [dtype, baseDtype] = [tensor.dtype, baseTensor.dtype] as [FloatDtype, FloatDtype];
+        const residual = new Float32Array(count);
+        runtime.kernels.subtract(dtype, expected.subarray(0, count * width), baseDtype, basis, residual);
+        squaredResidual += runtime.kernels.statistics(residual).sumOfSquares;
       },
       result: () => ({ isEqual, squaredDistance, squaredResidual }),
     };

@@ -70,7 +70,7 @@ export async function decode(archive: string, options: DecodeOptions): Promise<D
         output: options.output,
         ...written,
         quality,
-        loss: lossOf(cuts),
+        loss: lossOf(cuts, options.tensors === undefined ? opened.index.decoded.squaredResidual : undefined),
         incompleteTensorCount: cuts.filter(({ digest }) => digest === undefined).length,
         durationMs: performance.now() - started,
       };

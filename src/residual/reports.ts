@@ -121,7 +121,9 @@ function boundGap(index: ArchiveIndex, tensor: ArchiveTensor): number | undefine
 function rankOf(tensor: ArchiveTensor): number {
   const term = tensor.terms.find(({ codec }) => codec === 'low-rank');
   const bands = term?.params.bands;
-  return Array.isArray(bands) ? bands.reduce((sum: number, size: number) => sum + size, 0) : 0;
+  if (term === undefined || !Array.isArray(bands)) return 0;
+  // A truncated archive may have the first bands alone.
+  return bands.slice(0, term.chunks.length).reduce((sum: number, size: number) => sum + size, 0);
 }
 
 function caseOf(tensor: ArchiveTensor): TensorCase {

@@ -64,8 +64,11 @@ export function qualityOf(cuts: readonly SelectedTensor[]): ArchiveLevel | 'part
   return bestLevel({ tensors: cuts.map(({ tensor }) => tensor) });
 }
 
-/** ‖R − R̂‖ / ‖R‖ over the tensors that lost something, or would without exact terms on top. */
-export function lossOf(cuts: readonly SelectedTensor[]): Loss {
+/**
+ * ‖R − R̂‖ / ‖R‖ over the tensors.
+ * @param squaredResidual ‖R‖² of all of them; default: of those that state it
+ */
+export function lossOf(cuts: readonly SelectedTensor[], squaredResidual?: number): Loss {
   const tensors: Pick<ArchiveTensor, 'quality' | 'lossy'>[] = [];
   for (const { tensor, quality } of cuts) {
     if (quality === 'unknown') return { isEstimated: true };
@@ -76,5 +79,5 @@ export function lossOf(cuts: readonly SelectedTensor[]): Loss {
     });
   }
   const isEstimated = tensors.some(({ quality }) => quality?.estimated === true);
-  return { relativeError: relativeError(tensors), isEstimated };
+  return { relativeError: relativeError(tensors, squaredResidual), isEstimated };
 }

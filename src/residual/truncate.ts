@@ -71,7 +71,7 @@ export async function truncate(archive: string, options: TruncateOptions): Promi
           byteLength: cut.layout.byteLength,
           originalByteLength: opened.byteLength,
           quality: qualityOf(cut.cuts),
-          loss: lossOf(cut.cuts),
+          loss: lossOf(cut.cuts, opened.index.decoded.squaredResidual),
           digest: cut.layout.index.decoded.digest,
           durationMs: performance.now() - started,
         };

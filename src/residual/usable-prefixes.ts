@@ -29,7 +29,11 @@ export function usablePrefixes(archive: Archive): UsablePrefix[] {
 
 function prefix(archive: Archive, chunkCount: number): UsablePrefix {
   const cuts = selectTensors(archive.index, { level: 'best', chunkCount })!;
-  return { byteLength: archive.chunkOffset(chunkCount), quality: qualityOf(cuts), loss: lossOf(cuts) };
+  return {
+    byteLength: archive.chunkOffset(chunkCount),
+    quality: qualityOf(cuts),
+    loss: lossOf(cuts, archive.index.decoded.squaredResidual),
+  };
 }
 
 /** Number of the first chunks that decode, with a loss that is known. */
