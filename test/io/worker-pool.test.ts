@@ -92,7 +92,9 @@ for (const threads of [1, 2]) {
       await withPool(
         threads,
         async ({ pool, counters }) => {
-          const jobs = Array.from({ length: 6 }, (_, i) => failure(pool.run(echo(i, 100))));
+          // A job in this thread ends before the pool closes; a thread is stopped in the middle of one.
+          const durationMs = threads === 1 ? 100 : 60_000;
+          const jobs = Array.from({ length: 6 }, (_, i) => failure(pool.run(echo(i, durationMs))));
           setTimeout(() => controller.abort(new Error('by the user')), 50);
           const errors =
             threads === 1 ? (await Promise.allSettled(jobs)).slice(1) : await Promise.allSettled(jobs);
@@ -112,7 +114,10 @@ for (const threads of [1, 2]) {
       const { counters, jobs } = await withPool(threads, async ({ pool, counters }) => {
         const error = await failure(pool.run({ kind: 'range' }));
         expect(error).toBeInstanceOf(RangeError);
-        const jobs = Array.from({ length: 5 }, (_, i) => failure(pool.run(echo(i, 30))).catch(() => {}));
+        const durationMs = threads === 1 ? 30 : 60_000;
+        const jobs = Array.from({ length: 5 }, (_, i) =>
+          failure(pool.run(echo(i, durationMs))).catch(() => {}),
+        );
         while (counters[1]! < 2) await new Promise((resolve) => setTimeout(resolve, 1));
         return { counters, jobs };
       });
