@@ -20,8 +20,9 @@ export function addTruncateCommand(program: Command, context: CliContext): void 
     .command('truncate')
     .summary('keep the first part of an archive')
     .description(
-      'Writes the first part of an archive as an archive of its own: what fits a size, or the lossy part below\n' +
-        'exact terms. Nothing is coded anew. The errors of a cut archive are estimates, and are called so.',
+      'Writes the first part of an archive as an archive of its own: what fits a size,\n' +
+        'or the lossy part below exact terms. Nothing is coded anew. The errors of a cut\n' +
+        'archive are estimates, and are called so.',
     )
     .argument('<archive>', 'archive to read')
     .addOption(
