@@ -8,6 +8,8 @@ import type {
   EncodeOptions,
   EncodeReport,
   InspectReport,
+  TruncateOptions,
+  TruncateReport,
   VerifyOptions,
   VerifyReport,
 } from '../src/residual/api.js';
@@ -20,6 +22,7 @@ export interface Operations {
   diff(fineTuned: string, options: DiffOptions): Promise<DiffReport>;
   inspect(archive: string): Promise<InspectReport>;
   exportLora(archive: string, options: ExportLoraOptions): Promise<ExportLoraReport>;
+  truncate(archive: string, options: TruncateOptions): Promise<TruncateReport>;
 }
 
 /** The part of a Node stream that the CLI uses. */

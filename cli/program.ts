@@ -6,6 +6,7 @@ import { addDiffCommand } from './commands/diff.js';
 import { addEncodeCommand } from './commands/encode.js';
 import { addExportLoraCommand } from './commands/export-lora.js';
 import { addInspectCommand } from './commands/inspect.js';
+import { addTruncateCommand } from './commands/truncate.js';
 import { addVerifyCommand } from './commands/verify.js';
 import type { CliContext } from './context.js';
 import { exitCodeOf, exitStatus } from './exit-codes.js';
@@ -56,6 +57,7 @@ function buildProgram(context: CliContext, help: { stdout: string; stderr: strin
   addInspectCommand(program, context);
   addExportLoraCommand(program, context);
   addDiffCommand(program, context);
+  addTruncateCommand(program, context);
   return program;
 }
 

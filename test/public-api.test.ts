@@ -23,6 +23,7 @@ const PUBLIC_API: Record<string, readonly string[]> = {
     'inspect',
     'isEreError',
     'openArchive',
+    'truncate',
     'verify',
   ],
   './formats': [

@@ -166,6 +166,7 @@ async function* factorBytes(
         rowCount: module.rows,
         columns: module.columns,
         rowByteLength: 0, // of exact codecs only
+        dtype: tensor.dtype,
         kernels,
         chunk: (i: number) => archive.readChunk(term.chunks[i]!),
       };

@@ -2,9 +2,11 @@
 import { basename } from 'node:path';
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
+import { lossyByteLength } from '../../formats/ere/levels.js';
 import { type ArchiveLayout, layoutArchive } from '../../formats/ere/write-archive.js';
 import type { Choice } from '../allocation/operating-points.js';
 import { describeBits } from '../codecs/bits-profile.js';
+import type { EncodedTerm } from '../codecs/codec.js';
 import type { WorkerPool } from '../io/worker-pool.js';
 import { EFFORTS, LAMBDA } from '../rate-distortion/efforts.js';
 import { modelledStep } from '../rate-distortion/model-step.js';
@@ -18,7 +20,7 @@ import {
   type PlannedSideFile,
   packBlob,
 } from './assemble-archive.js';
-import { type Attempt, type ResolvedBudget, searchBudget } from './budget-search.js';
+import { type Attempt, INDEX_SLACK, type ResolvedBudget, searchBudget } from './budget-search.js';
 import { digestTensor } from './digest-tensor.js';
 import type { EncodeJob, EncodeJobResult, EngineResult } from './encode-jobs.js';
 import { budgetOf, constraintsOf, strategyOf } from './encode-options.js';
@@ -73,7 +75,7 @@ async function encodeWithPool(
   inputs: EncodeInputs,
   pool: WorkerPool<EncodeJob, EncodeJobResult>,
 ): Promise<EncodedArchive> {
-  const { fineTuned, options, pairing } = inputs;
+  const { options, pairing } = inputs;
   const session = new EncodeSession({
     pool,
     pairs: pairing.pairs,
@@ -82,50 +84,71 @@ async function encodeWithPool(
   });
   await session.analyse();
   const fixed = await fixedParts(inputs, session);
-  const budget = budgetOf(options, fineTuned);
-  const search = { inputs, session, fixed, budget };
-  const attempt = await (strategyOf(options) === 'rate-distortion'
-    ? searchSteps(search)
-    : searchPoints(search));
-  return {
-    ...attempt.archive,
-    sideFiles: fixed.sideFiles,
-    bits: attempt.bits,
-    productRanks: session.productRanks,
-    gemm: await session.engine(),
-  };
+  const work: EncodeWork = { inputs, session, fixed };
+  const { archive, bits } =
+    options.lossless === true
+      ? await encodeLossless(work)
+      : options.exactOnTop === true
+        ? await encodeExactOnTop(work)
+        : await encodeLossy(work, 0);
+  const { productRanks } = session;
+  return { ...archive, sideFiles: fixed.sideFiles, bits, productRanks, gemm: options.lossless === true ? NO_ENGINE : await session.engine() };
 }
 
-interface Search {
+const NO_ENGINE: EngineResult = { engine: 'none', warning: undefined };
+
+interface EncodeWork {
   readonly inputs: EncodeInputs;
   readonly session: EncodeSession;
   readonly fixed: FixedParts;
-  readonly budget: ResolvedBudget;
 }
 
-type FinishedAttempt = Attempt<AssembledParts> & Pick<EncodedArchive, 'bits'>;
+interface Encoded {
+  readonly archive: Assembled;
+  /** Bits per factor entry, where the strategy has widths. */
+  readonly bits: number | string | undefined;
+}
+
+interface Search extends EncodeWork {
+  readonly budget: ResolvedBudget;
+  /** Bytes of the budget to leave free. */
+  readonly reserved: number;
+}
+
+/** @param reserved bytes of the budget to leave free */
+async function encodeLossy(work: EncodeWork, reserved: number): Promise<Encoded> {
+  const { fineTuned, options } = work.inputs;
+  const search: Search = { ...work, budget: budgetOf(options, fineTuned), reserved };
+  return strategyOf(options) === 'rate-distortion' ? searchSteps(search) : searchPoints(search);
+}
 
 /** Bytes of the file that no choice changes, index aside. */
-function fixedByteLength({ session, fixed }: Search): number {
+function fixedByteLength({ session, fixed, reserved }: Search): number {
   const blobs = [...fixed.weightHeaders, ...fixed.sideFiles.flatMap(({ blob }) => blob ?? [])];
-  return session.exactByteLength + blobs.reduce((sum, blob) => sum + blob.bytes.byteLength, 0);
+  return reserved + session.exactByteLength + blobs.reduce((sum, blob) => sum + blob.bytes.byteLength, 0);
 }
 
 /** Encodes at one choice a residual, and measures. */
 async function attemptChoices(
-  { inputs, session, fixed }: Search,
+  { inputs, session, fixed, reserved }: Search,
   choiceOf: (residual: number) => Choice,
-  record: ArchiveIndex['encoding'],
-): Promise<Attempt<AssembledParts>> {
-  const archive = await assemble(inputs, await session.encode(choiceOf), session, fixed, record);
+  encoding: ArchiveIndex['encoding'],
+): Promise<Attempt<Assembled>> {
+  const archive = await assemble(inputs, session, fixed, {
+    encoding,
+    tensors: await session.encode(choiceOf),
+  });
   const residuals = archive.tensors.filter((tensor) => tensor.analysis.squaredResidual > 0);
-  const squaredError = residuals.reduce((sum, tensor) => sum + tensor.encoded.squaredError, 0);
-  const { payloadByteLength } = session;
-  return { archive, byteLength: archive.layout.byteLength, payloadByteLength, squaredError };
+  return {
+    archive,
+    byteLength: archive.layout.byteLength + reserved,
+    payloadByteLength: session.payloadByteLength,
+    squaredError: residuals.reduce((sum, tensor) => sum + tensor.encoded.squaredError, 0),
+  };
 }
 
 /** Strategies that choose among operating points: allocate on predictions, then correct with real bytes. */
-async function searchPoints(search: Search): Promise<FinishedAttempt> {
+async function searchPoints(search: Search): Promise<Attempt<Assembled> & Encoded> {
   const { session, budget } = search;
   const { options } = search.inputs;
   const strategy = strategyOf(options);
@@ -140,38 +163,35 @@ async function searchPoints(search: Search): Promise<FinishedAttempt> {
     fixedByteLength: fixedByteLength(search),
     squaredResidual: session.squaredResidual,
     attempt: async (target) => {
-      const { points, bits } = await session.allocate(target, allocateOptions, initialRank(budget, session));
-      const described = describeBits(bits);
-      const record = {
+      const allocation = await session.allocate(target, allocateOptions, initialRank(budget, session));
+      const bits = describeBits(allocation.bits);
+      const encoding = {
         ...encodingRecord(options),
-        bits: described,
+        bits,
         ...(strategy === 'layerwise' && options.prior ? { prior: options.prior } : {}),
       };
-      return { ...(await attemptChoices(search, (i) => points[i].choice, record)), bits: described };
+      return { ...(await attemptChoices(search, (i) => allocation.points[i].choice, encoding)), bits };
     },
   });
 }
 
 /** Rate–distortion: one quantiser step for the whole model, searched for. */
-async function searchSteps(search: Search): Promise<FinishedAttempt> {
+async function searchSteps(search: Search): Promise<Encoded> {
   const { session, budget } = search;
   const { options } = search.inputs;
   const effort = options.effort ?? 'default';
-  const attempt = await searchStep({
+  const { archive } = await searchStep({
     budget,
     squaredResidual: session.squaredResidual,
     residuals: session.residualShapes,
     firstStep: await modelFirstStep(search),
     attempt: (step) => {
       const choice: Choice = { kind: 'rate-distortion', step, lambda: LAMBDA, ...EFFORTS[effort] };
-      return attemptChoices(search, () => choice, {
-        ...encodingRecord(options),
-        effort,
-        step: Number(step.toPrecision(6)),
-      });
+      const encoding = { ...encodingRecord(options), effort, step: Number(step.toPrecision(6)) };
+      return attemptChoices(search, () => choice, encoding);
     },
   });
-  return { ...attempt, bits: undefined };
+  return { archive, bits: undefined };
 }
 
 /** Leading singular values that the first step is modelled on; the coder looks at as many anyway. */
@@ -180,8 +200,9 @@ const MODELLED_VALUES = 32;
 /** Where the search for the step begins. */
 async function modelFirstStep(search: Search): Promise<number> {
   const { session, budget } = search;
-  if (budget.kind === 'fixed')
+  if (budget.kind === 'fixed') {
     throw new RangeError('expected a size or an error for a rate–distortion allocation');
+  }
   const spectra = [...(await session.spectra(MODELLED_VALUES)).values()].map(fullSpectrum);
   const residuals = spectra.map((spectrum) => ({ ...spectrum, singularValues: spectrum.fullSingularValues }));
   return modelledStep(
@@ -190,6 +211,38 @@ async function modelFirstStep(search: Search): Promise<number> {
       ? { kind: 'size', byteLength: Math.max(1, budget.byteLength - fixedByteLength(search)) }
       : { kind: 'error', squaredError: budget.relativeError ** 2 * session.squaredResidual },
   );
+}
+
+async function encodeLossless({ inputs, session, fixed }: EncodeWork): Promise<Encoded> {
+  const tensors = await session.encodeExactly();
+  for (const [pair, tensor] of tensors.entries()) {
+    if (tensor !== undefined) session.assertExact(pair, tensor.decodedDigest);
+  }
+  const archive = await assemble(inputs, session, fixed, { encoding: { lossless: true }, tensors });
+  return { archive, bits: undefined };
+}
+
+/** What a tensor's exact terms add to the deflated index: a digest, a term, a chunk. */
+const REFINEMENT_INDEX_BYTE_LENGTH = 64;
+
+/** A lossy archive within the budget, index of the whole included, and exact terms behind it. */
+async function encodeExactOnTop(work: EncodeWork): Promise<Encoded> {
+  const { inputs, session, fixed } = work;
+  const budget = budgetOf(inputs.options, inputs.fineTuned);
+  const residuals = session.analyses.filter(({ squaredResidual }) => squaredResidual > 0);
+  let reserved = residuals.length * REFINEMENT_INDEX_BYTE_LENGTH;
+  for (;;) {
+    const { archive: lossy, bits } = await encodeLossy(work, reserved);
+    const tensors = lossy.tensors.map(({ encoded }) => encoded);
+    const archive = await assemble(inputs, session, fixed, {
+      encoding: { ...lossy.layout.index.encoding, exactOnTop: true },
+      tensors,
+      refinements: await session.refine(tensors),
+    });
+    const excess = budget.kind === 'size' ? lossyByteLength(archive.layout) - budget.byteLength : 0;
+    if (excess <= 0) return { archive, bits };
+    reserved += excess + INDEX_SLACK;
+  }
 }
 
 async function fixedParts(inputs: EncodeInputs, session: EncodeSession): Promise<FixedParts> {
@@ -216,28 +269,38 @@ async function fixedParts(inputs: EncodeInputs, session: EncodeSession): Promise
   };
 }
 
-type AssembledParts = AssembledArchive & Pick<EncodedArchive, 'layout' | 'tensors'>;
+type Assembled = AssembledArchive & Pick<EncodedArchive, 'layout' | 'tensors'>;
+
+/** What differs from one attempt to the next. By pair; undefined for a tensor that is the base's. */
+interface EncodedParts {
+  readonly encoding: ArchiveIndex['encoding'];
+  readonly tensors: readonly (EncodedTensor | undefined)[];
+  readonly refinements?: readonly (readonly EncodedTerm[] | undefined)[];
+}
 
 async function assemble(
-  { pairing, fineTuned }: EncodeInputs,
-  encoded: readonly (EncodedTensor | undefined)[],
+  inputs: EncodeInputs,
   session: EncodeSession,
   fixed: FixedParts,
-  encoding: ArchiveIndex['encoding'],
-): Promise<AssembledParts> {
+  parts: EncodedParts,
+): Promise<Assembled> {
+  const { pairing, fineTuned } = inputs;
   const tensors = pairing.pairs.map((pair, i): AssembledTensor => {
     const analysis = session.analyses[i]!;
-    const result = encoded[i] ?? { terms: [], decodedDigest: analysis.fineTunedDigest, squaredError: 0 };
+    const identical = { terms: [], decodedDigest: analysis.fineTunedDigest, squaredError: 0 };
+    const encoded: EncodedTensor = parts.tensors[i] ?? identical;
+    const refinement = parts.refinements?.[i];
     return {
       pair,
       analysis,
-      encoded: result,
-      singularValues: result.singularValues ?? session.singularValues(i),
+      encoded,
+      ...(refinement === undefined ? {} : { refinement }),
+      singularValues: encoded.singularValues ?? session.singularValues(i),
     };
   });
   const assembled = await assembleArchive({
     generator: `${PACKAGE_NAME} ${PACKAGE_VERSION}`,
-    encoding,
+    encoding: parts.encoding,
     ...fixed,
     fineTuned,
     tensors,

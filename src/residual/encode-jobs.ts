@@ -17,9 +17,16 @@ import type { MatrixStream } from '../linalg/matrix-stream.js';
 import { streamProducts } from '../linalg/stream-products.js';
 import { truncatedSvd } from '../linalg/truncated-svd.js';
 import { normalizeWeights, weightColumns } from '../rate-distortion/weight-columns.js';
-import { analyseTensor, encodeRows, type ReadablePair, type TensorAnalysis } from './analyse-tensor.js';
+import { analyseTensor, type ReadablePair, type TensorAnalysis } from './analyse-tensor.js';
 import { compareTensor, type TensorComparison } from './compare-tensor.js';
-import { type EncodedTensor, encodeTensor, type ResidualSource } from './encode-tensor.js';
+import {
+  type EncodedTensor,
+  encodeTensor,
+  type ResidualSource,
+  refineTensor,
+  type TensorRefinement,
+} from './encode-tensor.js';
+import { encodeRowsExactly } from './exact-terms.js';
 import type { Importance } from './importance.js';
 import { pairTensors } from './pair-tensors.js';
 import { recoverProduct } from './recover-product.js';
@@ -47,7 +54,9 @@ export type EncodeJob =
       readonly maxRank: number;
       readonly recover?: { readonly energy: number; readonly roundingEnergy: number };
     }
-  | { readonly kind: 'encode'; readonly pair: number; readonly choice: Choice };
+  | { readonly kind: 'encode'; readonly pair: number; readonly choice: Choice }
+  /** Exact terms on top of the lossy ones. */
+  | { readonly kind: 'refine'; readonly pair: number; readonly terms: readonly EncodedTerm[] };
 
 export type AnalyseResult = Omit<TensorAnalysis, 'exactTerms'> & {
   readonly exactByteLength: number;
@@ -65,7 +74,12 @@ export interface EngineResult {
   readonly engine: string;
   readonly warning: string | undefined;
 }
-export type EncodeJobResult = AnalyseResult | SpectrumResult | EngineResult | EncodedTensor;
+export type EncodeJobResult =
+  | AnalyseResult
+  | SpectrumResult
+  | EngineResult
+  | EncodedTensor
+  | TensorRefinement;
 
 export async function openJobs(init: EncodeJobsInit): Promise<JobRunner<EncodeJob, EncodeJobResult>> {
   const base = await openCheckpoint(init.base);
@@ -126,6 +140,8 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
           this.#source(job.pair),
           this.#exactTerms.get(job.pair) ?? [],
         );
+      case 'refine':
+        return refineTensor(readable, job.terms);
     }
   }
 
@@ -227,7 +243,7 @@ class PairSource implements ResidualSource {
   }
 
   exact(): Promise<EncodedTerm> {
-    this.#exact ??= encodeRows(this.#readable, 0);
+    this.#exact ??= encodeRowsExactly(this.#readable, 0, this.#readable.pair.commonRows);
     return this.#exact;
   }
 }

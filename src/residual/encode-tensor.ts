@@ -2,7 +2,7 @@
  * Second pass over one tensor pair: the terms of the chosen operating point, and what they decode
  * to. The decoder itself runs here, so the digest in the archive is that of the real output.
  */
-import type { ArchiveTerm, Digest } from '../../formats/ere/archive-index.js';
+import type { Digest } from '../../formats/ere/archive-index.js';
 import type { Choice } from '../allocation/operating-points.js';
 import type { EncodedTerm } from '../codecs/codec.js';
 import { encodeDense } from '../codecs/dense.js';
@@ -15,7 +15,9 @@ import {
   type ResidualToEncode,
 } from '../rate-distortion/encode-residual.js';
 import { type ReadablePair, residualReader } from './analyse-tensor.js';
-import { type DecodableTensor, decodeTensor } from './decode-tensor.js';
+import { decodeTensor } from './decode-tensor.js';
+import { decoderInput } from './encoded-terms.js';
+import { encodeRefinement } from './exact-terms.js';
 
 export interface EncodedTensor {
   readonly terms: readonly EncodedTerm[];
@@ -29,7 +31,7 @@ export interface EncodedTensor {
 /** What a residual is encoded from, made when first needed. */
 export interface ResidualSource extends ResidualToEncode {
   engine(): Promise<GemmEngine>;
-  /** The whole tensor coded exactly; made once. */
+  /** The rows of the residual coded exactly; made once. */
   exact(): Promise<EncodedTerm>;
 }
 
@@ -40,9 +42,10 @@ export async function encodeTensor(
   source: ResidualSource,
   exactTerms: readonly EncodedTerm[],
 ): Promise<EncodedTensor> {
-  const { terms: chosen, isExact } = await chosenTerms(readable, choice, source);
-  const covered = isExact ? {} : pairRows(readable);
-  const terms = [...chosen.map((term) => ({ ...term, ...covered })), ...(isExact ? [] : exactTerms)];
+  const chosen = await chosenTerms(readable, choice, source);
+  const { commonRows, rows } = readable.pair;
+  const covered = commonRows < rows ? { rows: [0, commonRows] as const } : {};
+  const terms = [...chosen.map((term) => ({ ...covered, ...term })), ...exactTerms];
   const decoded = await decodeBack(readable, terms);
   if (choice.kind !== 'rate-distortion') return { terms, ...decoded };
   // At least one component is known by now: the coder looked for those above water.
@@ -50,39 +53,44 @@ export async function encodeTensor(
   return { terms, ...decoded, singularValues };
 }
 
-/** The rows that additive terms cover, where they are not all. */
-function pairRows({ pair }: ReadablePair): { readonly rows?: readonly [number, number] } {
-  return pair.commonRows < pair.rows ? { rows: [0, pair.commonRows] } : {};
+/** Exact terms on top of lossy ones. */
+export interface TensorRefinement {
+  readonly terms: readonly EncodedTerm[];
+  /** Of what the lossy terms and these decode to together. */
+  readonly decodedDigest: Digest;
 }
 
-interface ChosenTerms {
-  readonly terms: readonly EncodedTerm[];
-  /** Whether they give every byte of the tensor. */
-  readonly isExact: boolean;
+/** @param terms every term of the lossy tensor, in order */
+export async function refineTensor(
+  readable: ReadablePair,
+  terms: readonly EncodedTerm[],
+): Promise<TensorRefinement> {
+  const refinement = await encodeRefinement(readable, terms);
+  const { decodedDigest } = await decodeBack(readable, [...terms, ...refinement]);
+  return { terms: refinement, decodedDigest };
 }
 
 async function chosenTerms(
   readable: ReadablePair,
   choice: Choice,
   source: ResidualSource,
-): Promise<ChosenTerms> {
+): Promise<readonly EncodedTerm[]> {
   const { pair, runtime } = readable;
   const { commonRows, columns } = pair;
   const { kernels } = runtime;
-  const lossy = (...terms: EncodedTerm[]): ChosenTerms => ({ terms, isExact: false });
   switch (choice.kind) {
     case 'none':
-      return lossy();
+      return [];
     case 'dense':
-      return lossy(await encodeDense(residualReader(readable), commonRows, columns, choice.bits, kernels));
+      return [await encodeDense(residualReader(readable), commonRows, columns, choice.bits, kernels)];
     case 'sign':
-      return lossy(await encodeSign(residualReader(readable), commonRows, columns, kernels));
+      return [await encodeSign(residualReader(readable), commonRows, columns, kernels)];
     case 'low-rank':
-      return lossy(encodeLowRank(await source.factors(choice.rank), choice.rank, choice.bits, kernels));
+      return [encodeLowRank(await source.factors(choice.rank), choice.rank, choice.bits, kernels)];
     case 'rate-distortion':
       return chooseByCost(readable, choice, source);
     case 'exact':
-      return { terms: [await source.exact()], isExact: true };
+      return [await source.exact()];
   }
 }
 
@@ -94,14 +102,14 @@ async function chooseByCost(
   readable: ReadablePair,
   encoding: ResidualEncoding,
   source: ResidualSource,
-): Promise<ChosenTerms> {
+): Promise<readonly EncodedTerm[]> {
   const { pair, runtime } = readable;
   const { terms, cost } = await encodeResidual(source, encoding, runtime.kernels, await source.engine());
   const lossyByteLength = byteLengthOf(terms);
-  if (lossyByteLength < EXACT_SHARE * pair.fineTuned.byteLength) return { terms, isExact: false };
+  if (lossyByteLength < EXACT_SHARE * pair.fineTuned.byteLength) return terms;
   const exact = await source.exact();
   const exactCost = encoding.lambda * encoding.step ** 2 * 8 * byteLengthOf([exact]);
-  return exactCost < cost ? { terms: [exact], isExact: true } : { terms, isExact: false };
+  return exactCost < cost ? [exact] : terms;
 }
 
 function byteLengthOf(terms: readonly EncodedTerm[]): number {
@@ -116,24 +124,10 @@ async function decodeBack(
   readable: ReadablePair,
   terms: readonly EncodedTerm[],
 ): Promise<{ decodedDigest: Digest; squaredError: number }> {
-  const { pair, readFineTuned, readBase, runtime } = readable;
-  const chunks = terms.flatMap((term) => term.chunks.map((chunk) => chunk.bytes));
-  let next = 0;
-  const placed = terms.map((term): ArchiveTerm => ({ ...term, chunks: term.chunks.map(() => next++) }));
-  const tensor: DecodableTensor = {
-    name: pair.fineTuned.name,
-    dtype: pair.fineTuned.dtype,
-    shape: pair.fineTuned.shape,
-    columns: pair.columns,
-    terms: placed,
-    ...(pair.base === undefined ? {} : { base: { dtype: pair.base.dtype, shape: pair.base.shape } }),
-  };
+  const { pair, readFineTuned, runtime } = readable;
   let squaredError = 0;
   const { decoded } = await decodeTensor({
-    tensor,
-    archive: 'the archive being written',
-    readChunk: async (chunk) => chunks[chunk],
-    ...(readBase === undefined ? {} : { readBase }),
+    ...decoderInput(readable, terms),
     write: async (byteOffset, bytes) => {
       if (pair.kind !== 'matrix') return; // Exact terms only.
       const original = await readFineTuned(byteOffset, bytes.byteLength);

@@ -47,6 +47,7 @@ export async function runWith(
     verify: missing,
     inspect: missing,
     exportLora: missing,
+    truncate: missing,
     diff: missing,
     ...operations,
   };
@@ -122,6 +123,10 @@ export function inspectReport(): InspectReport {
     archive: 'tuned.ere',
     byteLength: 594_000,
     tensors: encodeReport().tensors,
+    prefixes: [
+      { byteLength: 148_000, quality: 'partial', loss: { relativeError: 0.81, isEstimated: true } },
+      { byteLength: 594_000, quality: 'lossy', loss: { relativeError: 0.6, isEstimated: false } },
+    ],
     index: {
       generator: 'ere 0.1.0',
       encoding: { allocation: 'layerwise', bits: 4 },

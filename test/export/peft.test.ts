@@ -57,6 +57,7 @@ async function decodedResidual(path: string, name: string): Promise<Float32Array
     rowCount: rows,
     columns,
     rowByteLength: 0,
+    dtype: 'BF16',
     kernels: wasm,
     chunk: (i) => archive.readChunk(terms[0]!.chunks[i]!),
   });
