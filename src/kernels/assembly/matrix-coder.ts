@@ -12,17 +12,17 @@ const ZERO: usize = 0;
 const MORE: usize = 96;
 const BLOCK: usize = 928;
 const FIRST: usize = 940;
-const ESCAPE: usize = 1324;
-const ROW_ZERO: usize = 1340;
-const ROW_MOVES: usize = 1341;
-const ROW_DOWN: usize = 1342;
-const ROW_FURTHER: usize = 1343;
+const ESCAPE: usize = 956;
+const ROW_ZERO: usize = 972;
+const ROW_MOVES: usize = 973;
+const ROW_DOWN: usize = 974;
+const ROW_FURTHER: usize = 975;
 const CONTEXTS: usize = 128;
 
 const LEVELS: i32 = 48;
 const BLOCK_LEVELS: i32 = 12;
 const UNARY: u32 = 14;
-const FAST: u32 = 5;
+const FAST: u32 = 6;
 const SLOW: u32 = 8;
 
 // Scalars of the coder, behind the 64 bytes of the range coder.
@@ -51,9 +51,16 @@ function bits<D>(state: u64, number: usize, value: i32): u64 {
   return codeBit<D>(state, context(number), value, FAST, SLOW);
 }
 
+/** Bits of a magnitude at this level that are coded as they are. */
+// @ts-ignore: decorator
+@inline
+function levelShift(level: i32): i32 {
+  return level < 24 ? 0 : (level - 22) >> 1;
+}
+
 /** Codes k ≠ 0 of one entry, sign included; the result is in `magnitude`. */
 function codeMagnitude<D>(state: u64, quantiser: u32, level: i32, value: i32): u64 {
-  const shift = level < 24 ? 0 : (level - 22) >> 1;
+  const shift = levelShift(level);
   const row = level < 26 ? level : 24 + (level & 1);
   const more = context(MORE) + (<usize>(quantiser * 26 + row) << 4) * CONTEXT_BYTES;
   const rest: u32 = isSigned<D>() ? 0 : <u32>abs(value) - 1;
@@ -89,6 +96,11 @@ function codeMagnitude<D>(state: u64, quantiser: u32, level: i32, value: i32): u
 /** Codes the row scale; the new one is stored. `target` is it when encoding. */
 function codeRowScale<D>(state: u64, target: i32): u64 {
   const previous = load<i32>(0, ROW_SCALE);
+  if (load<i32>(0, ROW_COUNT) == 0) {
+    codeRaw<D>(target + 40, 7);
+    store<i32>(0, min(<i32>raw - 40, 60), ROW_SCALE);
+    return state;
+  }
   const move: i32 = isSigned<D>() ? 0 : target - previous;
   state = bits<D>(state, ROW_MOVES, i32(move != 0));
   if (bit == 0) return state;
@@ -194,17 +206,13 @@ function codeEntries<D>(trellis: bool, state: u64, levels: usize, codes: usize, 
           continue;
         }
         while (j < 16) {
-          const quantiser: u32 = trellis ? (quantisers >> place) & 1 : 0;
           let k: i32 = isSigned<D>() ? 0 : load<i16>(codes);
-          if (j < 15) {
-            state = bits<D>(state, FIRST + ((quantiser * BLOCK_LEVELS + top) << 4) + j, i32(k != 0));
-          }
+          if (j < 15) state = bits<D>(state, FIRST + j, i32(k != 0));
           if (j == 15 || bit != 0) {
-            state = codeMagnitude<D>(state, quantiser, load<u8>(levels), k);
+            state = codeMagnitude<D>(state, 0, load<u8>(levels), k);
             k = magnitude;
           }
-          store<i16>(codes, <i16>(2 * k - (trellis && quantiser ? i32(k > 0) - i32(k < 0) : 0)));
-          if (trellis) place = <u32>(next >> (((place << 1) | (k & 1)) << 2)) & 15;
+          store<i16>(codes, <i16>(2 * k));
           levels++;
           codes += 2;
           j++;
@@ -256,11 +264,10 @@ export function matrixDecodeRows(states: i32, averages: usize, levels: usize, co
 // ---- Encoder. Only the bytes are normative; the quantiser below is this encoder's choice. ----
 
 const COSTS: usize = 12288; // f32 × 4096: bits of a decision of probability (i + ½) / 4096.
-const ZERO_COSTS: usize = 28672; // f32 × 2 × 48
-const MORE_COSTS: usize = 29184; // f32 × 2 × 48 × 16: cost of k − 1 >> shift, entry 14 the least of an escape.
-const BLOCK_COSTS: usize = 35328; // f32 × 2 × 12: cost of a zero, of a non-zero's flag.
-const PAIR: usize = 35456; // f32 × 4: least costs of an entry by quantiser and parity.
-const PATHS: usize = 35472; // f32 × 8: costs of the ways into the states.
+const SIZE_COSTS: usize = 28672; // f32 × 2 × 48 × 16: bits of a zero, of |k| − 1 >> shift = 0 to 13, least of an escape.
+const FLAG_COSTS: usize = 34816; // f32 × 48: bits of a flag that says not zero, for Q0.
+const BLOCK_COSTS: usize = 35072; // f32 × 2 × 12: bits of a zero, of a flag, in a block that has no code yet.
+const PATHS: usize = 35328; // f32 × 8: costs of the ways into the states.
 const CANDIDATES: usize = 35840; // i16 × 4 × SEGMENT: k by quantiser and parity.
 const DECISIONS: usize = 68608; // u8 × SEGMENT: bit t: the better way into state t.
 
@@ -291,19 +298,18 @@ function roughLog2(x: f32): f32 {
 
 function learnLevel(quantiser: u32, level: i32): void {
   const zero = zeroProbability(ZERO + quantiser * LEVELS + level);
-  const at = <usize>(quantiser * LEVELS + level);
-  store<f32>(ZERO_COSTS + (at << 2), cost(zero));
-  const shift = level < 24 ? 0 : (level - 22) >> 1;
+  const shift = levelShift(level);
   const more = MORE + ((quantiser * 26 + (level < 26 ? level : 24 + (level & 1))) << 4);
+  const target = SIZE_COSTS + (<usize>(quantiser * LEVELS + level) << 6);
   let sum: f32 = cost(32768 - zero) + <f32>(shift + 1);
-  const target = MORE_COSTS + (at << 6);
+  store<f32>(target, cost(zero));
   for (let u: u32 = 0; u < UNARY; u++) {
     const stop = zeroProbability(more + u);
-    store<f32>(target + (u << 2), sum + cost(stop));
+    store<f32>(target + (u << 2), sum + cost(stop), 4);
     sum += cost(32768 - stop);
   }
-  store<f32>(target + (UNARY << 2), sum);
-  store<f32>(target + (15 << 2), cost(32768 - zero));
+  store<f32>(target, sum, 60);
+  if (!quantiser) store<f32>(FLAG_COSTS + (<usize>level << 2), cost(32768 - zero));
 }
 
 function learnBlock(top: i32): void {
@@ -313,6 +319,7 @@ function learnBlock(top: i32): void {
   store<f32>(BLOCK_COSTS + (<usize>top << 3), max<f32>(0, -roughLog2(zero * <f32>0.6931472)), 4);
 }
 
+/** The costs of a level, learnt when they are first asked for. */
 // @ts-ignore: decorator
 @inline
 function levelCosts(quantiser: u32, level: i32): usize {
@@ -326,17 +333,22 @@ function levelCosts(quantiser: u32, level: i32): usize {
     known0 |= mark;
     learnLevel(0, level);
   }
-  return MORE_COSTS + (<usize>(quantiser * LEVELS + level) << 6);
+  return SIZE_COSTS + (<usize>(quantiser * LEVELS + level) << 6);
 }
 
-// Bits of k ≠ 0 without its flag.
+// Bits of any |k| = k. Where `isCommon`, it is the k-th of the table.
+function sizeCost(table: usize, level: i32, k: i32): f32 {
+  if (k == 0) return load<f32>(table);
+  const u = (k - 1) >> levelShift(level);
+  if (u < <i32>UNARY) return load<f32>(table + (<usize>u << 2), 4);
+  const length: i32 = 32 - clz<i32>(u - <i32>UNARY + 1);
+  return load<f32>(table, 60) + <f32>length * 2;
+}
+
 // @ts-ignore: decorator
 @inline
-function sizeCost(table: usize, level: i32, k: i32): f32 {
-  const u = level < 24 ? k - 1 : (k - 1) >> ((level - 22) >> 1);
-  if (u < <i32>UNARY) return load<f32>(table + (<usize>u << 2));
-  const length: i32 = 32 - clz<i32>(u - <i32>UNARY + 1);
-  return load<f32>(table + (UNARY << 2)) + <f32>length * 2;
+function isCommon(size: f32, level: i32): bool {
+  return (size < <f32>26) & (level < 24);
 }
 
 /**
@@ -355,6 +367,7 @@ export function matrixChooseScale(values: usize, columns: i32): i32 {
   if (!(largest > <f32>0.5)) return -100;
   const ideal = <f32>4 * roughLog2(<f32>(2 * sum / <f64>columns + 0.0001));
   const wanted = min(max(<i32>nearest(ideal), -40), 60);
+  if (load<i32>(0, ROW_COUNT) == 0) return wanted;
   const previous = load<i32>(0, ROW_SCALE);
   const step = wanted < previous ? 1 : -1;
   // Bits that a row of this many magnitudes loses by a scale off by a quarter octave.
@@ -400,39 +413,28 @@ function quantizeEntries(values: usize, weights: usize, levels: usize, codes: us
         const level: i32 = load<u8>(levels);
         const table = levelCosts(0, level);
         const weight = load<f32>(weights);
-        let zero: f32;
-        let flag: f32;
+        let zero = load<f32>(table);
+        let flag: f32 = 0;
         if (!flagged) {
           if (!(knownBlocks & (1 << top))) {
             knownBlocks |= 1 << top;
             learnBlock(top);
           }
           zero = load<f32>(BLOCK_COSTS + (<usize>top << 3));
-          flag = load<f32>(BLOCK_COSTS + (<usize>top << 3), 4) - load<f32>(table, 60);
-        } else {
-          zero = load<f32>(ZERO_COSTS + (<usize>level << 2));
-          flag = 0;
+          flag = load<f32>(BLOCK_COSTS + (<usize>top << 3), 4) - load<f32>(FLAG_COSTS + (<usize>level << 2));
         }
-        const none = weight * size * size;
-        let best: f32 = none + lambda * zero;
         const low = <i32>(size * <f32>0.5);
-        const up = low + 1;
-        if (low > 0) {
-          const off = size - <f32>low * 2;
-          const total = weight * off * off + lambda * (flag + sizeCost(table, level, low));
-          if (total < best) {
-            best = total;
-            k = low;
-          }
-        }
-        if (up < 16384) {
-          const off = size - <f32>up * 2;
-          const total = weight * off * off + lambda * (flag + sizeCost(table, level, up));
-          if (total < best) {
-            best = total;
-            k = up;
-          }
-        }
+        const common = isCommon(size, level);
+        const lowBits = common ? load<f32>(table + (<usize>low << 2)) : sizeCost(table, level, low);
+        const upBits = common ? load<f32>(table + (<usize>low << 2), 4) : sizeCost(table, level, low + 1);
+        const lowOff = size - <f32>(low << 1);
+        const upOff = lowOff - 2;
+        let best: f32 = weight * size * size + lambda * zero;
+        const lowCost = low == 0 ? <f32>Infinity : weight * lowOff * lowOff + lambda * (flag + lowBits);
+        k = lowCost < best ? low : 0;
+        best = lowCost < best ? lowCost : best;
+        const upCost = low == 16383 ? <f32>Infinity : weight * upOff * upOff + lambda * (flag + upBits);
+        k = upCost < best ? low + 1 : k;
         if (k != 0) {
           // The rest of the block is coded as elsewhere.
           flagged = true;
@@ -446,39 +448,6 @@ function quantizeEntries(values: usize, weights: usize, levels: usize, codes: us
       levels++;
     }
   }
-}
-
-/**
- * The least costs of one entry by quantiser and parity of k, as c00 c01 c10 c11 (f32 × 4), with their k in
- * `candidates` (i16 × 4).
- */
-// @ts-ignore: decorator
-@inline
-function entryCosts(quantiser: u32, size: f32, weight: f32, level: i32, zero: f32, flag: f32, lambda: f32, candidates: usize): void {
-  const table = MORE_COSTS + (<usize>(quantiser * LEVELS + level) << 6);
-  const none = weight * size * size + lambda * zero;
-  const low = <i32>((size + <f32>quantiser) * <f32>0.5);
-  let lowCost = none;
-  if (low > 0) {
-    const off = size - <f32>(low + low - quantiser);
-    lowCost = weight * off * off + lambda * (flag + sizeCost(table, level, low));
-  }
-  let upCost: f32 = 1e30;
-  if (low < 16383) {
-    const off = size - <f32>(low + low + 2 - quantiser);
-    upCost = weight * off * off + lambda * (flag + sizeCost(table, level, low + 1));
-  }
-  const odd = low & 1;
-  let evenCost = odd ? upCost : lowCost;
-  let even = low + odd;
-  if (none < evenCost) {
-    evenCost = none;
-    even = 0;
-  }
-  store<f32>(PAIR + (quantiser << 3), evenCost);
-  store<f32>(PAIR + (quantiser << 3), odd ? lowCost : upCost, 4);
-  store<i16>(candidates + (quantiser << 2), <i16>even);
-  store<i16>(candidates + (quantiser << 2), <i16>(low + 1 - odd), 2);
 }
 
 /**
@@ -503,12 +472,41 @@ function quantizeTrellis(eight: bool, values: usize, weights: usize, levels: usi
     if (!(size > 0)) size = 0;
     const weight = load<f32>(weights + (<usize>j << 2));
     const level: i32 = load<u8>(levels + j);
-    levelCosts(0, level);
-    levelCosts(1, level);
-    entryCosts(0, size, weight, level, load<f32>(ZERO_COSTS + (<usize>level << 2)), 0, lambda, candidates);
-    entryCosts(1, size, weight, level, load<f32>(ZERO_COSTS + (<usize>(LEVELS + level) << 2)), 0, lambda, candidates);
+    const table = levelCosts(0, level);
+    const table1 = levelCosts(1, level);
+    // Candidates: floor and ceiling of (size + Q) / 2, the even one first; and 0.
+    const sizes = f32x4.splat(size);
+    const floors = i32x4.trunc_sat_f32x4_s(f32x4.mul(f32x4.add(sizes, f32x4(0, 0, 1, 1)), f32x4.splat(0.5)));
+    const k = v128.or(v128.and(i32x4.add(floors, i32x4(1, 0, 1, 0)), i32x4.splat(-2)), i32x4(0, 1, 0, 1));
+    const a0 = i32x4.extract_lane(k, 0);
+    const b0 = i32x4.extract_lane(k, 1);
+    const a1 = i32x4.extract_lane(k, 2);
+    const b1 = i32x4.extract_lane(k, 3);
+    let bits: v128;
+    if (isCommon(size, level)) {
+      bits = v128.load32_zero(table + (<usize>a0 << 2));
+      bits = v128.load32_lane(table + (<usize>b0 << 2), bits, 1);
+      bits = v128.load32_lane(table1 + (<usize>a1 << 2), bits, 2);
+      bits = v128.load32_lane(table1 + (<usize>b1 << 2), bits, 3);
+    } else {
+      bits = f32x4.splat(sizeCost(table, level, a0));
+      bits = f32x4.replace_lane(bits, 1, sizeCost(table, level, b0));
+      bits = f32x4.replace_lane(bits, 2, sizeCost(table1, level, a1));
+      bits = f32x4.replace_lane(bits, 3, sizeCost(table1, level, b1));
+    }
+    const weightLanes = f32x4.splat(weight);
+    const lambdas = f32x4.splat(lambda);
+    const off = f32x4.sub(sizes, f32x4.sub(f32x4.convert_i32x4_s(i32x4.shl(k, 1)), f32x4(0, 0, 1, 1)));
+    let c = f32x4.add(f32x4.mul(f32x4.mul(weightLanes, off), off), f32x4.mul(lambdas, bits));
+    // A k of 16384 is none.
+    c = v128.bitselect(f32x4.splat(1e30), c, i32x4.gt_s(k, i32x4.splat(16383)));
+    const zeroBits = v128.shuffle<f32>(v128.load32_zero(table), v128.load32_zero(table1), 0, 0, 4, 4);
+    const none = f32x4.add(f32x4.splat(weight * size * size), f32x4.mul(lambdas, zeroBits));
+    const zeroed = v128.and(f32x4.lt(none, c), i32x4(-1, 0, -1, 0));
+    c = v128.bitselect(none, c, zeroed);
+    const kept = v128.andnot(k, zeroed);
+    v128.store64_lane(candidates, i16x8.narrow_i32x4_s(kept, kept), 0);
     candidates += 8;
-    const c = v128.load(PAIR);
     if (eight) {
       const forth = v128.shuffle<f32>(c, c, 0, 1, 3, 2);
       const back = v128.shuffle<f32>(c, c, 1, 0, 2, 3);

@@ -1,7 +1,14 @@
 /** The matrix coder over linear memories of its own, which are used again once a coder is freed. */
 import { checkColumns, checkMatrixRows } from '../arguments.js';
 import type { MatrixCoderOptions, MatrixDecoder, MatrixEncodeRequest, MatrixEncoder } from '../kernels.js';
-import { CONTEXT_COUNT, decisionCosts, FIRST_AVERAGE, firstProbabilities, SEGMENT } from '../matrix-model.js';
+import {
+  CONTEXT_COUNT,
+  decisionCosts,
+  FIRST_AVERAGE,
+  FIRST_COUNT,
+  firstProbabilities,
+  SEGMENT,
+} from '../matrix-model.js';
 import { instantiateKernels, type KernelExports } from './module.js';
 
 // The memory map of assembly/matrix-coder.ts.
@@ -55,7 +62,7 @@ class CoderMemory {
     for (let i = 0; i < CONTEXT_COUNT; i++) {
       const at = CONTEXTS + i * CONTEXT_BYTES;
       this.shorts[at / 2] = probabilities[i];
-      this.shorts[at / 2 + 1] = 0;
+      this.shorts[at / 2 + 1] = FIRST_COUNT;
       this.words[at / 4 + 1] = probabilities[i] << 16;
     }
     this.words.fill(FIRST_AVERAGE, averages / 4, levels / 4);
