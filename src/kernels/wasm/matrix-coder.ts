@@ -1,5 +1,5 @@
 /** The matrix coder over linear memories of its own, which are used again once a coder is freed. */
-import { checkColumns, checkMatrixRows } from '../arguments.js';
+import { checkColumns, checkEncodeRows, checkMatrixRows } from '../arguments.js';
 import type { MatrixCoderOptions, MatrixDecoder, MatrixEncodeRequest, MatrixEncoder } from '../kernels.js';
 import {
   CONTEXT_COUNT,
@@ -117,7 +117,7 @@ abstract class WasmCoder {
 
   /** Rows of a call. */
   protected get blockRows(): number {
-    return Math.max(1, Math.floor(BLOCK / this.columns));
+    return Math.max(1, Math.floor(BLOCK / Math.max(1, this.columns)));
   }
 
   free(): void {
@@ -191,11 +191,10 @@ class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
     this.#begin();
   }
 
-  encodeRows({ values, rows, lambda, codes, columnWeights }: MatrixEncodeRequest): void {
+  encodeRows(request: MatrixEncodeRequest): void {
+    const { values, rows, lambda, codes, columnWeights } = request;
     const { memory, columns } = this;
-    checkMatrixRows(rows, columns, 'values', values.length);
-    checkMatrixRows(rows, columns, 'codes', codes.length);
-    if (columnWeights !== undefined) checkMatrixRows(1, columns, 'columnWeights', columnWeights.length);
+    checkEncodeRows(request, columns);
     if (columns === 0) return;
     if (columnWeights !== undefined) memory.floats.set(columnWeights, this.#weights / 4);
     else memory.floats.fill(1, this.#weights / 4, this.#weights / 4 + columns);
@@ -208,7 +207,7 @@ class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
       memory.floats.set(values.subarray(start, end), this.#values / 4);
       for (let i = 0; i < count; i++) {
         if (columns <= SEGMENT) this.#encodeRow(i * columns, bitCost);
-        else this.#encodeLongRow(bitCost);
+        else this.#encodeLongRow(i * columns, bitCost);
       }
       codes.set(memory.shorts.subarray(this.#codes / 2, this.#codes / 2 + count * columns), start);
     }
@@ -245,24 +244,26 @@ class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
   }
 
   /** Quantises and codes segment by segment, so that costs follow the contexts, and room stays bounded. */
-  #encodeLongRow(bitCost: number): void {
+  #encodeLongRow(offset: number, bitCost: number): void {
     const { columns, memory, states } = this;
     const { kernels } = memory;
+    const values = this.#values + 4 * offset;
+    const row = this.#codes + 2 * offset;
     this.#makeRoom(0);
-    const scale = kernels.matrixChooseScale(this.#values, columns);
+    const scale = kernels.matrixChooseScale(values, columns);
     kernels.matrixOpenRow(scale, this.#averages, this.#levels, columns);
     if (scale === -100) {
-      memory.bytes.fill(0, this.#codes, this.#codes + 2 * columns);
+      memory.bytes.fill(0, row, row + 2 * columns);
       return;
     }
     for (let start = 0; start < columns; start += SEGMENT) {
       const count = Math.min(SEGMENT, columns - start);
       const levels = this.#levels + start;
-      const codes = this.#codes + 2 * start;
+      const codes = row + 2 * start;
       this.#makeRoom(count);
       kernels.matrixQuantize(
         states,
-        this.#values + 4 * start,
+        values + 4 * start,
         this.#weights + 4 * start,
         levels,
         codes,
@@ -271,7 +272,7 @@ class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
       );
       kernels.matrixCodeEntries(states, levels, codes, count);
     }
-    kernels.updateAverages(this.#averages, this.#codes, columns);
+    kernels.updateAverages(this.#averages, row, columns);
   }
 
   /** Makes sure that `entries` more entries fit: the raw bits, at the end of the payload, move up. */
