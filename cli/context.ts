@@ -2,6 +2,8 @@
 import type {
   DecodeOptions,
   DecodeReport,
+  DiffOptions,
+  DiffReport,
   EncodeOptions,
   EncodeReport,
   InspectReport,
@@ -14,6 +16,7 @@ export interface Operations {
   encode(fineTuned: string, options: EncodeOptions): Promise<EncodeReport>;
   decode(archive: string, options: DecodeOptions): Promise<DecodeReport>;
   verify(archive: string, options: VerifyOptions): Promise<VerifyReport>;
+  diff(fineTuned: string, options: DiffOptions): Promise<DiffReport>;
   inspect(archive: string): Promise<InspectReport>;
 }
 

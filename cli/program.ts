@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { PACKAGE_VERSION } from '../src/version.js';
 import { addDecodeCommand } from './commands/decode.js';
+import { addDiffCommand } from './commands/diff.js';
 import { addEncodeCommand } from './commands/encode.js';
 import { addInspectCommand } from './commands/inspect.js';
 import { addVerifyCommand } from './commands/verify.js';
@@ -52,6 +53,7 @@ function buildProgram(context: CliContext, help: { stdout: string; stderr: strin
   addDecodeCommand(program, context);
   addVerifyCommand(program, context);
   addInspectCommand(program, context);
+  addDiffCommand(program, context);
   return program;
 }
 

@@ -17,6 +17,7 @@ const PUBLIC_API: Record<string, readonly string[]> = {
     'PACKAGE_VERSION',
     'UnsupportedError',
     'decode',
+    'diff',
     'encode',
     'inspect',
     'isEreError',

@@ -14,9 +14,15 @@ export function encodeReportText(output: string, report: EncodeReport, each: boo
     '\n',
     sideFileText(report),
     removedText(report.removed),
-    `${report.allocation} allocation, ${formatCount(report.bits, 'bit')} per factor entry, ` +
-      `matrix products by ${report.gemmEngine}, ${formatDuration(report.durationMs)}\n`,
+    `${methodText(report)}, matrix products by ${report.gemmEngine}, ${formatDuration(report.durationMs)}\n`,
   ].join('');
+}
+
+/** 'layerwise allocation, 4 bits per factor entry'. */
+function methodText({ preset, allocation, bits }: EncodeReport): string {
+  const widths = typeof bits === 'number' ? formatCount(bits, 'bit') : `${bits} bits`;
+  const method = `${allocation} allocation, ${widths} per ${allocation === 'signs' ? 'weight' : 'factor entry'}`;
+  return preset === undefined ? method : `preset ${preset}: ${method}`;
 }
 
 /** One line: 'out.ere: 595 kB, 6.0 % of 9.91 MB; relative error 0.612, kept energy 62.5 %'. */

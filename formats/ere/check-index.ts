@@ -165,6 +165,7 @@ class IndexCheck {
       this.#fail(`${path}.columns`, `expected a divisor of ${elements} elements, found ${columns}`, name);
     }
     const rowCount = elements / columns;
+    const ofTensor = new Set<number>();
     if (terms.length === 0 && tensor.base === undefined && elements > 0) {
       this.#fail(`${path}.terms`, 'expected at least one term without a base, found none', name);
     }
@@ -185,7 +186,13 @@ class IndexCheck {
         );
       }
       chunks.forEach((chunk, k) => {
-        this.#useChunk(chunk, `${termPath}.chunks[${k}]`, name);
+        const chunkPath = `${termPath}.chunks[${k}]`;
+        this.#useChunk(chunk, chunkPath, name);
+        // Else a short file could name one chunk a million times, and a decoder would hold as many factors.
+        if (ofTensor.has(chunk)) {
+          this.#fail(chunkPath, `expected chunks of their own for each term, found ${chunk} again`, name);
+        }
+        ofTensor.add(chunk);
       });
     });
   }

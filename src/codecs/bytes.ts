@@ -9,6 +9,9 @@ import { choiceParam, codecError, expectByteLength, expectChunks, integerParam }
 /** Bytes in a segment before compression; the unit of random access. */
 const SEGMENT_BYTE_LENGTH = 4 << 20;
 
+/** A segment is held in memory, like the chunk that stores it (LIMITS.chunkByteLength). */
+const LARGEST_SEGMENT_BYTE_LENGTH = 2 ** 28;
+
 /** Word widths that have byte planes; 1 leaves the bytes in order. */
 const WORD_BYTE_LENGTHS = [1, 2, 4, 8] as const;
 
@@ -104,17 +107,17 @@ export const bytesCodec: Codec = {
   async open(context): Promise<ExactDecoder> {
     const predict = choiceParam(context, 'predict', ['none', 'base']);
     const word = integerParam(context, 'word', 1, 8);
-    const segmentByteLength = integerParam(context, 'segment', 8, 2 ** 31 - 1);
+    const segmentByteLength = integerParam(context, 'segment', 1, LARGEST_SEGMENT_BYTE_LENGTH);
     const { rowCount, rowByteLength } = context;
     const byteLength = rowCount * rowByteLength;
     if (
       !WORD_BYTE_LENGTHS.some((width) => width === word) ||
       segmentByteLength % word !== 0 ||
-      byteLength % word !== 0
+      rowByteLength % word !== 0
     ) {
       throw codecError(
         context,
-        `words of ${word} bytes do not divide ${segmentByteLength} and ${byteLength} bytes`,
+        `words of ${word} bytes do not divide segments of ${segmentByteLength} and rows of ${rowByteLength} bytes`,
       );
     }
     const segments = Math.ceil(byteLength / segmentByteLength);
@@ -146,9 +149,8 @@ export const bytesCodec: Codec = {
     return {
       kind: 'exact',
       needsBase: predict === 'base',
-      async decode(startRow, rows, base, out) {
-        const start = startRow * rowByteLength;
-        const end = start + rows * rowByteLength;
+      async decode(start, base, out) {
+        const end = start + out.byteLength;
         for (let position = start; position < end; ) {
           const segment = Math.floor(position / segmentByteLength);
           const bytes = await readSegment(segment);

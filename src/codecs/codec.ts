@@ -30,13 +30,16 @@ export interface AdditiveDecoder {
   close(): void;
 }
 
-/** Gives the bytes of rows. Rows are relative to the start of the term. */
+/** Gives the bytes of rows. Offsets are relative to the start of the term. */
 export interface ExactDecoder {
   readonly kind: 'exact';
-  /** Whether `decode` needs the base's bytes of the same rows. */
+  /** Whether `decode` needs the base's bytes of the same place. */
   readonly needsBase: boolean;
-  /** Writes rows [startRow, startRow + rows) to `out`; rows are asked for in ascending order. */
-  decode(startRow: number, rows: number, base: Uint8Array | undefined, out: Uint8Array): Promise<void>;
+  /**
+   * Fills `out` with the bytes from `byteOffset` on, asked for in ascending order. Offset and length are
+   * whole rows, or multiples of 8 bytes from the start of one.
+   */
+  decode(byteOffset: number, base: Uint8Array | undefined, out: Uint8Array): Promise<void>;
   close(): void;
 }
 

@@ -36,10 +36,12 @@ export function choiceParam<T extends string>(context: TermContext, name: string
   return found;
 }
 
-/** A list of positive integers. @throws CodecError */
+/** A list of positive integers, with at least one. @throws CodecError */
 export function countsParam(context: TermContext, name: string): readonly number[] {
   const value = context.term.params[name];
-  if (!Array.isArray(value) || !value.every((item) => Number.isInteger(item) && item > 0 && item < 2 ** 31)) {
+  const isCount = (item: unknown): boolean =>
+    Number.isInteger(item) && Number(item) > 0 && Number(item) < 2 ** 31;
+  if (!Array.isArray(value) || value.length === 0 || !value.every(isCount)) {
     throw codecError(
       context,
       `parameter "${name}": expected a list of positive integers, found ${show(value)}`,

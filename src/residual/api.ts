@@ -1,7 +1,8 @@
-/** Options and reports of the library's four operations: encode, decode, verify, inspect. */
+/** Options and reports of the library's operations: encode, decode, verify, inspect, diff. */
 import type { Dtype } from '../../formats/dtype.js';
 import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
 import type { KernelPath } from '../kernels/kernels.js';
+import type { PresetName } from './presets.js';
 
 /** What the user asks for; exactly one. Sizes in bytes, errors relative in Frobenius norm over all residuals. */
 export type Budget =
@@ -41,14 +42,24 @@ export interface EncodeOptions extends CommonOptions {
   readonly base: string;
   /** Path of the archive to write. */
   readonly output: string;
-  /** Default: { kind: 'ratio', ratio: 0.06 }. */
+  /**
+   * A published method instead of ERE's own choices: 'ere-paper', 'bitdelta', 'delta-come' or 'lora'
+   * (docs/guide/presets.md). It sets defaults, and refuses options that are not part of the method.
+   */
+  readonly preset?: PresetName;
+  /** Default: { kind: 'ratio', ratio: 0.06 }, or the preset's. */
   readonly budget?: Budget;
   /** Default 'layerwise'; a 'rank' budget implies 'uniform', an 'energy' budget 'energy'. */
   readonly allocation?: Allocation;
-  /** Bits per factor entry, 2 to 16; default 'auto': the uniform width with the least predicted error. */
+  /** Bits per factor entry, 2 to 16; default 'auto': the uniform width with the least predicted error. 16 for preset 'lora'. */
   readonly bits?: number | 'auto';
   /** Weight of the uniform allocation in 'layerwise', 0 to 1; default 0. */
   readonly prior?: number;
+  /**
+   * Write nothing and throw BudgetError when the relative error over all residuals comes out above this;
+   * default: no limit. Unlike a 'max-error' budget it does not change what is encoded.
+   */
+  readonly failAbove?: number;
   /** Carry config, tokenizer and other small files; default true. */
   readonly sideFiles?: boolean;
   /** Matrix products: 'auto' (default) is onnxruntime-node where it loads, else WebAssembly. */
@@ -86,6 +97,17 @@ export interface TensorReport {
   readonly fineTunedByteLength: number;
   /** ‖W_ft − Ŵ‖ / ‖W_ft − W_base‖; 0 when exact. */
   readonly relativeError: number;
+  /** Payload bits over elements; 0 for a tensor without elements. */
+  readonly bitsPerWeight: number;
+  /** 10·log10(‖R‖² / ‖R − R̂‖²); undefined when exact. */
+  readonly signalToNoiseDb: number | undefined;
+  /** 1 − relativeError²: 1 when exact, negative where the error is over the residual. */
+  readonly keptEnergy: number;
+  /**
+   * Bits per weight of the residual's terms over the least that Gaussian data of the same spectrum takes at
+   * this error (docs/guide/quality.md); undefined when exact, or where the archive does not say.
+   */
+  readonly boundGapBits: number | undefined;
 }
 
 export interface EncodeReport {
@@ -96,9 +118,12 @@ export interface EncodeReport {
   readonly ratio: number;
   /** ‖R − R̂‖ / ‖R‖ over all tensors with a residual. */
   readonly relativeError: number;
-  readonly allocation: Allocation;
-  /** Bits per factor entry. */
-  readonly bits: number;
+  /** 'signs' and 'bands' are those of the presets 'bitdelta' and 'delta-come'. */
+  readonly allocation: Allocation | 'signs' | 'bands';
+  /** Undefined without one. */
+  readonly preset?: PresetName;
+  /** Bits per factor entry; the widths from the strongest component on where they differ: '8/3/2'. */
+  readonly bits: number | string;
   readonly tensors: readonly TensorReport[];
   /** Names of base tensors that the fine-tune does not have. */
   readonly removed: readonly string[];
@@ -182,4 +207,99 @@ export interface InspectReport {
   readonly byteLength: number;
   readonly index: ArchiveIndex;
   readonly tensors: readonly TensorReport[];
+}
+
+export interface DiffOptions extends CommonOptions {
+  /** Path of the base: a model folder, an index.json, or one .safetensors file. */
+  readonly base: string;
+  /** Sizes, errors or ranks to estimate an archive for; default: ratios of 1 %, 3 %, 6 %, 12 % and 25 %. */
+  readonly budgets?: readonly Budget[];
+  /** Leading singular values to compute of each residual, at least 1; default 64. Estimates continue them. */
+  readonly maxRank?: number;
+  /** Matrix products: 'auto' (default) is onnxruntime-node where it loads, else WebAssembly. */
+  readonly gemm?: 'auto' | 'wasm';
+}
+
+/** The spectrum of one residual in a few numbers. */
+export interface SpectrumSummary {
+  /** Singular values that were computed. */
+  readonly knownRank: number;
+  /** Whether these are all there are; else the effective rank rests on a continuation of them. */
+  readonly complete: boolean;
+  /** Share of ‖R‖² in the strongest component. */
+  readonly energyTop1: number;
+  readonly energyTop8: number;
+  /** Like the others at most what the known values hold: with a maxRank below 32 a lower bound. */
+  readonly energyTop32: number;
+  /** exp of the entropy of σ_i / Σσ (Roy and Vetterli 2007): from 1 to min(rows, columns). */
+  readonly effectiveRank: number;
+}
+
+export interface TensorDiff {
+  readonly name: string;
+  readonly case: TensorCase;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly elementCount: number;
+  /** Elements with the dtype and the bits of the base's (6-bit elements in groups of four); added rows have none. */
+  readonly unchangedCount: number;
+  /** unchangedCount / elementCount; 1 for a tensor without elements. */
+  readonly unchangedShare: number;
+  /** Bytes in the fine-tuned checkpoint. */
+  readonly fineTunedByteLength: number;
+  /** ‖R‖² over the common rows; absent without a base and, unless identical, for integers and non-finite values. */
+  readonly squaredResidual?: number;
+  /** ‖R‖ / ‖W_base‖ over the common rows; absent likewise, and for a base of zeros. */
+  readonly relativeResidual?: number;
+  /** Of a float matrix that differs from the base's. */
+  readonly spectrum?: SpectrumSummary;
+}
+
+/** What an archive would take, predicted from spectra without encoding. */
+export interface SizeEstimate {
+  readonly budget: Budget;
+  /** Whole file. */
+  readonly archiveByteLength: number;
+  /** archiveByteLength / fineTunedByteLength. */
+  readonly ratio: number;
+  /** ‖R − R̂‖ / ‖R‖ over all tensors with a residual. */
+  readonly relativeError: number;
+  /** Whether the budget can be met: a size may be below what index, side files and exact tensors take. */
+  readonly reachable: boolean;
+  /** Whether it rests on singular values that were not computed but continued. */
+  readonly extrapolated: boolean;
+}
+
+export interface DiffReport {
+  /** Sum of the fine-tuned weight files. */
+  readonly fineTunedByteLength: number;
+  /** Of the fine-tuned checkpoint, all tensors together. */
+  readonly elementCount: number;
+  readonly unchangedCount: number;
+  readonly unchangedShare: number;
+  /** Tensors that are in the base and differ from it in dtype, shape or bytes. */
+  readonly changedTensorCount: number;
+  /** ‖R‖ / ‖W_base‖ over the tensors that differ and have both; 0 where there is none. */
+  readonly relativeResidual: number;
+  /** In the order of the fine-tuned checkpoint. */
+  readonly tensors: readonly TensorDiff[];
+  /** Names of tensors that the base has not, or not in a shape that can be used. */
+  readonly added: readonly string[];
+  /** Names of base tensors that the fine-tune does not have. */
+  readonly removed: readonly string[];
+  /** "name: base [..], fine-tuned [..]" of every tensor whose shape in the base cannot be used. */
+  readonly shapeConflicts: readonly string[];
+  readonly sideFiles: readonly {
+    readonly path: string;
+    readonly status: 'same' | 'changed' | 'added' | 'removed';
+  }[];
+  /** Why encode would refuse the pair without `force`: names and shapes that do not match, or weights that look unrelated. */
+  readonly mismatches: readonly string[];
+  /** One a budget, in their order. */
+  readonly estimates: readonly SizeEstimate[];
+  /** An engine fallback, … One sentence each. */
+  readonly warnings: readonly string[];
+  /** 'onnxruntime-node 1.30.0' or 'wasm'; 'none' without a residual. */
+  readonly gemmEngine: string;
+  readonly durationMs: number;
 }

@@ -1,9 +1,8 @@
 /**
- * Rebuilds one tensor block by block (docs/spec/codecs.md §1): per row, base + Σ terms in float32,
- * or the bytes of an exact term. Every byte of the base tensor is hashed on the way, as is every
- * byte that is given out. Nothing larger than a block is held besides the factors.
+ * Rebuilds one tensor block by block (docs/spec/codecs.md §1): per row the bytes of an exact term, the
+ * base's bytes, or base + Σ terms in float32. Every byte of the base tensor is hashed on the way, as is
+ * every byte that is given out. Nothing larger than a block is held besides the factors.
  */
-
 import {
   DTYPES,
   type Dtype,
@@ -50,40 +49,50 @@ interface OpenTerm {
 
 /** @throws CodecError, UnsupportedError; digests are the caller's to compare. */
 export async function decodeTensor(input: DecodeTensorInput): Promise<DecodedDigests> {
-  const { tensor, readBase, runtime, write } = input;
+  const { tensor, readBase, runtime } = input;
   const { dtype, columns } = tensor;
-  const rows = columns === 0 ? 0 : elementCount(tensor.shape) / columns;
+  const rows = elementCount(tensor.shape) / columns;
   const layout = baseLayout(input, columns);
   const rowByteLength = (columns * DTYPES[dtype].bits) / 8;
   const terms = await openTerms(input, rows, rowByteLength);
   const decodedHash = runtime.createHasher();
   const baseHash = readBase === undefined ? undefined : runtime.createHasher();
+  const work: Work = {
+    input,
+    layout,
+    rowByteLength,
+    readHashed: async (offset, length) => {
+      const bytes = await readBase!(offset, length);
+      baseHash!.update(bytes);
+      return bytes;
+    },
+    give: async (offset, bytes) => {
+      decodedHash.update(bytes);
+      await input.write(offset, bytes);
+    },
+  };
   try {
-    const step = blockRows(columns);
-    for (let start = 0; start < rows; start += step) {
-      const end = Math.min(rows, start + step);
-      const baseEnd = Math.max(start, Math.min(end, layout.rows));
-      const base =
-        readBase !== undefined && baseEnd > start
-          ? await readBase(start * layout.rowByteLength, (baseEnd - start) * layout.rowByteLength)
-          : new Uint8Array(0);
-      baseHash?.update(base);
-      const block = await decodeBlock(input, terms, {
-        start,
-        end,
-        baseEnd,
-        base,
-        baseDtype: layout.dtype,
-        rowByteLength,
-      });
-      decodedHash.update(block);
-      await write(start * rowByteLength, block);
+    const borders = [layout.rows, ...terms.flatMap(({ start, end }) => [start, end])];
+    for (const [start, end] of rowBlocks(rows, blockRows(columns), borders)) {
+      const covering = terms.filter((term) => term.start <= start && term.end >= end);
+      await decodeBlock(work, start, end, covering);
     }
-    if (readBase !== undefined && baseHash !== undefined) await hashRest(readBase, baseHash, layout, rows);
+    // Base bytes behind the rows that were used: they belong to the digest all the same.
+    await readThrough(work, Math.min(rows, layout.rows) * layout.rowByteLength, layout.byteLength);
   } finally {
     for (const term of terms) term.decoder.close();
   }
   return { decoded: decodedHash.digest(), ...(baseHash === undefined ? {} : { base: baseHash.digest() }) };
+}
+
+/** Row ranges of at most `step` rows, in order, that no border lies inside: one rule holds for all rows of a block. */
+function* rowBlocks(rows: number, step: number, borders: readonly number[]): Generator<[number, number]> {
+  const ends = [...new Set([...borders, rows])].filter((end) => end > 0 && end <= rows);
+  ends.sort((x, y) => x - y);
+  let start = 0;
+  for (const end of ends) {
+    for (; start < end; start = Math.min(end, start + step)) yield [start, Math.min(end, start + step)];
+  }
 }
 
 interface BaseLayout {
@@ -95,30 +104,13 @@ interface BaseLayout {
 
 function baseLayout({ tensor, readBase }: DecodeTensorInput, columns: number): BaseLayout {
   const dtype = tensor.base?.dtype ?? tensor.dtype;
-  if (readBase === undefined) return { dtype, rows: 0, rowByteLength: 0, byteLength: 0 };
+  const rowByteLength = (columns * DTYPES[dtype].bits) / 8;
+  if (readBase === undefined) return { dtype, rows: 0, rowByteLength, byteLength: 0 };
   const shape = tensor.base?.shape ?? tensor.shape;
   const byteLength = tensorByteLength(dtype, shape) ?? 0;
-  const rowByteLength = (columns * DTYPES[dtype].bits) / 8;
   const rows =
     Number.isInteger(rowByteLength) && rowByteLength > 0 ? Math.floor(byteLength / rowByteLength) : 0;
   return { dtype, rows, rowByteLength, byteLength };
-}
-
-/** Base bytes behind the rows that were used: they belong to the digest all the same. */
-async function hashRest(
-  readBase: ReadTensor,
-  hash: { update(bytes: Uint8Array): void },
-  layout: BaseLayout,
-  usedRows: number,
-): Promise<void> {
-  const piece = 4 << 20;
-  for (
-    let offset = Math.min(usedRows, layout.rows) * layout.rowByteLength;
-    offset < layout.byteLength;
-    offset += piece
-  ) {
-    hash.update(await readBase(offset, Math.min(piece, layout.byteLength - offset)));
-  }
 }
 
 async function openTerms(input: DecodeTensorInput, rows: number, rowByteLength: number): Promise<OpenTerm[]> {
@@ -175,78 +167,101 @@ function assertTermFits(
   }
 }
 
-interface Block {
-  readonly start: number;
-  readonly end: number;
-  /** End of the rows that the base has. */
-  readonly baseEnd: number;
-  /** Base bytes of rows [start, baseEnd). */
-  readonly base: Uint8Array;
-  readonly baseDtype: Dtype;
+/** One decode in progress. */
+interface Work {
+  readonly input: DecodeTensorInput;
+  readonly layout: BaseLayout;
   readonly rowByteLength: number;
+  /** Reads base bytes into the base's digest; called in ascending order. Only with a base. */
+  readonly readHashed: ReadTensor;
+  /** Gives out decoded bytes, in ascending order. */
+  readonly give: (byteOffset: number, bytes: Uint8Array) => Promise<void>;
 }
 
+/** Bytes read or given out at a time where no arithmetic needs whole rows; a multiple of every word. */
+const PIECE_BYTE_LENGTH = 4 << 20;
+
+/** Rows [start, end), all of them covered by the same terms, and all or none of them in the base. */
 async function decodeBlock(
-  input: DecodeTensorInput,
+  work: Work,
+  start: number,
+  end: number,
   terms: readonly OpenTerm[],
-  block: Block,
-): Promise<Uint8Array> {
-  const { dtype, columns, name } = input.tensor;
-  const { start, end, baseEnd, base, baseDtype, rowByteLength } = block;
-  const overlapping = terms.filter((term) => term.start < end && term.end > start);
-  const additive = overlapping.filter((term) => term.decoder.kind === 'additive');
-  const exact = overlapping.filter((term) => term.decoder.kind === 'exact');
-  const out = new Uint8Array((end - start) * rowByteLength);
-  const coveredByExact = exact.some((term) => term.start <= start && term.end >= end);
-
-  if (!coveredByExact) {
-    if (additive.length === 0 && baseDtype === dtype && baseEnd === end) {
-      out.set(base); // The base's very bytes: no arithmetic, so NaN payloads and −0 survive.
-    } else if (isFloatDtype(dtype) && isFloatDtype(baseDtype)) {
-      // Sums start at +0. Without a term the value is the base's own, and only x + (−0) is x for every x.
-      const residual = new Float32Array((end - start) * columns).fill(additive.length === 0 ? -0 : 0);
-      for (const term of additive) {
-        const from = Math.max(start, term.start);
-        const to = Math.min(end, term.end);
-        await (term.decoder as AdditiveDecoder).accumulate(
-          from - term.start,
-          to - from,
-          residual.subarray((from - start) * columns, (to - start) * columns),
-        );
-      }
-      const operand = padded(base, (end - start) * columns, baseDtype);
-      input.runtime.kernels.addAndRound(dtype, baseDtype, operand, residual, out);
-    } else if (exact.length === 0 && end > start) {
-      throw new CodecError(
-        'none',
-        `${input.archive}, tensor "${name}": rows ${start} to ${end} are not coded`,
-      );
-    }
+): Promise<void> {
+  const { tensor, archive } = work.input;
+  const { layout } = work;
+  const inBase = end <= layout.rows;
+  const exact = terms.findLast((term) => term.decoder.kind === 'exact');
+  const additive = terms.filter((term) => term.decoder.kind === 'additive');
+  if (exact !== undefined || (additive.length === 0 && inBase && layout.dtype === tensor.dtype)) {
+    await giveBytes(work, start, end, exact);
+  } else if ((additive.length > 0 || inBase) && isFloatDtype(tensor.dtype) && isFloatDtype(layout.dtype)) {
+    const base = inBase
+      ? await work.readHashed(start * layout.rowByteLength, (end - start) * layout.rowByteLength)
+      : new Uint8Array((end - start) * layout.rowByteLength);
+    const block = await computeRows(work, start, end, base, additive);
+    await work.give(start * work.rowByteLength, block);
+  } else {
+    throw new CodecError(
+      'none',
+      `${archive}, tensor "${tensor.name}": rows ${start} to ${end} are not coded`,
+    );
   }
-  for (const term of exact) {
-    const from = Math.max(start, term.start);
-    const to = Math.min(end, term.end);
-    const target = out.subarray((from - start) * rowByteLength, (to - start) * rowByteLength);
-    const decoder = term.decoder as ExactDecoder;
-    if (decoder.needsBase && to > baseEnd) {
-      throw new CodecError(
-        'bytes',
-        `${input.archive}, tensor "${name}": rows ${from} to ${to} are not in the base`,
-      );
-    }
-    const basis = decoder.needsBase
-      ? base.subarray((from - start) * rowByteLength, (to - start) * rowByteLength)
-      : undefined;
-    await decoder.decode(from - term.start, to - from, basis, target);
-  }
-  return out;
 }
 
-/** Base bytes with zeros for rows that the base lacks. */
-function padded(base: Uint8Array, elements: number, dtype: FloatDtype): Uint8Array {
-  const byteLength = (elements * DTYPES[dtype].bits) / 8;
-  if (base.byteLength === byteLength) return base;
-  const bytes = new Uint8Array(byteLength);
-  bytes.set(base);
-  return bytes;
+/** Rows of an exact term, or the base's very bytes, so that NaN payloads and −0 survive. Rows may be any size. */
+async function giveBytes(work: Work, start: number, end: number, exact: OpenTerm | undefined): Promise<void> {
+  const { input, layout, rowByteLength } = work;
+  const decoder = exact?.decoder as ExactDecoder | undefined;
+  const inBase = end <= layout.rows;
+  if (decoder?.needsBase && !inBase) {
+    const rows = `rows ${start} to ${end}`;
+    throw new CodecError(
+      'bytes',
+      `${input.archive}, tensor "${input.tensor.name}": ${rows} are not in the base`,
+    );
+  }
+  const sameBytes = inBase && layout.dtype === input.tensor.dtype;
+  for (let offset = start * rowByteLength; offset < end * rowByteLength; offset += PIECE_BYTE_LENGTH) {
+    const length = Math.min(PIECE_BYTE_LENGTH, end * rowByteLength - offset);
+    const base = sameBytes ? await work.readHashed(offset, length) : undefined;
+    if (decoder === undefined) {
+      await work.give(offset, base!);
+    } else {
+      const piece = new Uint8Array(length);
+      await decoder.decode(
+        offset - exact!.start * rowByteLength,
+        decoder.needsBase ? base : undefined,
+        piece,
+      );
+      await work.give(offset, piece);
+    }
+  }
+  if (inBase && !sameBytes) await readThrough(work, start * layout.rowByteLength, end * layout.rowByteLength);
+}
+
+/** Brings base bytes that nothing else reads into the base's digest. */
+async function readThrough(work: Work, start: number, end: number): Promise<void> {
+  for (let offset = start; offset < end; offset += PIECE_BYTE_LENGTH) {
+    await work.readHashed(offset, Math.min(PIECE_BYTE_LENGTH, end - offset));
+  }
+}
+
+async function computeRows(
+  work: Work,
+  start: number,
+  end: number,
+  base: Uint8Array,
+  additive: readonly OpenTerm[],
+): Promise<Uint8Array> {
+  const { tensor, runtime } = work.input;
+  // Sums start at +0. Without a term the value is the base's own, and only x + (−0) is x for every x.
+  const residual = new Float32Array((end - start) * tensor.columns).fill(additive.length === 0 ? -0 : 0);
+  for (const term of additive) {
+    await (term.decoder as AdditiveDecoder).accumulate(start - term.start, end - start, residual);
+  }
+  const out = new Uint8Array((end - start) * work.rowByteLength);
+  const baseDtype = work.layout.dtype as FloatDtype;
+  runtime.kernels.addAndRound(tensor.dtype as FloatDtype, baseDtype, base, residual, out);
+  return out;
 }

@@ -4,8 +4,8 @@ import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
 import { type ArchiveLayout, layoutArchive } from '../../formats/ere/write-archive.js';
 import type { AllocationResult, StrategyName } from '../allocation/allocate.js';
-import { defaultThreads } from '../io/node-runtime.js';
-import { openWorkerPool, type WorkerPool } from '../io/worker-pool.js';
+import { describeBits } from '../codecs/bits-profile.js';
+import type { WorkerPool } from '../io/worker-pool.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../version.js';
 import type { EncodeOptions } from './api.js';
 import {
@@ -18,10 +18,12 @@ import {
 } from './assemble-archive.js';
 import { type ResolvedBudget, searchBudget } from './budget-search.js';
 import { digestTensor } from './digest-tensor.js';
-import type { EncodeJob, EncodeJobResult, EncodeJobsInit } from './encode-jobs.js';
-import { budgetOf, strategyOf } from './encode-options.js';
+import type { EncodeJob, EncodeJobResult } from './encode-jobs.js';
+import { budgetOf, constraintsOf, strategyOf } from './encode-options.js';
+import { withEncodePool } from './encode-pool.js';
 import { EncodeSession } from './encode-session.js';
 import type { Pairing } from './pair-tensors.js';
+import { presetOf } from './presets.js';
 import type { Runtime } from './runtime.js';
 import { planSideFiles } from './side-files.js';
 
@@ -48,31 +50,7 @@ export interface EncodedArchive extends AssembledArchive {
 }
 
 export async function encodeArchive(inputs: EncodeInputs): Promise<EncodedArchive> {
-  const pool = await openPool(inputs);
-  try {
-    return await encodeWithPool(inputs, pool);
-  } finally {
-    await pool.close();
-  }
-}
-
-function openPool({
-  basePath,
-  fineTunedPath,
-  pairing,
-  options,
-}: EncodeInputs): Promise<WorkerPool<EncodeJob, EncodeJobResult>> {
-  return openWorkerPool<EncodeJobsInit, EncodeJob, EncodeJobResult>({
-    module: new URL('./encode-jobs.js', import.meta.url),
-    init: {
-      base: basePath,
-      fineTuned: fineTunedPath,
-      kernels: options.kernels ?? 'wasm',
-      gemm: options.gemm ?? 'auto',
-    },
-    threads: Math.max(1, Math.min(options.threads ?? defaultThreads(), pairing.pairs.length)),
-    signal: options.signal,
-  });
+  return withEncodePool(inputs, (pool) => encodeWithPool(inputs, pool));
 }
 
 /** Parts of the archive that no allocation changes. */
@@ -87,13 +65,18 @@ async function encodeWithPool(
   pool: WorkerPool<EncodeJob, EncodeJobResult>,
 ): Promise<EncodedArchive> {
   const { fineTuned, options, pairing } = inputs;
-  const session = new EncodeSession({ pool, pairs: pairing.pairs, onProgress: options.onProgress });
+  const session = new EncodeSession({
+    pool,
+    pairs: pairing.pairs,
+    constraints: constraintsOf(options),
+    onProgress: options.onProgress,
+  });
   await session.analyse();
   const fixed = await fixedParts(inputs, session);
   const budget = budgetOf(options, fineTuned);
   const allocateOptions = {
     strategy: strategyOf(options),
-    bits: options.bits ?? 'auto',
+    bits: options.bits ?? presetOf(options).bits,
     prior: options.prior ?? 0,
   } as const;
   const blobs = [...fixed.weightHeaders, ...fixed.sideFiles.flatMap(({ blob }) => blob ?? [])];
@@ -106,7 +89,8 @@ async function encodeWithPool(
       const archive = await assemble(inputs, session, fixed, allocation);
       const residuals = archive.tensors.filter((tensor) => tensor.analysis.squaredResidual > 0);
       const squaredError = residuals.reduce((sum, tensor) => sum + tensor.encoded.squaredError, 0);
-      return { allocation, archive, byteLength: archive.layout.byteLength, squaredError };
+      const { payloadByteLength } = session;
+      return { allocation, archive, byteLength: archive.layout.byteLength, payloadByteLength, squaredError };
     },
   });
   const { gemmEngine, gemmWarning } = session;
@@ -148,7 +132,7 @@ async function assemble(
   const tensors = pairing.pairs.map((pair, i): AssembledTensor => {
     const analysis = session.analyses[i]!;
     const result = encoded[i] ?? { terms: [], decodedDigest: analysis.fineTunedDigest, squaredError: 0 };
-    return { pair, analysis, encoded: result };
+    return { pair, analysis, encoded: result, singularValues: session.singularValues(i) };
   });
   const assembled = await assembleArchive({
     generator: `${PACKAGE_NAME} ${PACKAGE_VERSION}`,
@@ -165,8 +149,9 @@ async function assemble(
 function encodingRecord(options: EncodeOptions, allocation: AllocationResult): ArchiveIndex['encoding'] {
   const strategy: StrategyName = strategyOf(options);
   return {
+    ...(options.preset === undefined ? {} : { preset: options.preset }),
     allocation: strategy,
-    bits: allocation.bits,
+    bits: describeBits(allocation.bits),
     ...(strategy === 'layerwise' && options.prior ? { prior: options.prior } : {}),
   };
 }

@@ -17,12 +17,28 @@ interface ResidualState {
   readonly pair: number;
   readonly worker: number;
   readonly energy: number;
+  /** Tied tensors that decode from the same terms, this one included: their errors add up, their bytes do not. */
+  copies: number;
   singularValues: Float64Array;
+  /** Payload bytes at the point encoded last. */
+  payloadByteLength: number;
+  /** Payload bytes of exact coding: a bound, until it was tried. */
+  exactByteLength: number;
+}
+
+/** What is known of the spectrum of one residual. */
+export interface KnownSpectrum extends AllocationTensor {
+  /** Whether `singularValues` are all there are. */
+  readonly complete: boolean;
 }
 
 export interface EncodeSessionOptions {
   readonly pool: WorkerPool<EncodeJob, EncodeJobResult>;
   readonly pairs: readonly TensorPair[];
+  /** Fill in `comparison` of the analyses; default false. */
+  readonly compare?: boolean;
+  /** What the preset allows for every tensor. */
+  readonly constraints: Pick<AllocationTensor, 'lowRankOnly' | 'maxRank'>;
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
 
@@ -35,6 +51,8 @@ export class EncodeSession {
   readonly aliases: number[] = [];
   readonly #pool: WorkerPool<EncodeJob, EncodeJobResult>;
   readonly #pairs: readonly TensorPair[];
+  readonly #compare: boolean;
+  readonly #constraints: EncodeSessionOptions['constraints'];
   readonly #onProgress: EncodeSessionOptions['onProgress'];
   readonly #workers: number[] = [];
   readonly #residuals: ResidualState[] = [];
@@ -45,12 +63,14 @@ export class EncodeSession {
   constructor(options: EncodeSessionOptions) {
     this.#pool = options.pool;
     this.#pairs = options.pairs;
+    this.#compare = options.compare ?? false;
+    this.#constraints = options.constraints;
     this.#onProgress = options.onProgress;
   }
 
-  /** Σ‖W_ft − W_base‖² over all residuals. */
+  /** Σ‖W_ft − W_base‖² over all residuals, tied ones each. */
   get squaredResidual(): number {
-    return this.#residuals.reduce((sum, state) => sum + state.energy, 0);
+    return this.#residuals.reduce((sum, state) => sum + state.copies * state.energy, 0);
   }
 
   /** Payload bytes of what is coded exactly whatever the budget. */
@@ -59,6 +79,11 @@ export class EncodeSession {
       (sum, analysis, i) => sum + (this.aliases[i] === i ? analysis.exactByteLength : 0),
       0,
     );
+  }
+
+  /** Payload bytes of the points that were encoded last. */
+  get payloadByteLength(): number {
+    return this.#residuals.reduce((sum, state) => sum + state.payloadByteLength, 0);
   }
 
   /** Entries of one component of every residual together: Σ (rows + columns). */
@@ -76,21 +101,51 @@ export class EncodeSession {
       (x, y) => this.#pairs[y]!.fineTuned.byteLength - this.#pairs[x]!.fineTuned.byteLength || x - y,
     );
     await this.#forEach('analyse', order, async (pair) => {
-      const { result, worker } = await this.#pool.run({ kind: 'analyse', pair });
+      const { result, worker } = await this.#pool.run({ kind: 'analyse', pair, compare: this.#compare });
       this.analyses[pair] = result as AnalyseResult;
       this.#workers[pair] = worker;
     });
     const firsts = new Map<string, number>();
     for (const [i, analysis] of this.analyses.entries()) {
-      const { dtype, shape } = this.#pairs[i]!.fineTuned;
-      const key = [analysis.fineTunedDigest, analysis.baseDigest, dtype, shape.join()].join();
+      const { fineTuned, base } = this.#pairs[i]!;
+      const { dtype, shape } = fineTuned;
+      const key = [analysis.fineTunedDigest, dtype, shape.join(), analysis.baseDigest, base?.dtype].join();
       if (!firsts.has(key)) firsts.set(key, i);
       this.aliases[i] = firsts.get(key)!;
-      if (this.aliases[i] === i && analysis.squaredResidual > 0) {
-        const state = { pair: i, worker: this.#workers[i]!, energy: analysis.squaredResidual };
-        this.#residuals.push({ ...state, singularValues: new Float64Array(0) });
+      if (analysis.squaredResidual === 0) continue;
+      const tied = this.#residuals.find((state) => state.pair === this.aliases[i]);
+      if (tied !== undefined) {
+        tied.copies++;
+        continue;
       }
+      this.#residuals.push({
+        pair: i,
+        worker: this.#workers[i]!,
+        energy: analysis.squaredResidual,
+        copies: 1,
+        singularValues: new Float64Array(0),
+        payloadByteLength: 0,
+        // A segment that does not shrink is stored, so the tensor's bytes are a bound.
+        exactByteLength: fineTuned.byteLength,
+      });
     }
+  }
+
+  /** Leading singular values of every residual, at least `maxRank` where there are so many; by pair, aliases left out. */
+  async spectra(maxRank: number): Promise<ReadonlyMap<number, KnownSpectrum>> {
+    await this.#extendSpectra(this.#residuals, () => maxRank);
+    return new Map(
+      this.#residuals.map((state) => [
+        state.pair,
+        { ...this.#allocationTensor(state), complete: this.#isComplete(state) },
+      ]),
+    );
+  }
+
+  /** Leading singular values of a pair's residual as far as they are known; none without a residual. */
+  singularValues(pair: number): Float64Array {
+    const state = this.#residuals.find((candidate) => candidate.pair === this.aliases[pair]);
+    return state?.singularValues ?? new Float64Array(0);
   }
 
   /** Computes spectra up to `maxRank`, then allocates; spectra that turn out too short are doubled. */
@@ -111,6 +166,7 @@ export class EncodeSession {
         return (
           choice.kind === 'low-rank' &&
           choice.rank === state.singularValues.length &&
+          choice.rank < (this.#constraints.maxRank ?? Number.POSITIVE_INFINITY) &&
           !this.#isComplete(state)
         );
       });
@@ -135,13 +191,28 @@ export class EncodeSession {
       const { result } = await this.#pool.run({ kind: 'encode', pair, choice }, this.#workers[pair]);
       this.#encoded.set(pair, { key: JSON.stringify(choice), result: result as EncodedTensor });
     });
+    for (const [i, state] of this.#residuals.entries()) this.#measure(state, allocation.points[i]!.choice);
     return this.#pairs.map((_, pair) => this.#encoded.get(this.aliases[pair]!)?.result);
   }
 
-  #allocationTensor({ pair, energy, singularValues }: ResidualState): AllocationTensor {
-    const { commonRows, columns, fineTuned } = this.#pairs[pair]!;
-    // Exact payloads are bounded by the tensor's bytes: a segment that does not shrink is stored.
-    return { rows: commonRows, columns, energy, singularValues, exactByteLength: fineTuned.byteLength };
+  /** The term of a choice comes first; what is exact whatever the budget follows it. */
+  #measure(state: ResidualState, choice: Choice): void {
+    const [term] = choice.kind === 'none' ? [] : this.#encoded.get(state.pair)!.result.terms;
+    state.payloadByteLength = (term?.chunks ?? []).reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
+    if (choice.kind === 'exact') state.exactByteLength = state.payloadByteLength;
+  }
+
+  #allocationTensor(state: ResidualState): AllocationTensor {
+    const { pair, energy, copies, singularValues, exactByteLength } = state;
+    const { commonRows, columns } = this.#pairs[pair]!;
+    return {
+      rows: commonRows,
+      columns,
+      energy: copies * energy,
+      singularValues: singularValues.map((sigma) => Math.sqrt(copies) * sigma),
+      exactByteLength,
+      ...this.#constraints,
+    };
   }
 
   #isComplete(state: ResidualState): boolean {

@@ -7,6 +7,7 @@ import type { Choice } from '../allocation/operating-points.js';
 import type { EncodedTerm } from '../codecs/codec.js';
 import { encodeDense } from '../codecs/dense.js';
 import { encodeLowRank, type LowRankFactors } from '../codecs/low-rank.js';
+import { encodeSign } from '../codecs/sign.js';
 import { encodeRows, type ReadablePair, residualReader } from './analyse-tensor.js';
 import { type DecodableTensor, decodeTensor } from './decode-tensor.js';
 
@@ -53,6 +54,13 @@ async function chosenTerms(
             choice.bits,
             runtime.kernels,
           )),
+          ...covered,
+        },
+      ];
+    case 'sign':
+      return [
+        {
+          ...(await encodeSign(residualReader(readable), pair.commonRows, pair.columns, runtime.kernels)),
           ...covered,
         },
       ];

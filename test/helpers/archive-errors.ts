@@ -271,6 +271,13 @@ export const ARCHIVE_ERRORS: readonly ArchiveError[] = [
     ),
     'index.tensors[0].terms[0].chunks[0]: expected a chunk number under 3, found 3',
   ),
+  {
+    name: 'chunk-twice',
+    bytes: changed((index) => Object.assign((index.tensors[0].terms as object[])[0], { chunks: [1, 1] })),
+    code: 'ERE_FORMAT',
+    message:
+      'chunk-twice.ere, tensor "w": index.tensors[0].terms[0].chunks[1]: expected chunks of their own for each term, found 1 again',
+  },
   format(
     'chunk-unused',
     changed((index) => Object.assign(index.tensors[0], { terms: [] })),
