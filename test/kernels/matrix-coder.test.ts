@@ -6,6 +6,7 @@ import { MatrixModel } from '../../src/kernels/scalar/matrix-model.js';
 import { type BitCoder, type Contexts, RangeDecoder } from '../../src/kernels/scalar/range-coder.js';
 import { gaussians } from './gaussians.js';
 import { idealBits } from './ideal-quantizer.js';
+import { plainDecode } from './plain-matrix-decoder.js';
 import { bytesOf, PATHS, randomBits, randomBytes, scalar, wasm } from './samples.js';
 
 const STATES = [1, 4, 8] as const;
@@ -153,6 +154,29 @@ describe('wasm and scalar give the same bytes and codes, and both decode them', 
         expect(bytesOf(fast).equals(bytesOf(plain))).toBe(true);
         expect(fast.every((code) => Math.abs(code) <= 32_766)).toBe(true);
       }
+    }
+  });
+});
+
+describe('a decoder written from the specification', () => {
+  test.each(STATES)('gives the same codes, %i states', (stateCount) => {
+    for (let kind = 0; kind <= 5; kind++) {
+      const [rows, columns] = [60, 75];
+      const options = { columns, states: stateCount };
+      const { codes, chunks } = encode(wasm, options, matrix(rows, columns, kind, 30 + kind), {
+        chunkRows: 23,
+      });
+      const parts = chunks.map((bytes, i) => ({ bytes, rows: Math.min(23, rows - i * 23) }));
+      expect(plainDecode(columns, stateCount, parts)).toEqual([...codes]);
+    }
+  });
+
+  test('gives the same codes on random bytes', () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const bytes = randomBytes(seed * 40, seed);
+      const options = { columns: 50, states: STATES[seed % 3] };
+      const plain = plainDecode(50, options.states, [{ bytes, rows: 50 }]);
+      expect(plain).toEqual([...decode(wasm, options, [bytes], 50)]);
     }
   });
 });

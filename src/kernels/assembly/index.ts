@@ -8,7 +8,7 @@ export {
   packTilesInt16, packPanelsInt16, packTilesWide, packPanelsWide, packTilesFloat32, packPanelsFloat32,
 } from './pack';
 export { productInt16, productFloat64, productFloat32 } from './product';
-export { beginDecoding, beginEncoding, finishEncoding, rawBegin } from './range-coder';
+export { beginDecoding, beginEncoding, finishEncoding } from './range-coder';
 export {
   matrixDecodeRows, matrixChooseScale, matrixEncodeRow, matrixOpenRow, matrixQuantize, matrixCodeEntries, updateAverages,
 } from './matrix-coder';

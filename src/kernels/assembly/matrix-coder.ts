@@ -3,7 +3,7 @@
  * feeds it. The memory belongs to one coder; its map is that of ../matrix-model.ts.
  */
 import {
-  CONTEXT_BYTES, Decode, Encode, beginDecoding, beginEncoding, bit, codeBit, codeRaw, loadDecoder,
+  CONTEXT_BYTES, Decode, Encode, codeBit, codeRaw, loadDecoder,
   loadEncoder, raw, saveDecoder, saveEncoder,
 } from './range-coder';
 
@@ -36,9 +36,6 @@ const QUANTISERS_4: u32 = 0b1100;
 const NEXT_8: u64 = 0x6754320176452310;
 const QUANTISERS_8: u32 = 0b10101010;
 
-/** Result of the last codeMagnitude. */
-let magnitude: i32 = 0;
-
 // @ts-ignore: decorator
 @inline
 function context(number: usize): usize {
@@ -47,8 +44,8 @@ function context(number: usize): usize {
 
 // @ts-ignore: decorator
 @inline
-function bits<D>(state: u64, number: usize, value: i32): u64 {
-  return codeBit<D>(state, context(number), value, FAST, SLOW);
+function bits<D>(number: usize, value: i32): bool {
+  return codeBit<D>(context(number), value, FAST, SLOW);
 }
 
 /** Bits of a magnitude at this level that are coded as they are. */
@@ -58,8 +55,8 @@ function levelShift(level: i32): i32 {
   return level < 24 ? 0 : (level - 22) >> 1;
 }
 
-/** Codes k ≠ 0 of one entry, sign included; the result is in `magnitude`. */
-function codeMagnitude<D>(state: u64, quantiser: u32, level: i32, value: i32): u64 {
+/** Codes k ≠ 0 of one entry, sign included; returns it. */
+function codeMagnitude<D>(quantiser: u32, level: i32, value: i32): i32 {
   const shift = levelShift(level);
   const row = level < 26 ? level : 24 + (level & 1);
   const more = context(MORE) + (<usize>(quantiser * 26 + row) << 4) * CONTEXT_BYTES;
@@ -67,8 +64,7 @@ function codeMagnitude<D>(state: u64, quantiser: u32, level: i32, value: i32): u
   const target: u32 = rest >> shift;
   let count: u32 = 0;
   while (count < UNARY) {
-    state = codeBit<D>(state, more + <usize>count * CONTEXT_BYTES, i32(target > count), FAST, SLOW);
-    if (bit == 0) break;
+    if (!codeBit<D>(more + <usize>count * CONTEXT_BYTES, i32(target > count), FAST, SLOW)) break;
     count++;
   }
   if (count == UNARY) {
@@ -76,8 +72,7 @@ function codeMagnitude<D>(state: u64, quantiser: u32, level: i32, value: i32): u
     const length: u32 = isSigned<D>() ? 0 : 31 - clz(escaped);
     let t: u32 = 0;
     while (t < 14) {
-      state = bits<D>(state, ESCAPE + t, i32(t < length));
-      if (bit == 0) break;
+      if (!bits<D>(ESCAPE + t, i32(t < length))) break;
       t++;
     }
     codeRaw<D>(escaped & ((1 << t) - 1), t);
@@ -86,34 +81,28 @@ function codeMagnitude<D>(state: u64, quantiser: u32, level: i32, value: i32): u
   codeRaw<D>(((rest & ((1 << shift) - 1)) << 1) | u32(value < 0), shift + 1);
   if (isSigned<D>()) {
     const size = <i32>min<u32>(((count << shift) | (raw >> 1)) + 1, 16383);
-    magnitude = raw & 1 ? -size : size;
-  } else {
-    magnitude = value;
+    return raw & 1 ? -size : size;
   }
-  return state;
+  return value;
 }
 
 /** Codes the row scale; the new one is stored. `target` is it when encoding. */
-function codeRowScale<D>(state: u64, target: i32): u64 {
+function codeRowScale<D>(target: i32): void {
   const previous = load<i32>(0, ROW_SCALE);
   if (load<i32>(0, ROW_COUNT) == 0) {
     codeRaw<D>(target + 40, 7);
     store<i32>(0, min(<i32>raw - 40, 60), ROW_SCALE);
-    return state;
+    return;
   }
   const move: i32 = isSigned<D>() ? 0 : target - previous;
-  state = bits<D>(state, ROW_MOVES, i32(move != 0));
-  if (bit == 0) return state;
-  state = bits<D>(state, ROW_DOWN, i32(move < 0));
-  const down = bit;
+  if (!bits<D>(ROW_MOVES, i32(move != 0))) return;
+  const down = bits<D>(ROW_DOWN, i32(move < 0));
   let size = 1;
   while (size < 100) {
-    state = bits<D>(state, ROW_FURTHER + min(size - 1, 19), i32(abs(move) > size));
-    if (bit == 0) break;
+    if (!bits<D>(ROW_FURTHER + min(size - 1, 19), i32(abs(move) > size))) break;
     size++;
   }
   store<i32>(0, min(max(down ? previous - size : previous + size, -40), 60), ROW_SCALE);
-  return state;
 }
 
 /** levels (u8) of one row from the averages (i32) and the row scale. Writes up to 15 bytes past the end. */
@@ -185,7 +174,7 @@ function maximum(x: v128): i32 {
  */
 // @ts-ignore: decorator
 @inline
-function codeEntries<D>(trellis: bool, state: u64, levels: usize, codes: usize, columns: i32, next: u64, quantisers: u32): u64 {
+function codeEntries<D>(trellis: bool, levels: usize, codes: usize, columns: i32, next: u64, quantisers: u32): void {
   let place: u32 = load<u32>(0, TRELLIS);
   for (let block = 0; block < columns; block += 16) {
     let end = min(columns - block, 16);
@@ -195,8 +184,7 @@ function codeEntries<D>(trellis: bool, state: u64, levels: usize, codes: usize, 
       if (!v128.any_true(i8x16.ge_u(row, i8x16.splat(<i8>BLOCK_LEVELS)))) {
         const top = maximum(row);
         const any = isSigned<D>() ? 0 : i32(v128.any_true(v128.or(v128.load(codes), v128.load(codes, 16))));
-        state = bits<D>(state, BLOCK + top, any);
-        if (bit == 0) {
+        if (!bits<D>(BLOCK + top, any)) {
           if (isSigned<D>()) {
             v128.store(codes, i64x2.splat(0));
             v128.store(codes, i64x2.splat(0), 16);
@@ -207,11 +195,7 @@ function codeEntries<D>(trellis: bool, state: u64, levels: usize, codes: usize, 
         }
         while (j < 16) {
           let k: i32 = isSigned<D>() ? 0 : load<i16>(codes);
-          if (j < 15) state = bits<D>(state, FIRST + j, i32(k != 0));
-          if (j == 15 || bit != 0) {
-            state = codeMagnitude<D>(state, 0, load<u8>(levels), k);
-            k = magnitude;
-          }
+          if (j == 15 || bits<D>(FIRST + j, i32(k != 0))) k = codeMagnitude<D>(0, load<u8>(levels), k);
           store<i16>(codes, <i16>(2 * k));
           levels++;
           codes += 2;
@@ -224,11 +208,7 @@ function codeEntries<D>(trellis: bool, state: u64, levels: usize, codes: usize, 
       const quantiser: u32 = trellis ? (quantisers >> place) & 1 : 0;
       const level: i32 = load<u8>(levels);
       let k: i32 = isSigned<D>() ? 0 : load<i16>(codes);
-      state = bits<D>(state, ZERO + quantiser * LEVELS + level, i32(k != 0));
-      if (bit != 0) {
-        state = codeMagnitude<D>(state, quantiser, level, k);
-        k = magnitude;
-      }
+      if (bits<D>(ZERO + quantiser * LEVELS + level, i32(k != 0))) k = codeMagnitude<D>(quantiser, level, k);
       store<i16>(codes, <i16>(2 * k - (trellis && quantiser ? i32(k > 0) - i32(k < 0) : 0)));
       if (trellis) place = <u32>(next >> (((place << 1) | (k & 1)) << 2)) & 15;
       levels++;
@@ -236,29 +216,27 @@ function codeEntries<D>(trellis: bool, state: u64, levels: usize, codes: usize, 
     }
   }
   if (trellis) store<u32>(0, place, TRELLIS);
-  return state;
 }
 
 
 /** Decodes rows into `out` (i16, half steps, `columns` apart). Writes up to 30 bytes past the end. */
 export function matrixDecodeRows(states: i32, averages: usize, levels: usize, columns: i32, rows: i32, out: usize): void {
-  let state = loadDecoder(0);
+  loadDecoder(0);
   const stride = <usize>columns << 1;
   for (let row = 0; row < rows; row++) {
-    state = bits<Decode>(state, ROW_ZERO, 0);
-    if (bit != 0) {
+    if (bits<Decode>(ROW_ZERO, 0)) {
       memory.fill(out, 0, stride);
     } else {
-      state = codeRowScale<Decode>(state, 0);
+      codeRowScale<Decode>(0);
       prepareLevels(averages, levels, columns);
-      if (states == 1) state = codeEntries<Decode>(false, state, levels, out, columns, 0, 0);
-      else if (states == 4) state = codeEntries<Decode>(true, state, levels, out, columns, NEXT_4, QUANTISERS_4);
-      else state = codeEntries<Decode>(true, state, levels, out, columns, NEXT_8, QUANTISERS_8);
+      if (states == 1) codeEntries<Decode>(false, levels, out, columns, 0, 0);
+      else if (states == 4) codeEntries<Decode>(true, levels, out, columns, NEXT_4, QUANTISERS_4);
+      else codeEntries<Decode>(true, levels, out, columns, NEXT_8, QUANTISERS_8);
       updateAverages(averages, out, columns);
     }
     out += stride;
   }
-  saveDecoder(0, state);
+  saveDecoder(0);
 }
 
 // ---- Encoder. Only the bytes are normative; the quantiser below is this encoder's choice. ----
@@ -557,9 +535,9 @@ function quantizeTrellis(eight: bool, values: usize, weights: usize, levels: usi
 /** Codes that the row is, or is not, all zeros, and its scale (-100 for none); prepares the levels. */
 export function matrixOpenRow(scale: i32, averages: usize, levels: usize, columns: i32): void {
   loadEncoder(0);
-  bits<Encode>(0, ROW_ZERO, i32(scale == -100));
+  bits<Encode>(ROW_ZERO, i32(scale == -100));
   if (scale != -100) {
-    codeRowScale<Encode>(0, scale);
+    codeRowScale<Encode>(scale);
     prepareLevels(averages, levels, columns);
   }
   saveEncoder(0);
@@ -568,9 +546,9 @@ export function matrixOpenRow(scale: i32, averages: usize, levels: usize, column
 /** Codes entries of an open row: k in, half steps out. */
 export function matrixCodeEntries(states: i32, levels: usize, codes: usize, columns: i32): void {
   loadEncoder(0);
-  if (states == 1) codeEntries<Encode>(false, 0, levels, codes, columns, 0, 0);
-  else if (states == 4) codeEntries<Encode>(true, 0, levels, codes, columns, NEXT_4, QUANTISERS_4);
-  else codeEntries<Encode>(true, 0, levels, codes, columns, NEXT_8, QUANTISERS_8);
+  if (states == 1) codeEntries<Encode>(false, levels, codes, columns, 0, 0);
+  else if (states == 4) codeEntries<Encode>(true, levels, codes, columns, NEXT_4, QUANTISERS_4);
+  else codeEntries<Encode>(true, levels, codes, columns, NEXT_8, QUANTISERS_8);
   saveEncoder(0);
 }
 

@@ -5,9 +5,9 @@
 
 /** Ends of the estimates, so that no probability comes closer than 24/32768 to 0 or 1. */
 const FAST_LOW = 48;
-const FAST_HIGH = 65_488;
+const FAST_HIGH = 0xffff - FAST_LOW;
 const SLOW_LOW = FAST_LOW * 65_536;
-const SLOW_HIGH = FAST_HIGH * 65_536;
+const SLOW_HIGH = 0xffffffff - SLOW_LOW;
 
 /** Bits of a context that are counted. */
 const COUNT_LIMIT = 511;
@@ -60,29 +60,33 @@ export interface BitCoder {
   raw(value: number, bits: number): number;
 }
 
+const RANGE = 2 ** 48;
+const LEAST_RANGE = 2 ** 32;
+
 export class RangeEncoder implements BitCoder {
   readonly decoding = false;
-  readonly #bytes: number[] = [];
+  /** Big-endian 16-bit words. */
+  readonly #words: number[] = [];
   readonly #rawBytes: number[] = [];
   #low = 0;
-  #range = 0xffffffff;
-  #cache = 0;
-  #pending = 0;
+  #range = RANGE;
   #rawByte = 0;
   #rawFilled = 0;
 
   bit(contexts: Contexts, context: number, value: number, fastShift: number, slowShift: number): number {
-    const bound = (this.#range >>> 15) * contexts.zero(context);
+    const bound = Math.floor(this.#range / 32_768) * contexts.zero(context);
     if (value === 0) {
       this.#range = bound;
     } else {
       this.#low += bound;
       this.#range -= bound;
+      this.#carry();
     }
     contexts.update(context, value, fastShift, slowShift);
-    while (this.#range < 0x1000000) {
-      this.#range *= 256;
-      this.#shiftLow();
+    if (this.#range < LEAST_RANGE) {
+      this.#range *= 65_536;
+      this.#words.push(Math.floor(this.#low / LEAST_RANGE));
+      this.#low = (this.#low % LEAST_RANGE) * 65_536;
     }
     return value;
   }
@@ -98,16 +102,26 @@ export class RangeEncoder implements BitCoder {
   /** Ends the payload: the fewest bytes that decode right whatever follows them, then the raw bytes from the last to the first. */
   finish(): Uint8Array {
     let bytes = 1;
-    let block = 0x1000000;
-    if (Math.ceil(this.#low / block) * block + block > this.#low + this.#range) {
-      bytes = 2;
-      block = 0x10000;
+    let block = 2 ** 40;
+    while (Math.ceil(this.#low / block) * block + block > this.#low + this.#range) {
+      bytes++;
+      block /= 256;
     }
     this.#low = Math.ceil(this.#low / block) * block;
-    for (let i = 0; i <= bytes; i++) this.#shiftLow();
+    this.#carry();
+    const front = this.#words.flatMap((word) => [word >> 8, word & 255]);
+    for (let i = 0; i < bytes; i++) front.push(Math.floor(this.#low / 2 ** (40 - 8 * i)) & 255);
     if (this.#rawFilled > 0) this.#flushRaw();
-    // The first byte of the carry chain is always 0 and not part of the payload.
-    return Uint8Array.from([...this.#bytes.slice(1), ...this.#rawBytes.reverse()]);
+    return Uint8Array.from([...front, ...this.#rawBytes.reverse()]);
+  }
+
+  /** Adds a carry out of `low` to the words: a run of 0xffff becomes 0. */
+  #carry(): void {
+    if (this.#low < RANGE) return;
+    this.#low -= RANGE;
+    let last = this.#words.length - 1;
+    while (last >= 0 && this.#words[last] === 0xffff) this.#words[last--] = 0;
+    if (last >= 0) this.#words[last]++;
   }
 
   #flushRaw(): void {
@@ -115,26 +129,13 @@ export class RangeEncoder implements BitCoder {
     this.#rawByte = 0;
     this.#rawFilled = 0;
   }
-
-  /** Moves the top byte of `low` out; a carry goes through the bytes that wait. */
-  #shiftLow(): void {
-    if (this.#low < 0xff000000 || this.#low >= 0x100000000) {
-      const carry = this.#low >= 0x100000000 ? 1 : 0;
-      this.#bytes.push((this.#cache + carry) & 255);
-      for (; this.#pending > 0; this.#pending--) this.#bytes.push((255 + carry) & 255);
-      this.#cache = Math.floor(this.#low / 0x1000000) & 255;
-    } else {
-      this.#pending++;
-    }
-    this.#low = (this.#low & 0xffffff) * 256;
-  }
 }
 
 export class RangeDecoder implements BitCoder {
   readonly decoding = true;
   readonly #payload: Uint8Array;
   #code = 0;
-  #range = 0xffffffff;
+  #range = RANGE;
   #input = 0;
   #rawPointer: number;
   #rawByte = 0;
@@ -143,12 +144,11 @@ export class RangeDecoder implements BitCoder {
   constructor(payload: Uint8Array) {
     this.#payload = payload;
     this.#rawPointer = payload.length;
-    for (let i = 0; i < 4; i++) this.#code = this.#code * 256 + this.#nextByte();
-    this.#code = Math.min(this.#code, 0xfffffffe); // Always below range, whatever the payload.
+    for (let i = 0; i < 3; i++) this.#code = this.#code * 65_536 + this.#nextWord();
   }
 
   bit(contexts: Contexts, context: number, _value: number, fastShift: number, slowShift: number): number {
-    const bound = (this.#range >>> 15) * contexts.zero(context);
+    const bound = Math.floor(this.#range / 32_768) * contexts.zero(context);
     const bit = this.#code < bound ? 0 : 1;
     if (bit === 0) {
       this.#range = bound;
@@ -157,9 +157,9 @@ export class RangeDecoder implements BitCoder {
       this.#range -= bound;
     }
     contexts.update(context, bit, fastShift, slowShift);
-    while (this.#range < 0x1000000) {
-      this.#range *= 256;
-      this.#code = this.#code * 256 + this.#nextByte();
+    if (this.#range < LEAST_RANGE) {
+      this.#range *= 65_536;
+      this.#code = this.#code * 65_536 + this.#nextWord();
     }
     return bit;
   }
@@ -178,7 +178,9 @@ export class RangeDecoder implements BitCoder {
     return value >>> 0;
   }
 
-  #nextByte(): number {
-    return this.#input < this.#payload.length ? this.#payload[this.#input++] : 0;
+  #nextWord(): number {
+    const high = this.#payload[this.#input++] ?? 0;
+    const low = this.#payload[this.#input++] ?? 0;
+    return high * 256 + low;
   }
 }

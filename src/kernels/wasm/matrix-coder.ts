@@ -16,8 +16,8 @@ const CONTEXTS = 128;
 const CONTEXT_BYTES = 8;
 const COSTS = 12_288;
 const DYNAMIC = 73_728;
-const RAW_POINTER = 28;
-const OUT = 40;
+const OUT = 16;
+const RAW_POINTER = 36;
 
 const PAGE_BYTES = 65_536;
 /** Entries of a call. */
@@ -216,7 +216,7 @@ class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
   endChunk(): Uint8Array {
     const { memory } = this;
     const front = memory.kernels.finishEncoding(0);
-    const back = memory.kernels.rawBegin(0);
+    const back = memory.words[RAW_POINTER / 4];
     const out = new Uint8Array(front + this.#payloadEnd - back);
     out.set(memory.bytes.subarray(this.#payload, this.#payload + front));
     out.set(memory.bytes.subarray(back, this.#payloadEnd), front);
@@ -280,8 +280,7 @@ class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
     const { memory } = this;
     const needed = entries * ENTRY_BYTES + ROW_BYTES;
     const rawBegin = memory.words[RAW_POINTER / 4];
-    // Bytes that wait for a carry are not written yet, so they count too.
-    const free = rawBegin - memory.words[OUT / 4] - memory.words[OUT / 4 - 1];
+    const free = rawBegin - memory.words[OUT / 4];
     if (free >= needed) return;
     const end = this.#payloadEnd + Math.max(needed, this.#payloadEnd - this.#payload);
     memory.reserve(end + SLACK);

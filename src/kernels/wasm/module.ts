@@ -63,7 +63,6 @@ export interface KernelExports {
   beginDecoding(coder: number, start: number, end: number): void;
   beginEncoding(coder: number, start: number, end: number): void;
   finishEncoding(coder: number): number;
-  rawBegin(coder: number): number;
   matrixDecodeRows(
     states: number,
     averages: number,
