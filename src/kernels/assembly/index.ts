@@ -9,6 +9,6 @@ export {
 } from './pack';
 export { productInt16, productFloat64, productFloat32 } from './product';
 export { beginDecoding, beginEncoding, finishEncoding } from './range-coder';
-export {
-  matrixDecodeRows, matrixChooseScale, matrixEncodeRow, matrixOpenRow, matrixQuantize, matrixCodeEntries, updateAverages,
-} from './matrix-coder';
+export { matrixDecodeRows, matrixEncodeRow, matrixOpenRow, matrixQuantize, matrixCodeEntries } from './matrix-coder';
+export { updateAverages } from './matrix-model';
+export { matrixChooseScale } from './matrix-quantizer';
