@@ -9,6 +9,7 @@
  * a function says otherwise.
  */
 import type { FloatDtype } from '../../formats/dtype.js';
+import type { IntervalDecoder, IntervalEncoder, IntervalModel } from './interval-model.js';
 
 /** Which implementation runs. */
 export type KernelPath = 'wasm' | 'scalar';
@@ -209,4 +210,12 @@ export interface Kernels {
    * k from 0, then c_ij = f32(c_ij + s). The signs of NaN are unspecified.
    */
   gemm(request: GemmRequest): void;
+
+  /**
+   * Entropy coder of codec "interval" (docs/spec/codecs.md §6), fresh contexts. RangeError on a model
+   * outside its limits. Several coders may be in use at once.
+   */
+  intervalEncoder(model: IntervalModel): IntervalEncoder;
+
+  intervalDecoder(model: IntervalModel): IntervalDecoder;
 }

@@ -5,6 +5,9 @@ export {
 export { statistics, squaredDistanceFloat32, squaredDistanceFloat64 } from './reduce';
 export { accumulateCodes16, accumulateCodes32, unpackCodes, packCodes } from './codes';
 export {
+  beginDecoding, beginEncoding, decodeInterval, dropBits, encodeInterval, finishEncoding, intervalStateBytes, resetInterval,
+} from './interval';
+export {
   packTilesInt16, packPanelsInt16, packTilesWide, packPanelsWide, packTilesFloat32, packPanelsFloat32,
 } from './pack';
 export { productInt16, productFloat64, productFloat32 } from './product';

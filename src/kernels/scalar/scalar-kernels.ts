@@ -5,6 +5,7 @@
 import type { Kernels, PreparedProduct, ProductRequest } from '../kernels.js';
 import { accumulateCodes, packCodes, unpackCodes } from './codes.js';
 import { addAndRound, fromFloat32, quantize, subtract, toFloat32 } from './elementwise.js';
+import { intervalDecoder, intervalEncoder } from './interval.js';
 import { gemm, prepareProduct, prepareWideProduct } from './product.js';
 import { squaredDistance, statistics } from './reduce.js';
 
@@ -34,5 +35,7 @@ export function scalarKernels(): Kernels {
     squaredDistance,
     quantize,
     gemm,
+    intervalEncoder,
+    intervalDecoder,
   };
 }

@@ -1,16 +1,17 @@
-/** The WebAssembly SIMD implementation: about 16 KB of code over a bounded arena. */
+/** The WebAssembly SIMD implementation: about 50 KB of code over a bounded arena. */
 import type { Kernels, ProductRequest } from '../kernels.js';
 import { Arena } from './arena.js';
 import { accumulateCodes, packCodes, unpackCodes } from './codes.js';
 import { addAndRound, fromFloat32, quantize, subtract, toFloat32 } from './elementwise.js';
 import { gemm } from './gemm.js';
+import { intervalDecoder, intervalEncoder } from './interval.js';
 import { prepareProduct, prepareWideProduct } from './product.js';
 import { squaredDistance, statistics } from './reduce.js';
 
 export interface WasmKernelOptions {
   /**
    * Bytes of linear memory for packed operands, at least 2 MiB; default 8 MiB. Operands over it stream
-   * through it. With the scratch region, the whole memory stays under this plus 5 MiB.
+   * through it. With the scratch and coder regions, the whole memory stays under this plus 11 MiB.
    */
   readonly operandByteLength?: number;
 }
@@ -59,5 +60,7 @@ export function wasmKernels(options: WasmKernelOptions = {}): Kernels {
     quantize: (values, inverseStep, minimum, maximum, out) =>
       quantize(arena, values, inverseStep, minimum, maximum, out),
     gemm: (request) => gemm(arena, request),
+    intervalEncoder: (model) => intervalEncoder(arena, model),
+    intervalDecoder: (model) => intervalDecoder(arena, model),
   };
 }
