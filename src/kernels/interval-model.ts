@@ -18,6 +18,8 @@ export interface IntervalModel {
   /** Exponent of the unit of spread: about log2 of the mean difference, minus 6. In [−1000, 800]. */
   readonly unit: number;
   readonly skip: SkipLevel;
+  /** Whether the columns' spread adapts from row to row; else all columns are alike. */
+  readonly means: boolean;
   /** Bits at the end of every float32 that are known to be 0; 0 to 23, and 0 for any other dtype. */
   readonly drop: number;
 }

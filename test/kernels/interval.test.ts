@@ -99,7 +99,7 @@ describe('wasm and scalar', () => {
           const { isFloat, byteLength } = elementLayout(dtype);
           const base = weights(dtype, rows * columns, seed, spread, odd);
           const values = moved(base, dtype, seed + 5, share);
-          const model = { dtype, columns, unit, skip, drop: 0 } as const;
+          const model = { dtype, columns, unit, skip, means: seed % 4 !== 0, drop: 0 } as const;
           let prediction: Prediction = kind === 'none' ? undefined : base;
           if (kind === 'values' && isFloat) {
             prediction = normalFloats(rows * columns, seed, spread * 1.01);

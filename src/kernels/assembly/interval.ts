@@ -1,16 +1,16 @@
 /** Codec "interval" (docs/spec/codecs.md §6): values given a prediction, in contexts of their expected spread. */
 import {
-  beginDecoding, beginEncoding, bit, codeBit, codeRaw, CONTEXT_BYTES, Decode, Encode, finishEncoding,
-  loadDecoder, loadEncoder, raw, rawBegin, saveDecoder, saveEncoder,
+  beginDecoding, beginEncoding, codeBit, codeEvenBit, codeRaw, CONTEXT_BYTES, Decode, Encode, finishEncoding,
+  loadDecoder, loadEncoder, raw, saveDecoder, saveEncoder,
 } from './range-coder';
 
-export { beginDecoding, beginEncoding, finishEncoding, rawBegin };
+export { beginDecoding, beginEncoding, finishEncoding };
 
-const FAST: u32 = 6;
-const SLOW: u32 = 9;
+const FAST: u32 = 7;
+const SLOW: u32 = 10;
 
 /** Contexts of the ratio of spread to granule, in eighths of an octave; 32 is 1. */
-const RATIOS: i32 = 48;
+const RATIOS: i32 = 40;
 
 // Context numbers.
 const ZERO: usize = 0;
@@ -38,6 +38,7 @@ export function intervalStateBytes(columns: usize): usize {
   return COLUMN_OFFSET + columns * 4;
 }
 
+let bit: i32 = 0;
 let contexts: usize = 0;
 let isFloat: bool = false;
 let width: i32 = 0;
@@ -49,6 +50,7 @@ let wideMantissaBits: i32 = 0;
 let wideBias: i32 = 0;
 let unit: i32 = 0;
 let skip: i32 = 0;
+let hasMeans: bool = true;
 let signBit: u32 = 0;
 let magnitudeMask: u32 = 0;
 let subnormalUnit: f64 = 0;
@@ -69,14 +71,20 @@ function at(context: usize): usize {
 
 // @ts-ignore: decorator
 @inline
-function code<D>(state: u64, context: usize, value: i32): u64 {
-  return codeBit<D>(state, at(context), value, FAST, SLOW);
+function code<D>(context: usize, value: i32): i32 {
+  return i32(codeBit<D>(at(context), value, FAST, SLOW));
 }
 
 /** 2^(1 − bias − mantissa), which for float64 is a subnormal number itself. */
 function smallestOf(bias: i32, mantissa: i32): f64 {
   const exponent = 1 - bias - mantissa;
   return exponent < -1022 ? powerOfTwo(exponent + 100) * powerOfTwo(-100) : powerOfTwo(exponent);
+}
+
+// @ts-ignore: decorator
+@inline
+function codeEven<D>(context: usize, value: i32): i32 {
+  return i32(codeEvenBit<D>(at(context), value, FAST, SLOW));
 }
 
 function powerOfTwo(exponent: i32): f64 {
@@ -144,31 +152,31 @@ let symbol: i32 = 0;
 /** A nonzero integer: sign, class by ones, two bits of the mantissa under contexts, the rest raw. Result in `symbol`. */
 // @ts-ignore: decorator
 @inline
-function codeSigned<D>(state: u64, ratio: usize, fraction: usize, value: i32): u64 {
-  state = code<D>(state, SIGN + ratio * 8 + fraction, i32(value < 0));
+function codeSigned<D>(ratio: usize, fraction: usize, value: i32): void {
+  bit = codeEven<D>(SIGN + ratio * 8 + fraction, i32(value < 0));
   const negative = bit;
   const magnitude: u32 = value < 0 ? -value : value;
   const target = isSigned<D>() ? 0 : 31 - clz<u32>(magnitude);
-  return codeMagnitude<D>(state, ratio, magnitude, target, negative);
+  codeMagnitude<D>(ratio, magnitude, target, negative);
 }
 
 // Class 31 is the escape where values are coded in buckets: then `symbol` stays ±2^31.
 // @ts-ignore: decorator
 @inline
-function codeMagnitude<D>(state: u64, ratio: usize, magnitude: u32, target: i32, negative: i32): u64 {
+function codeMagnitude<D>(ratio: usize, magnitude: u32, target: i32, negative: i32): void {
   let order = 0;
   while (order < 31) {
-    state = code<D>(state, CLASS + ratio * 32 + order, i32(order < target));
+    bit = code<D>(CLASS + ratio * 32 + order, i32(order < target));
     if (bit == 0) break;
     order++;
   }
   let value: u32 = 1;
   if (order > 0) {
     const base = MANTISSA + ratio * 32 + <usize>min(order, 7) * 4;
-    state = code<D>(state, base, <i32>(magnitude >> (order - 1)) & 1);
+    bit = codeEven<D>(base, <i32>(magnitude >> (order - 1)) & 1);
     value = 2 + bit;
     if (order > 1) {
-      state = code<D>(state, base + value - 1, <i32>(magnitude >> (order - 2)) & 1);
+      bit = codeEven<D>(base + value - 1, <i32>(magnitude >> (order - 2)) & 1);
       value = value * 2 + bit;
       if (order > 2) {
         const rest = order - 2;
@@ -178,11 +186,10 @@ function codeMagnitude<D>(state: u64, ratio: usize, magnitude: u32, target: i32,
     }
   }
   symbol = negative ? -<i32>value : <i32>value;
-  return state;
 }
 
 /** The place of a value in bucket `bucket` of 2^granule; the pattern is then in `raw`. */
-function codeWithin<D>(state: u64, ratio: usize, side: i32, bucket: i32, granule: i32, pattern: u32): u64 {
+function codeWithin<D>(ratio: usize, side: i32, bucket: i32, granule: i32, pattern: u32): void {
   const index: u32 = bucket < 0 ? ~bucket : bucket;
   const magnitude = pattern & magnitudeMask;
   let result: u32 = 0;
@@ -202,13 +209,13 @@ function codeWithin<D>(state: u64, ratio: usize, side: i32, bucket: i32, granule
     result = first;
     if (free > 0) {
       const offset = magnitude - first;
-      state = code<D>(state, OFFSET + ratio * 2 + side, <i32>(offset >> (free - 1)) & 1);
+      bit = codeEven<D>(OFFSET + ratio * 2 + side, <i32>(offset >> (free - 1)) & 1);
       result += <u32>bit << (free - 1);
       codeRaw<D>(offset & ((1 << (free - 1)) - 1), free - 1);
       result += raw;
     }
   } else {
-    state = code<D>(state, NONZERO + usize(bucket < 0), i32(magnitude != 0));
+    bit = code<D>(NONZERO + usize(bucket < 0), i32(magnitude != 0));
     if (bit) {
       const top = granule + bias;
       if (top <= 1) {
@@ -219,7 +226,7 @@ function codeWithin<D>(state: u64, ratio: usize, side: i32, bucket: i32, granule
         const target = top - 1 - <i32>(magnitude >> mantissaBits);
         let below = 0;
         while (below < limit) {
-          state = code<D>(state, EXPONENT + below, i32(below < target));
+          bit = code<D>(EXPONENT + below, i32(below < target));
           if (bit == 0) break;
           below++;
         }
@@ -234,7 +241,6 @@ function codeWithin<D>(state: u64, ratio: usize, side: i32, bucket: i32, granule
     }
   }
   raw = (result & magnitudeMask) | (bucket < 0 ? signBit : 0);
-  return state;
 }
 
 /** Contexts of the position in a block of 16, where nothing differed so far; 0 where something did. */
@@ -247,7 +253,7 @@ function positionContext(seen: bool, position: i32): usize {
 // @ts-ignore: decorator
 @inline
 function ratioOf(spread: i32, ulp: i32): i32 {
-  return max(0, min(RATIOS - 1, spread - 8 * max(ulp, (spread >> 3) - 1) + 32));
+  return max(0, min(RATIOS - 1, spread - 8 * max(ulp, (spread >> 3)) + 32));
 }
 
 /** ulp exponent of a pattern, relative to the unit. */
@@ -264,10 +270,10 @@ function ulpOf(pattern: u32): i32 {
 // @ts-ignore: decorator
 @inline
 function codeFloat<D>(
-  state: u64, spread: i32, predicted: u32, wide: u32, narrowed: u32, value: u32, differs: bool,
-): u64 {
+  spread: i32, predicted: u32, wide: u32, narrowed: u32, value: u32, differs: bool,
+): void {
   const ulp = ulpOf(predicted);
-  const octave = (spread >> 3) - 1;
+  const octave = spread >> 3;
   const ratio = <usize>ratioOf(spread, ulp);
   let fraction: usize;
   let flip: bool;
@@ -284,15 +290,15 @@ function codeFloat<D>(
       if (flip) distance = -distance;
     }
     if (!differs) {
-      state = code<D>(state, ZERO + ratio * 8 + fraction, i32(distance != 0));
+      bit = code<D>(ZERO + ratio * 8 + fraction, i32(distance != 0));
       if (bit == 0) {
         raw = predicted;
-        return state;
+        return;
       }
     }
-    state = codeSigned<D>(state, ratio, fraction, distance);
+    codeSigned<D>(ratio, fraction, distance);
     raw = fromRank(rank + (flip ? -symbol : symbol));
-    return state;
+    return;
   }
   const granule = octave + unit;
   let start = <i32>bucketOf(wide & 0x7fffffff, wideMantissaBits, wideBias, granule - 2);
@@ -311,14 +317,14 @@ function codeFloat<D>(
     if (index == BUCKET_LIMIT) distance = i32.MIN_VALUE;
     if (flip) distance = -distance;
   }
-  state = code<D>(state, ZERO + ratio * 8 + fraction, i32(distance != 0));
+  bit = code<D>(ZERO + ratio * 8 + fraction, i32(distance != 0));
   let bucket = start;
   let side = 0;
   if (bit) {
-    state = codeSigned<D>(state, ratio, fraction, distance);
+    codeSigned<D>(ratio, fraction, distance);
     if (symbol == i32.MIN_VALUE) {
       codeRaw<D>(value, 1 + exponentBits + mantissaBits);
-      return state;
+      return;
     }
     const signed = flip ? -symbol : symbol;
     bucket += signed;
@@ -326,24 +332,24 @@ function codeFloat<D>(
   } else {
     side = i32(bucket < 0);
   }
-  return codeWithin<D>(state, ratio, side, bucket, granule, value);
+  codeWithin<D>(ratio, side, bucket, granule, value);
 }
 
 /** One integer, as the wrapping difference to its prediction. The value is then in `raw`, and its distance in `distanceOf`. */
 // @ts-ignore: decorator
 @inline
-function codeInteger<D>(state: u64, spread: i32, difference: i32, differs: bool): u64 {
-  const octave = (spread >> 3) - 1;
+function codeInteger<D>(spread: i32, difference: i32, differs: bool): void {
+  const octave = spread >> 3;
   const granule = max(0, min(31, octave + unit));
   const ratio = <usize>ratioOf(spread, -unit);
   const half = granule > 0 ? 1 << (granule - 1) : 0;
   const distance = (difference + half) >> granule;
   if (!(differs && granule == 0)) {
-    state = code<D>(state, ZERO + ratio * 8, i32(distance != 0));
+    bit = code<D>(ZERO + ratio * 8, i32(distance != 0));
     symbol = 0;
-    if (bit) state = codeSigned<D>(state, ratio, 0, distance);
+    if (bit) codeSigned<D>(ratio, 0, distance);
   } else {
-    state = codeSigned<D>(state, ratio, 0, distance);
+    codeSigned<D>(ratio, 0, distance);
   }
   let decoded = symbol << granule;
   if (granule > 0) {
@@ -351,35 +357,33 @@ function codeInteger<D>(state: u64, spread: i32, difference: i32, differs: bool)
     decoded = (decoded | <i32>raw) - half;
   }
   symbol = decoded;
-  return state;
 }
 
 /** An integer of 64 bits: 32 bits of difference where they suffice. */
-function codeWideInteger<D>(state: u64, spread: i32, predicted: u64, pointer: usize, differs: bool): u64 {
+function codeWideInteger<D>(spread: i32, predicted: u64, pointer: usize, differs: bool): void {
   const difference: i64 = isSigned<D>() ? 0 : <i64>(load<u64>(pointer) - predicted);
-  state = code<D>(state, WIDE, i32(<i64><i32>difference != difference));
+  bit = code<D>(WIDE, i32(<i64><i32>difference != difference));
   if (bit) {
     codeRaw<D>(<u32>difference, 32);
     const low = raw;
     codeRaw<D>(<u32>(difference >> 32), 32);
     if (isSigned<D>()) store<u64>(pointer, predicted + ((<u64>raw << 32) | <u64>low));
     symbol = i32.MAX_VALUE;
-    return state;
+    return;
   }
-  state = codeInteger<D>(state, spread, <i32>difference, differs);
+  codeInteger<D>(spread, <i32>difference, differs);
   if (isSigned<D>()) store<u64>(pointer, predicted + <u64><i64>symbol);
-  return state;
 }
 
 /** The lower half of a float64: the prediction's, one of a float32, or any. */
-function codeLowWord<D>(state: u64, predicted: u32, pointer: usize, same: bool): u64 {
+function codeLowWord<D>(predicted: u32, pointer: usize, same: bool): void {
   const value: u32 = isSigned<D>() ? 0 : load<u32>(pointer);
   const context = LOW_WORD + <usize>(lowFlag * 2 + i32(same)) * 2;
-  state = code<D>(state, context, i32(value != predicted));
+  bit = code<D>(context, i32(value != predicted));
   lowFlag = bit;
   raw = predicted;
   if (bit) {
-    state = code<D>(state, context + 1, i32((value & 0x1fffffff) != 0));
+    bit = code<D>(context + 1, i32((value & 0x1fffffff) != 0));
     if (bit) {
       codeRaw<D>(value, 32);
     } else {
@@ -388,7 +392,6 @@ function codeLowWord<D>(state: u64, predicted: u32, pointer: usize, same: bool):
     }
   }
   if (isSigned<D>()) store<u32>(pointer, raw);
-  return state;
 }
 
 // @ts-ignore: decorator
@@ -444,17 +447,17 @@ function wrapped(difference: u32): i32 {
   return <i32>(difference << shift) >> shift;
 }
 
-function codeScale<D>(state: u64, previous: i32, wanted: i32): u64 {
+function codeScale<D>(previous: i32, wanted: i32): void {
   const difference = wanted - previous;
-  state = code<D>(state, SCALE, i32(difference != 0));
+  bit = code<D>(SCALE, i32(difference != 0));
   symbol = previous;
-  if (bit == 0) return state;
-  state = code<D>(state, SCALE + 1, i32(difference < 0));
+  if (bit == 0) return;
+  bit = code<D>(SCALE + 1, i32(difference < 0));
   const negative = bit;
   const target = abs(difference) - 1;
   let steps = 0;
   while (steps < 16) {
-    state = code<D>(state, SCALE + 2 + steps, i32(steps < target));
+    bit = code<D>(SCALE + 2 + steps, i32(steps < target));
     if (bit == 0) break;
     steps++;
   }
@@ -463,7 +466,6 @@ function codeScale<D>(state: u64, previous: i32, wanted: i32): u64 {
     steps += raw;
   }
   symbol = max(-24, min(511, previous + (negative ? -steps - 1 : steps + 1)));
-  return state;
 }
 
 /**
@@ -483,10 +485,11 @@ function codeRows<D>(
   bias = load<i32>(job, 20);
   unit = load<i32>(job, 24);
   skip = load<i32>(job, 28);
-  let rowIndex = load<i32>(job, 32);
-  let scale = load<i32>(job, 36);
-  lowFlag = load<i32>(job, 40);
-  let lastRow = load<i32>(job, 44);
+  hasMeans = load<i32>(job, 32) != 0;
+  let rowIndex = load<i32>(job, 36);
+  let scale = load<i32>(job, 40);
+  lowFlag = load<i32>(job, 44);
+  let lastRow = load<i32>(job, 48);
   subnormalUnit = smallestOf(bias, mantissaBits);
   wideMantissaBits = width == 8 ? 20 : 23;
   wideBias = width == 8 ? 1023 : 127;
@@ -501,15 +504,14 @@ function codeRows<D>(
   const bytes: usize = width;
   const strips = job + STRIP_OFFSET;
   const means = job + COLUMN_OFFSET;
-  let state: u64 = 0;
-  if (isSigned<D>()) state = loadDecoder(coder);
+  if (isSigned<D>()) loadDecoder(coder);
   else loadEncoder(coder);
 
   for (let i = 0; i < rows; i++) {
     const rowBytes = <usize>columns * bytes;
     if (skip > 0) {
       const differs = isSigned<D>() ? 0 : i32(!sameBytes(values, predicted, rowBytes));
-      state = code<D>(state, ROW + lastRow, differs);
+      bit = code<D>(ROW + lastRow, differs);
       lastRow = bit;
       if (bit == 0) {
         if (isSigned<D>()) memory.copy(values, predicted, rowBytes);
@@ -524,12 +526,12 @@ function codeRows<D>(
     if (!isSigned<D>()) {
       wanted = wantedScale(job, columns, values, predicted, wide, wideStride);
       const change = <f64>(wanted - scale) * 0.1732;
-      if (rowIndex > 0 && <f64>columns * 0.7 * change * change <= 5) wanted = scale;
+      if (rowIndex > 0 && <f64>columns * (skip == 2 ? 0.035 : 0.7) * change * change <= 5) wanted = scale;
     }
-    state = codeScale<D>(state, scale, wanted);
+    codeScale<D>(scale, wanted);
     scale = symbol;
     const scaleEighths = scale * 2;
-    const rate = rowIndex < 2 ? 2 : rowIndex < 6 ? 3 : rowIndex < 16 ? 4 : rowIndex < 40 ? 5 : rowIndex < 100 ? 6 : 7;
+    const rate = rowIndex < 16 ? 4 : rowIndex < 40 ? 5 : rowIndex < 100 ? 6 : rowIndex < 300 ? 7 : 8;
     rowIndex++;
     const gain = powerOfTwo(-unit - (scaleEighths >> 3)) * <f64>inverseOctave(scaleEighths & 7);
     let lastStrip = 1;
@@ -542,7 +544,7 @@ function codeRows<D>(
         const count = min(256, columns - j);
         const strip = strips + (j >> 8);
         const differs = isSigned<D>() ? 0 : i32(!sameBytes(values, predicted, <usize>count * bytes));
-        state = code<D>(state, STRIP + lastStrip * 2 + load<u8>(strip), differs);
+        bit = code<D>(STRIP + lastStrip * 2 + load<u8>(strip), differs);
         lastStrip = bit;
         store<u8>(strip, <u8>bit);
         if (bit == 0) {
@@ -563,7 +565,7 @@ function codeRows<D>(
           for (let k: usize = 0; k < <usize>count; k++) least = min(least, loadElement(predicted + k * bytes) & magnitudeMask);
         }
         const ratio = ratioOf(scaleEighths, isFloat ? ulpOf(least) : -unit);
-        state = code<D>(state, BLOCK + <usize>ratio * 2 + lastBlock, differs);
+        bit = code<D>(BLOCK + <usize>ratio * 2 + lastBlock, differs);
         lastBlock = bit;
         if (bit == 0) {
           if (isSigned<D>()) memory.copy(values, predicted, <usize>count * bytes);
@@ -587,7 +589,7 @@ function codeRows<D>(
         if (seen || (position != 15 && j != columns - 1)) {
           const ratio = ratioOf(spread, isFloat ? ulpOf(expected) : -unit);
           const differs = isSigned<D>() ? 0 : i32(!sameBytes(values, predicted, bytes));
-          state = code<D>(state, SAME + positionContext(seen, position) * RATIOS + ratio, differs);
+          bit = code<D>(SAME + positionContext(seen, position) * RATIOS + ratio, differs);
           same = bit == 0;
         }
         seen = seen || !same;
@@ -596,19 +598,21 @@ function codeRows<D>(
         if (isSigned<D>()) memory.copy(values, predicted, bytes);
       } else if (isFloat) {
         // A float64 in a block may differ in its lower half alone.
-        state = codeFloat<D>(state, spread, expected, load<u32>(wide), load<u32>(narrowed), value, inBlock && width != 8);
+        codeFloat<D>(spread, expected, load<u32>(wide), load<u32>(narrowed), value, inBlock && width != 8);
         const decoded = raw;
         if (isSigned<D>()) storeElement(values, decoded);
-        if (width == 8) state = codeLowWord<D>(state, load<u32>(predicted), values, decoded == expected);
+        if (width == 8) codeLowWord<D>(load<u32>(predicted), values, decoded == expected);
       } else if (width == 8) {
-        state = codeWideInteger<D>(state, spread, load<u64>(predicted), values, inBlock);
+        codeWideInteger<D>(spread, load<u64>(predicted), values, inBlock);
       } else {
-        state = codeInteger<D>(state, spread, wrapped(value - expected), inBlock);
+        codeInteger<D>(spread, wrapped(value - expected), inBlock);
         if (isSigned<D>()) storeElement(values, expected + <u32>symbol);
       }
-      const step = abs(differenceOf(values, predicted, wide)) * gain;
-      const next = mean + (((step < 65536 ? <i32>step : 65536) - mean) >> rate);
-      store<i32>(means + (<usize>j << 2), max(next, 128));
+      if (hasMeans) {
+        const step = abs(differenceOf(values, predicted, wide)) * gain;
+        const next = mean + (((step < 65536 ? <i32>step : 65536) - mean) >> rate);
+        store<i32>(means + (<usize>j << 2), max(next, 128));
+      }
       j++;
       values += bytes;
       predicted += bytes;
@@ -616,11 +620,11 @@ function codeRows<D>(
       narrowed += wideStride;
     }
   }
-  store<i32>(job, rowIndex, 32);
-  store<i32>(job, scale, 36);
-  store<i32>(job, lowFlag, 40);
-  store<i32>(job, lastRow, 44);
-  if (isSigned<D>()) saveDecoder(coder, state);
+  store<i32>(job, rowIndex, 36);
+  store<i32>(job, scale, 40);
+  store<i32>(job, lowFlag, 44);
+  store<i32>(job, lastRow, 48);
+  if (isSigned<D>()) saveDecoder(coder);
   else saveEncoder(coder);
 }
 
@@ -654,10 +658,10 @@ export function dropBits(patterns: usize, count: i32, drop: i32): void {
 
 /** Fresh contexts and column means. */
 export function resetInterval(job: usize, columns: i32): void {
-  store<i32>(job, 0, 32);
   store<i32>(job, 0, 36);
   store<i32>(job, 0, 40);
-  store<i32>(job, 1, 44);
+  store<i32>(job, 0, 44);
+  store<i32>(job, 1, 48);
   for (let i: usize = 0; i < CONTEXTS; i++) store<u64>(job + CONTEXT_OFFSET + i * 8, 0x8000000000008000);
   memory.fill(job + STRIP_OFFSET, 1, 256);
   for (let j: usize = 0; j < <usize>columns; j++) store<i32>(job + COLUMN_OFFSET + (j << 2), 4096);

@@ -7,11 +7,11 @@ import { type ElementLayout, elementLayout, type IntervalModel } from '../interv
 import type { PredictionForms } from './interval-prediction.js';
 import { type BitCoder, Contexts } from './range-coder.js';
 
-const FAST_SHIFT = 6;
-const SLOW_SHIFT = 9;
+const FAST_SHIFT = 7;
+const SLOW_SHIFT = 10;
 
 /** Ratios of spread to granule, in eighths of an octave; 32 is 1. */
-const RATIOS = 48;
+const RATIOS = 40;
 
 /** First context of each kind of decision. */
 export const CONTEXT = {
@@ -137,7 +137,7 @@ export class IntervalValues {
   #codeFloat(i: number, spread: number, value: number, differs: boolean): number {
     const predicted = this.#load(this.#predicted, i);
     const ulp = this.#ulp(predicted);
-    const octave = (spread >> 3) - 1;
+    const octave = spread >> 3;
     const ratio = this.#ratio(spread, ulp);
     const wide = this.#wide(i);
     if (ulp >= octave) return this.#codeCoarse(ratio, predicted, wide, this.#narrowed(i), value, differs);
@@ -259,7 +259,7 @@ export class IntervalValues {
 
   /** The difference in steps of 2^granule, rounded, and the rest as it is. */
   #codeInteger(spread: number, difference: number, differs: boolean): number {
-    const granule = Math.max(0, Math.min(31, (spread >> 3) - 1 + this.#unit));
+    const granule = Math.max(0, Math.min(31, (spread >> 3) + this.#unit));
     const ratio = this.#ratio(spread, -this.#unit);
     const half = granule > 0 ? (1 << granule) >>> 1 : 0;
     const shifted = (difference + half) | 0;
@@ -313,7 +313,7 @@ export class IntervalValues {
   }
 
   #ratio(spread: number, ulp: number): number {
-    const ratio = spread - 8 * Math.max(ulp, (spread >> 3) - 1) + 32;
+    const ratio = spread - 8 * Math.max(ulp, spread >> 3) + 32;
     return Math.max(0, Math.min(RATIOS - 1, ratio));
   }
 

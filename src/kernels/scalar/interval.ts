@@ -26,8 +26,9 @@ const SCALE_RANGE = [-24, 511] as const;
 /** 4096 · 2^(−k/8). */
 const INVERSE_OCTAVES = [4096, 3756, 3444, 3158, 2896, 2656, 2435, 2233];
 
-/** Column means adapt by a shift of 2 in the first rows, then slower: rows before which each shift holds. */
-const RATE_ROWS = [2, 6, 16, 40, 100];
+/** Column means adapt by a shift of 4 in the first rows, then slower: rows before which each shift holds. */
+const RATE_ROWS = [16, 40, 100, 300];
+const FIRST_RATE = 4;
 
 const ONE = 4096;
 const LEAST_MEAN = 128;
@@ -110,6 +111,7 @@ class ScalarInterval {
         seen ||= !same;
       }
       if (!same) model.codeValue(i, spread, inBlock);
+      if (!this.#model.means) continue;
       const step = Math.abs(model.difference(i)) * gain;
       const next = mean + (((step < 65_536 ? Math.trunc(step) : 65_536) - mean) >> rate);
       this.#means[column] = Math.max(next, LEAST_MEAN);
@@ -140,7 +142,8 @@ class ScalarInterval {
     if (!coder.decoding) {
       difference = this.#wantedScale(start, columns) - this.#scale;
       const change = difference * 0.1732;
-      if (this.#rowIndex > 0 && columns * 0.7 * change * change <= 5) difference = 0;
+      if (this.#rowIndex > 0 && columns * (this.#model.skip === 2 ? 0.035 : 0.7) * change * change <= 5)
+        difference = 0;
     }
     const values = this.#values;
     if (values.code(CONTEXT.scale, difference !== 0 ? 1 : 0) === 0) return;
@@ -168,7 +171,7 @@ class ScalarInterval {
 
 function rateOf(row: number): number {
   const index = RATE_ROWS.findIndex((limit) => row < limit);
-  return 2 + (index < 0 ? RATE_ROWS.length : index);
+  return FIRST_RATE + (index < 0 ? RATE_ROWS.length : index);
 }
 
 export function intervalEncoder(model: IntervalModel): IntervalEncoder {

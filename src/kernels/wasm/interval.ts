@@ -75,6 +75,7 @@ class IntervalState {
       layout.bias,
       model.unit,
       model.skip,
+      model.means ? 1 : 0,
     ];
     fields.forEach((field, i) => {
       view.setInt32(job + 4 * i, field, true);
@@ -197,7 +198,7 @@ class WasmIntervalEncoder implements IntervalEncoder {
   /** Addresses behind the arithmetic code and of the first raw bits. */
   #ends(coder: number): { out: number; raw: number } {
     const registers = new DataView(this.#state.arena.bytes.buffer, coder, 64);
-    return { out: registers.getUint32(40, true), raw: registers.getUint32(28, true) };
+    return { out: registers.getUint32(16, true), raw: registers.getUint32(36, true) };
   }
 }
 
