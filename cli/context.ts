@@ -2,9 +2,13 @@
 import type {
   DecodeOptions,
   DecodeReport,
+  DiffOptions,
+  DiffReport,
   EncodeOptions,
   EncodeReport,
   InspectReport,
+  TruncateOptions,
+  TruncateReport,
   VerifyOptions,
   VerifyReport,
 } from '../src/residual/api.js';
@@ -14,7 +18,9 @@ export interface Operations {
   encode(fineTuned: string, options: EncodeOptions): Promise<EncodeReport>;
   decode(archive: string, options: DecodeOptions): Promise<DecodeReport>;
   verify(archive: string, options: VerifyOptions): Promise<VerifyReport>;
+  diff(fineTuned: string, options: DiffOptions): Promise<DiffReport>;
   inspect(archive: string): Promise<InspectReport>;
+  truncate(archive: string, options: TruncateOptions): Promise<TruncateReport>;
 }
 
 /** The part of a Node stream that the CLI uses. */

@@ -2,8 +2,10 @@
 import { Command, CommanderError } from 'commander';
 import { PACKAGE_VERSION } from '../src/version.js';
 import { addDecodeCommand } from './commands/decode.js';
+import { addDiffCommand } from './commands/diff.js';
 import { addEncodeCommand } from './commands/encode.js';
 import { addInspectCommand } from './commands/inspect.js';
+import { addTruncateCommand } from './commands/truncate.js';
 import { addVerifyCommand } from './commands/verify.js';
 import type { CliContext } from './context.js';
 import { exitCodeOf, exitStatus } from './exit-codes.js';
@@ -52,6 +54,8 @@ function buildProgram(context: CliContext, help: { stdout: string; stderr: strin
   addDecodeCommand(program, context);
   addVerifyCommand(program, context);
   addInspectCommand(program, context);
+  addDiffCommand(program, context);
+  addTruncateCommand(program, context);
   return program;
 }
 

@@ -26,6 +26,11 @@ export function parseShare(text: string): number {
   return share;
 }
 
+/** '1%,6%' → [0.01, 0.06]. */
+export function parseShares(text: string): number[] {
+  return text.split(',').map(parseShare);
+}
+
 /** '0.3' or '30%' → 0.3; over 0 and below 1, where 1 is the error of the base itself. */
 export function parseRelativeError(text: string): number {
   const error = parsePercentOrNumber(text);
@@ -48,6 +53,11 @@ export function parseByteLength(text: string): number {
     );
   }
   return byteLength;
+}
+
+/** 'lossy', or a size as of `parseByteLength`. */
+export function parseTruncation(text: string): number | 'lossy' {
+  return text === 'lossy' ? 'lossy' : parseByteLength(text);
 }
 
 /** A whole number of at least 1. */

@@ -17,10 +17,12 @@ const PUBLIC_API: Record<string, readonly string[]> = {
     'PACKAGE_VERSION',
     'UnsupportedError',
     'decode',
+    'diff',
     'encode',
     'inspect',
     'isEreError',
     'openArchive',
+    'truncate',
     'verify',
   ],
   './formats': [

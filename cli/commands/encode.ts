@@ -1,6 +1,7 @@
 /** `ere encode`: options to a budget, the operation, and the report of what was kept. */
 import { type Command, Option } from 'commander';
 import type { Allocation, Budget, EncodeOptions } from '../../src/residual/api.js';
+import { PRESETS, type PresetName, presetConflict } from '../../src/residual/presets.js';
 import type { CliContext } from '../context.js';
 import { encodeReportText, encodeSummaryText, warningText } from '../output/encode.js';
 import { jsonText, writeText } from '../output/write.js';
@@ -21,11 +22,15 @@ interface EncodeFlags extends RunFlags {
   readonly rank?: number;
   readonly energy?: number;
   readonly maxError?: number;
+  readonly preset?: PresetName;
   readonly allocation?: Allocation;
   readonly bits?: number | 'auto';
   readonly prior?: number;
+  readonly failAbove?: number;
   readonly baseName?: string;
   readonly baseRevision?: string;
+  readonly lossless?: boolean;
+  readonly exactOnTop?: boolean;
   readonly sideFiles: boolean;
   readonly force?: boolean;
   readonly overwrite?: boolean;
@@ -73,6 +78,11 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
   }
   command
     .addOption(
+      new Option('--preset <method>', "a published method, see below, instead of ERE's own choices").choices(
+        Object.keys(PRESETS),
+      ),
+    )
+    .addOption(
       new Option('--allocation <strategy>', 'how ranks are spread over layers (default: layerwise)').choices([
         'layerwise',
         'uniform',
@@ -90,6 +100,26 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
         'weight of the uniform allocation in layerwise, 0 to 1 (default: 0)',
       ).argParser(parseWeight),
     )
+    .addOption(
+      new Option('--lossless', 'code every tensor bit for bit, whatever it takes').conflicts([
+        'preset',
+        ...budgets.map((option) => option.attributeName()),
+        'allocation',
+        'bits',
+        'prior',
+        'exactOnTop',
+      ]),
+    )
+    .option(
+      '--exact-on-top',
+      'add exact terms behind the lossy ones; the budget is that of the lossy part, which decodes by itself',
+    )
+    .addOption(
+      new Option(
+        '--fail-above <error>',
+        'write nothing and fail when the relative error over all residuals is above this',
+      ).argParser(parseRelativeError),
+    )
     .option('--base-name <name>', 'name of the base to record (default: last part of its path)')
     .option('--base-revision <revision>', 'revision of the base to record')
     .option('--no-side-files', 'leave out config, tokenizer and other small files')
@@ -97,6 +127,7 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
     .option('--overwrite', 'replace an existing archive')
     .option('--all', 'list every tensor instead of groups of layers');
   addRunOptions(command)
+    .addHelpText('after', presetHelp)
     .addHelpText(
       'after',
       '\nExamples:\n' +
@@ -119,12 +150,22 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
     });
 }
 
+function presetHelp(): string {
+  const lines = Object.entries(PRESETS).map(([name, { summary }]) => `  ${name.padEnd(12)}${summary}\n`);
+  return `\nPresets:\n${lines.join('')}`;
+}
+
 function encodeOptions(base: string, flags: EncodeFlags, command: Command): EncodeOptions {
+  const common = commonOptions(base, flags);
+  if (flags.lossless === true) return { ...common, lossless: true };
   const budget = budgetOf(flags);
+  const { preset, allocation, bits, prior } = flags;
+  const conflict = presetConflict(withoutUndefined({ preset, budget, allocation, bits, prior }));
+  if (conflict !== undefined) command.error(conflict);
   const implied = impliedAllocation(budget);
   if (implied !== undefined && flags.allocation !== undefined && flags.allocation !== implied) {
     command.error(
-      `option '--${budget.kind}' implies '--allocation ${implied}', got '--allocation ${flags.allocation}'`,
+      `option '--${budget?.kind}' implies '--allocation ${implied}', got '--allocation ${flags.allocation}'`,
     );
   }
   if (flags.prior !== undefined && (implied ?? flags.allocation ?? 'layerwise') !== 'layerwise') {
@@ -133,30 +174,42 @@ function encodeOptions(base: string, flags: EncodeFlags, command: Command): Enco
     );
   }
   return withoutUndefined<EncodeOptions>({
-    base,
-    output: flags.output,
+    ...common,
+    preset,
     budget,
-    allocation: flags.allocation,
-    bits: flags.bits,
-    prior: flags.prior,
-    sideFiles: flags.sideFiles,
-    baseName: flags.baseName,
-    baseRevision: flags.baseRevision,
-    force: flags.force,
-    overwrite: flags.overwrite,
+    allocation,
+    bits,
+    prior,
+    exactOnTop: flags.exactOnTop,
   });
 }
 
-/** Commander has refused two budgets by now. */
-function budgetOf(flags: EncodeFlags): Budget {
+/** Options that say nothing of how tensors are coded. */
+function commonOptions(base: string, flags: EncodeFlags): EncodeOptions {
+  const { output, failAbove, sideFiles, baseName, baseRevision, force, overwrite } = flags;
+  return withoutUndefined<EncodeOptions>({
+    base,
+    output,
+    failAbove,
+    sideFiles,
+    baseName,
+    baseRevision,
+    force,
+    overwrite,
+  });
+}
+
+/** Commander has refused two budgets by now. Without one, a preset has its own default. */
+function budgetOf(flags: EncodeFlags): Budget | undefined {
   if (flags.rank !== undefined) return { kind: 'rank', rank: flags.rank };
   if (flags.energy !== undefined) return { kind: 'energy', energy: flags.energy };
   if (flags.size !== undefined) return { kind: 'size', byteLength: flags.size };
   if (flags.maxError !== undefined) return { kind: 'max-error', relativeError: flags.maxError };
-  return flags.ratio === undefined ? DEFAULT_BUDGET : { kind: 'ratio', ratio: flags.ratio };
+  if (flags.ratio !== undefined) return { kind: 'ratio', ratio: flags.ratio };
+  return flags.preset === undefined ? DEFAULT_BUDGET : undefined;
 }
 
-function impliedAllocation(budget: Budget): Allocation | undefined {
-  if (budget.kind === 'rank') return 'uniform';
-  return budget.kind === 'energy' ? 'energy' : undefined;
+function impliedAllocation(budget: Budget | undefined): Allocation | undefined {
+  if (budget?.kind === 'rank') return 'uniform';
+  return budget?.kind === 'energy' ? 'energy' : undefined;
 }

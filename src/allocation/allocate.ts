@@ -1,12 +1,18 @@
 /** Runs an allocation strategy by name, and picks the factor width where the user leaves it open. */
+import type { BitsProfile } from '../codecs/bits-profile.js';
 import type { AllocationStrategy, AllocationTarget } from './allocation.js';
 import { totalByteLength, totalSquaredError } from './allocation.js';
+import { bands } from './bands.js';
 import { energy } from './energy.js';
 import { layerwise } from './layerwise.js';
 import type { AllocationTensor, OperatingPoint } from './operating-points.js';
+import { signs } from './signs.js';
 import { uniform } from './uniform.js';
 
-export const STRATEGIES = { uniform, energy, layerwise } satisfies Record<string, AllocationStrategy>;
+export const STRATEGIES = { uniform, energy, layerwise, bands, signs } satisfies Record<
+  string,
+  AllocationStrategy
+>;
 export type StrategyName = keyof typeof STRATEGIES;
 
 /** Widths tried by bits 'auto' with a size or an error to reach. */
@@ -16,8 +22,8 @@ const FIXED_TARGET_BITS = 8;
 
 export interface AllocateOptions {
   readonly strategy: StrategyName;
-  /** 2 to 16, or 'auto': the uniform width that is best for the target. */
-  readonly bits: number | 'auto';
+  /** 2 to 16, of all components or by component, or 'auto': the one width that is best for the target. */
+  readonly bits: BitsProfile | 'auto';
   /** Weight of the uniform allocation, 0 to 1. */
   readonly prior: number;
 }
@@ -25,7 +31,7 @@ export interface AllocateOptions {
 export interface AllocationResult {
   /** One point a tensor. */
   readonly points: readonly OperatingPoint[];
-  readonly bits: number;
+  readonly bits: BitsProfile;
 }
 
 export function allocate(
@@ -34,7 +40,7 @@ export function allocate(
   options: AllocateOptions,
 ): AllocationResult {
   const { strategy, bits, prior } = options;
-  const run = (width: number): AllocationResult => ({
+  const run = (width: BitsProfile): AllocationResult => ({
     points: STRATEGIES[strategy](tensors, target, { bits: width, prior }),
     bits: width,
   });

@@ -1,4 +1,5 @@
 /** The contract of an allocation strategy: from operating points and a target to one point a tensor. */
+import type { BitsProfile } from '../codecs/bits-profile.js';
 import type { AllocationTensor, OperatingPoint } from './operating-points.js';
 
 /** What an allocation has to reach. */
@@ -11,8 +12,8 @@ export type AllocationTarget =
   | { readonly kind: 'fixed'; readonly value: number };
 
 export interface AllocationOptions {
-  /** Bits per factor entry, 2 to 16. */
-  readonly bits: number;
+  /** Bits per factor entry, 2 to 16, of all components or by component. */
+  readonly bits: BitsProfile;
   /** Weight of the uniform allocation, 0 to 1 (layerwise only). */
   readonly prior: number;
 }

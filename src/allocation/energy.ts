@@ -17,7 +17,10 @@ export const energy: AllocationStrategy = (tensors, target, { bits }) => {
   const atShare = (share: number): OperatingPoint[] =>
     candidates.map((points, i) => {
       const rank = shares[i]!.findIndex((kept) => kept >= share);
-      return cheaperOfExact(tensors[i]!, points[rank === -1 ? points.length - 1 : rank]!);
+      return cheaperOfExact(
+        tensors[i]!,
+        points[rank === -1 ? points.length - 1 : Math.min(rank, points.length - 1)]!,
+      );
     });
   if (target.kind === 'fixed') return atShare(target.value);
   const step = searchParameter(STEPS, (value) => meets(atShare(value / STEPS), target), target.kind);

@@ -13,19 +13,40 @@ export function fillRemainder(
 ): OperatingPoint[] {
   const result = [...chosen];
   let left = byteLength - totalByteLength(result);
+  const steps = all.map((points, tensor) => bestStep(points, result[tensor]!, left));
   for (;;) {
-    let best: { tensor: number; point: OperatingPoint; slope: number } | undefined;
-    for (const [tensor, points] of all.entries()) {
-      const from = result[tensor]!;
-      for (const point of points) {
-        const cost = point.byteLength - from.byteLength;
-        if (cost <= 0 || cost > left || point.squaredError >= from.squaredError) continue;
-        const gain = slope(from, point);
-        if (best === undefined || gain > best.slope) best = { tensor, point, slope: gain };
+    let best = -1;
+    for (const [tensor, step] of steps.entries()) {
+      // What fits only gets less: a tensor's best step stays its best until it no longer fits.
+      if (step !== undefined && step.byteLength > left) {
+        steps[tensor] = bestStep(all[tensor]!, result[tensor]!, left);
       }
+      if (steps[tensor] !== undefined && (best === -1 || steps[tensor].slope > steps[best]!.slope))
+        best = tensor;
     }
-    if (best === undefined) return result;
-    left -= best.point.byteLength - result[best.tensor]!.byteLength;
-    result[best.tensor] = best.point;
+    const step = steps[best];
+    if (step === undefined) return result;
+    left -= step.byteLength;
+    result[best] = step.to;
+    steps[best] = bestStep(all[best]!, step.to, left);
   }
+}
+
+interface Step {
+  readonly to: OperatingPoint;
+  /** Bytes of the step. */
+  readonly byteLength: number;
+  readonly slope: number;
+}
+
+/** The first of the steepest steps that fit. */
+function bestStep(points: readonly OperatingPoint[], from: OperatingPoint, left: number): Step | undefined {
+  let best: Step | undefined;
+  for (const to of points) {
+    const byteLength = to.byteLength - from.byteLength;
+    if (byteLength <= 0 || byteLength > left || to.squaredError >= from.squaredError) continue;
+    const gain = slope(from, to);
+    if (best === undefined || gain > best.slope) best = { to, byteLength, slope: gain };
+  }
+  return best;
 }

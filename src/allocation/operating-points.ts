@@ -2,9 +2,11 @@
  * What each tensor can be coded as, and what that costs: the operating points that every allocation
  * strategy chooses from. Errors are squared Frobenius norms, sizes are payload bytes.
  */
+import { type BitsProfile, bitsOf } from '../codecs/bits-profile.js';
 import { denseByteLength } from '../codecs/dense.js';
 import { componentByteLength } from '../codecs/low-rank.js';
 import { expectedRelativeError } from '../codecs/scalar-quantizer.js';
+import { signByteLength } from '../codecs/sign.js';
 
 /** A residual matrix as the allocation sees it. */
 export interface AllocationTensor {
@@ -16,12 +18,17 @@ export interface AllocationTensor {
   readonly singularValues: Float64Array;
   /** Payload bytes of exact coding, an upper bound. */
   readonly exactByteLength: number;
+  /** Largest rank that may be chosen; default: all known singular values. */
+  readonly maxRank?: number;
+  /** Whether the matrix may only be coded as low rank (or not at all), whatever the bytes; default false. */
+  readonly lowRankOnly?: boolean;
 }
 
 export type Choice =
   | { readonly kind: 'none' }
-  | { readonly kind: 'low-rank'; readonly rank: number; readonly bits: number }
+  | { readonly kind: 'low-rank'; readonly rank: number; readonly bits: BitsProfile }
   | { readonly kind: 'dense'; readonly bits: number }
+  | { readonly kind: 'sign' }
   | { readonly kind: 'exact' };
 
 export interface OperatingPoint {
@@ -34,29 +41,27 @@ export interface OperatingPoint {
 /** Widths of the dense coder that compete with the low-rank part. */
 const DENSE_BITS = [2, 3, 4, 5, 6, 8] as const;
 
-/** The low-rank points of ranks 0 … all known singular values; index = rank. */
-export function lowRankPoints(tensor: AllocationTensor, bits: number): OperatingPoint[] {
-  const { rows, columns, energy, singularValues } = tensor;
-  const componentBytes = componentByteLength(rows, columns, bits);
-  // ‖σuvᵀ − σûv̂ᵀ‖² with û, v̂ the quantised vectors: a centroid quantiser keeps (1 − e)² of σ².
-  const kept = (1 - expectedRelativeError(bits)) ** 2;
+/** The low-rank points of ranks 0 … the largest allowed among the known ones; index = rank. */
+export function lowRankPoints(tensor: AllocationTensor, bits: BitsProfile): OperatingPoint[] {
+  const { rows, columns, energy, singularValues, maxRank = Number.POSITIVE_INFINITY } = tensor;
   const points: OperatingPoint[] = [{ byteLength: 0, squaredError: energy, choice: { kind: 'none' } }];
+  let byteLength = 0;
   let squaredError = energy;
-  for (const [i, sigma] of singularValues.entries()) {
+  for (const [k, sigma] of singularValues.subarray(0, maxRank).entries()) {
+    const width = bitsOf(bits, k);
+    // ‖σuvᵀ − σûv̂ᵀ‖² with û, v̂ the quantised vectors: a centroid quantiser keeps (1 − e)² of σ².
+    const kept = (1 - expectedRelativeError(width)) ** 2;
+    byteLength += componentByteLength(rows, columns, width);
     squaredError = Math.max(0, squaredError - sigma * sigma * kept);
-    const rank = i + 1;
-    points.push({
-      byteLength: rank * componentBytes,
-      squaredError,
-      choice: { kind: 'low-rank', rank, bits },
-    });
+    points.push({ byteLength, squaredError, choice: { kind: 'low-rank', rank: k + 1, bits } });
   }
   return points;
 }
 
-/** The points without low-rank structure: dense at several widths, and exact. */
+/** The points without low-rank structure, where the tensor may take them: dense at several widths, and exact. */
 export function otherPoints(tensor: AllocationTensor): OperatingPoint[] {
   const { rows, columns, energy } = tensor;
+  if (tensor.lowRankOnly) return [];
   const dense = DENSE_BITS.map(
     (bits): OperatingPoint => ({
       byteLength: denseByteLength(rows, columns, bits),
@@ -65,6 +70,18 @@ export function otherPoints(tensor: AllocationTensor): OperatingPoint[] {
     }),
   );
   return [...dense, { byteLength: tensor.exactByteLength, squaredError: 0, choice: { kind: 'exact' } }];
+}
+
+/** Share of ‖R‖² that the signs of a Gaussian R with its mean magnitude leave: 1 − (E|r|)² / E[r²]. */
+const GAUSSIAN_SIGN_ERROR = 1 - 2 / Math.PI;
+
+/** Signs and one scale. */
+export function signPoint({ rows, columns, energy }: AllocationTensor): OperatingPoint {
+  return {
+    byteLength: signByteLength(rows, columns),
+    squaredError: energy * GAUSSIAN_SIGN_ERROR,
+    choice: { kind: 'sign' },
+  };
 }
 
 /**

@@ -22,9 +22,9 @@ export const uniform: AllocationStrategy = (tensors, target, { bits }) => {
   return fillRemainder(next, chosen, target.byteLength);
 };
 
-/** A low-rank point, or exact coding where that costs no more bytes. */
+/** A low-rank point, or exact coding where that costs no more bytes and is allowed. */
 export function cheaperOfExact(tensor: AllocationTensor, point: OperatingPoint): OperatingPoint {
-  return point.byteLength < tensor.exactByteLength
+  return tensor.lowRankOnly || point.byteLength < tensor.exactByteLength
     ? point
     : { byteLength: tensor.exactByteLength, squaredError: 0, choice: { kind: 'exact' } };
 }

@@ -6,19 +6,12 @@ import { readUint16, writeUint16 } from '../../formats/little-endian.js';
 import type { Kernels } from '../kernels/kernels.js';
 import type { AdditiveDecoder, Codec, EncodedTerm } from './codec.js';
 import { codecError, expectByteLength, expectChunks, float32Param, integerParam } from './params.js';
+import { type ResidualRows, rowsPerBlock } from './row-blocks.js';
 import { bestStep, codeRange } from './scalar-quantizer.js';
 
 const GAIN_BYTE_LENGTH = 2;
 /** Row steps are multiples of 1/4096 of the largest: under 1 % off for rows down to 1/50 of the largest. */
 const LARGEST_GAIN = 4096;
-/** Elements in a chunk: small enough to check and decode in a few MB. */
-const BLOCK_ELEMENTS = 1 << 20;
-
-/** Rows in a chunk. */
-function rowsPerBlock(columns: number): number {
-  return Math.max(1, Math.floor(BLOCK_ELEMENTS / columns));
-}
-
 function blockByteLength(rows: number, columns: number, bits: number): number {
   return rows * GAIN_BYTE_LENGTH + Math.ceil((rows * columns * bits) / 8);
 }
@@ -31,9 +24,6 @@ export function denseByteLength(rows: number, columns: number, bits: number): nu
     full * blockByteLength(blockRows, columns, bits) + blockByteLength(rows - full * blockRows, columns, bits)
   );
 }
-
-/** Rows of a residual, in order. */
-export type ResidualRows = (startRow: number, rows: number) => Promise<Float32Array>;
 
 /** Encodes a residual of rows × columns that is read twice, block by block. @param bits 2 to 8 */
 export async function encodeDense(

@@ -8,6 +8,7 @@
  */
 import { readUint16, writeUint16 } from '../../formats/little-endian.js';
 import { type Kernels, MAX_PRODUCT_K, type PreparedProduct, type WideIntegers } from '../kernels/kernels.js';
+import { type BitsProfile, bitsOf } from './bits-profile.js';
 import type { AdditiveDecoder, Codec, EncodedTerm, TermContext } from './codec.js';
 import { codecError, countsParam, expectByteLength, expectChunks, float32Param } from './params.js';
 import { bestStep, codeRange } from './scalar-quantizer.js';
@@ -60,7 +61,7 @@ function scaleSide(
   length: number,
   sigmas: Float64Array,
   rank: number,
-  bits: number,
+  bits: BitsProfile,
 ): ScaledSide {
   const scaled = new Float32Array(length);
   const component = (k: number): Float32Array => {
@@ -72,30 +73,39 @@ function scaleSide(
   return {
     length,
     component,
-    steps: Float64Array.from({ length: rank }, (_, k) => bestStep(component(k), bits)),
+    steps: Float64Array.from({ length: rank }, (_, k) => bestStep(component(k), bitsOf(bits, k))),
   };
 }
 
-/** Quantises every component with its step rounded to gain · unit, gain ≤ gainLimit. */
-function quantizeSide(side: ScaledSide, bits: number, gainLimit: number, kernels: Kernels): QuantizedSide {
+/** Quantises component k with its step rounded to gain · unit, gain ≤ gainLimits[k]. */
+function quantizeSide(
+  side: ScaledSide,
+  bits: BitsProfile,
+  gainLimits: Float64Array,
+  kernels: Kernels,
+): QuantizedSide {
   const { length, steps } = side;
-  const range = codeRange(bits);
-  const unit = steps.reduce((largest, step) => Math.max(largest, step), 0) / gainLimit;
+  const unit = steps.reduce((largest, step, k) => Math.max(largest, step / gainLimits[k]!), 0);
   const gains = Uint16Array.from(steps, (step) => (step > 0 ? Math.max(1, Math.round(step / unit)) : 0));
   const codes = new Int16Array(steps.length * length);
   for (const [k, gain] of gains.entries()) {
     if (gain === 0) continue;
+    const range = codeRange(bitsOf(bits, k));
     const target = codes.subarray(k * length, (k + 1) * length);
     kernels.quantize(side.component(k), 1 / (gain * unit), range.minimum, range.maximum, target);
   }
   return { codes, gains, unit };
 }
 
-/** Largest gain that keeps every a = gain · code in the range of the kernel for this width. */
-function largestGain(bits: number): number {
+/** Widest codes that the int16 kernel takes. */
+const NARROW_BITS = 8;
+
+/** Largest gain that keeps every a = gain · code in the range of the kernel that decodes the term. */
+function largestGain(bits: number, isNarrow: boolean): number {
   // Up to 8 bits the int16 kernel has room for gains of 255 and more. Wider codes would leave too coarse
   // a grid of steps there, so they take the float64 kernel: codes of 2^15 with gains of 2^10 stay below 2^26.
-  return bits <= 8 ? Math.floor(32767 / -codeRange(bits).minimum) : 1024;
+  if (isNarrow) return Math.floor(32767 / -codeRange(bits).minimum);
+  return bits <= NARROW_BITS ? 0xffff : 1024;
 }
 
 /** Largest row norm of the integer matrix gain_k · code_ik. */
@@ -109,23 +119,29 @@ function largestRowNorm(side: QuantizedSide, length: number, rank: number): numb
 }
 
 /**
- * Encodes the first `rank` components with `bits` per entry, rounding to nearest.
- * @param rank 1 to the number of components; @param bits 2 to 16
+ * Encodes the first `rank` components, rounding to nearest.
+ * @param rank 1 to the number of components; @param bits width of an entry, 2 to 16, of all or by component
  */
 export function encodeLowRank(
   factors: LowRankFactors,
   rank: number,
-  bits: number,
+  bits: BitsProfile,
   kernels: Kernels,
 ): EncodedTerm {
   const { rows, columns, singularValues } = factors;
-  const sumLimit = bits <= 8 ? INT16_SUM_LIMIT : EXACT_SUM_LIMIT;
+  const widths = Array.from({ length: rank }, (_, k) => bitsOf(bits, k));
+  const isNarrow = widths.every((width) => width <= NARROW_BITS);
+  const sumLimit = isNarrow ? INT16_SUM_LIMIT : EXACT_SUM_LIMIT;
   const sideA = scaleSide(factors.u, rows, singularValues, rank, bits);
   const sideB = scaleSide(factors.v, columns, singularValues, rank, bits);
-  for (let gainLimit = largestGain(bits); gainLimit >= 1; gainLimit = Math.floor(gainLimit * 0.8)) {
-    const a = quantizeSide(sideA, bits, gainLimit, kernels);
-    const b = quantizeSide(sideB, bits, gainLimit, kernels);
-    if (largestRowNorm(a, rows, rank) * largestRowNorm(b, columns, rank) >= sumLimit) continue;
+  let gainLimits = Float64Array.from(widths, (width) => largestGain(width, isNarrow));
+  while (gainLimits.every((limit) => limit >= 1)) {
+    const a = quantizeSide(sideA, bits, gainLimits, kernels);
+    const b = quantizeSide(sideB, bits, gainLimits, kernels);
+    if (largestRowNorm(a, rows, rank) * largestRowNorm(b, columns, rank) >= sumLimit) {
+      gainLimits = gainLimits.map((limit) => Math.floor(limit * 0.8));
+      continue;
+    }
     const scale = Math.fround(a.unit * b.unit);
     const bands = bandSizes(rank);
     const chunks: { bytes: Uint8Array; squaredErrorDrop: number }[] = [];
@@ -140,7 +156,7 @@ export function encodeLowRank(
     }
     return { codec: lowRankCodec.id, params: { bands, scale }, chunks };
   }
-  throw new RangeError(`expected factors whose integer sums fit, got rank ${rank} at ${bits} bits`);
+  throw new RangeError(`expected factors whose integer sums fit, got rank ${rank} at ${widths.join()} bits`);
 }
 
 function packBand(
@@ -149,12 +165,15 @@ function packBand(
   b: QuantizedSide,
   rows: number,
   columns: number,
-  bits: number,
+  profile: BitsProfile,
   kernels: Kernels,
 ): Uint8Array {
-  const bytes = new Uint8Array(components.length * componentByteLength(rows, columns, bits));
+  const bytes = new Uint8Array(
+    components.reduce((sum, k) => sum + componentByteLength(rows, columns, bitsOf(profile, k)), 0),
+  );
   let offset = 0;
   for (const k of components) {
+    const bits = bitsOf(profile, k);
     bytes[offset] = bits;
     writeUint16(bytes, offset + 1, a.gains[k]!);
     writeUint16(bytes, offset + 3, b.gains[k]!);

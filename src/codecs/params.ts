@@ -36,10 +36,12 @@ export function choiceParam<T extends string>(context: TermContext, name: string
   return found;
 }
 
-/** A list of positive integers. @throws CodecError */
+/** A list of positive integers, with at least one. @throws CodecError */
 export function countsParam(context: TermContext, name: string): readonly number[] {
   const value = context.term.params[name];
-  if (!Array.isArray(value) || !value.every((item) => Number.isInteger(item) && item > 0 && item < 2 ** 31)) {
+  const isCount = (item: unknown): boolean =>
+    Number.isInteger(item) && Number(item) > 0 && Number(item) < 2 ** 31;
+  if (!Array.isArray(value) || value.length === 0 || !value.every(isCount)) {
     throw codecError(
       context,
       `parameter "${name}": expected a list of positive integers, found ${show(value)}`,
@@ -48,11 +50,12 @@ export function countsParam(context: TermContext, name: string): readonly number
   return value;
 }
 
-/** The number of chunks a term must have. @throws CodecError */
+/** The number of chunks a term must have, those that a truncated archive leaves out included. @throws CodecError */
 export function expectChunks(context: TermContext, count: number): void {
-  if (context.term.chunks.length !== count) {
-    throw codecError(context, `expected ${count} chunks, found ${context.term.chunks.length}`);
-  }
+  const { chunks, missing = 0 } = context.term;
+  if (chunks.length + missing === count) return;
+  const left = missing === 0 ? '' : ` and ${missing} left out`;
+  throw codecError(context, `expected ${count} chunks, found ${chunks.length}${left}`);
 }
 
 /** The byte length a chunk must have. @throws CodecError */

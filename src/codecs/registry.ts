@@ -3,9 +3,10 @@ import { bytesCodec } from './bytes.js';
 import type { Codec } from './codec.js';
 import { denseCodec } from './dense.js';
 import { lowRankCodec } from './low-rank.js';
+import { signCodec } from './sign.js';
 
 export const CODECS: ReadonlyMap<string, Codec> = new Map(
-  [lowRankCodec, denseCodec, bytesCodec].map((codec) => [codec.id, codec]),
+  [lowRankCodec, denseCodec, signCodec, bytesCodec].map((codec) => [codec.id, codec]),
 );
 
 /** Names of the codecs this build decodes. */

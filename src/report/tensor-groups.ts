@@ -16,34 +16,66 @@ export interface TensorGroup {
   readonly fineTunedByteLength: number;
   /** Smallest and largest relative error. */
   readonly relativeError: readonly [low: number, high: number];
+  readonly bitsPerWeight: readonly [low: number, high: number];
+  /** Over the members that have one; undefined when all are exact. */
+  readonly signalToNoiseDb: readonly [low: number, high: number] | undefined;
+  readonly keptEnergy: readonly [low: number, high: number];
+  /** Over the members that state one. */
+  readonly boundGapBits: readonly [low: number, high: number] | undefined;
 }
 
 // A number that is a whole component of the name: `layers.3.mlp`, not `conv2d` or `w1`.
 const NUMBER_COMPONENT = /^\d+$/;
 
+/** What decides on a tensor's group. */
+export type GroupableTensor = Pick<TensorReport, 'name' | 'case' | 'dtype'>;
+
+/** Tensors that one line stands for. */
+export interface PatternGroup<Tensor extends GroupableTensor> {
+  /** As in TensorGroup. */
+  readonly pattern: string;
+  readonly case: TensorCase;
+  readonly tensors: readonly Tensor[];
+}
+
 /** Groups in order of first appearance; with `each`, one group per tensor. */
-export function groupTensors(tensors: readonly TensorReport[], each = false): TensorGroup[] {
-  const members = new Map<string, TensorReport[]>();
+export function groupByPattern<Tensor extends GroupableTensor>(
+  tensors: readonly Tensor[],
+  each = false,
+): PatternGroup<Tensor>[] {
+  const members = new Map<string, Tensor[]>();
   for (const tensor of tensors) {
     const key = each ? tensor.name : JSON.stringify([blankNumbers(tensor.name), tensor.case, tensor.dtype]);
     const group = members.get(key);
     if (group === undefined) members.set(key, [tensor]);
     else group.push(tensor);
   }
-  return [...members.values()].map(summarise);
+  return [...members.values()].map((group) => ({
+    pattern: commonPattern(group.map((tensor) => tensor.name)),
+    case: group[0]!.case,
+    tensors: group,
+  }));
 }
 
-function summarise(tensors: readonly TensorReport[]): TensorGroup {
+/** Groups in order of first appearance, with sums and extents; with `each`, one group per tensor. */
+export function groupTensors(tensors: readonly TensorReport[], each = false): TensorGroup[] {
+  return groupByPattern(tensors, each).map(summarise);
+}
+
+function summarise(group: PatternGroup<TensorReport>): TensorGroup {
+  const { tensors } = group;
   const sum = (value: (tensor: TensorReport) => number) =>
     tensors.reduce((total, tensor) => total + value(tensor), 0);
   return {
-    pattern: commonPattern(tensors.map((tensor) => tensor.name)),
-    case: tensors[0]!.case,
-    tensors,
+    ...group,
     rank: extent(tensors.map((tensor) => tensor.rank)),
     byteLength: sum((tensor) => tensor.byteLength),
     fineTunedByteLength: sum((tensor) => tensor.fineTunedByteLength),
     relativeError: extent(tensors.map((tensor) => tensor.relativeError)),
+    bitsPerWeight: extent(tensors.map((tensor) => tensor.bitsPerWeight)),
+    signalToNoiseDb: extentOfKnown(tensors.map((tensor) => tensor.signalToNoiseDb)),
+    keptEnergy: extent(tensors.map((tensor) => tensor.keptEnergy)),
+    boundGapBits: extentOfKnown(tensors.map((tensor) => tensor.boundGapBits)),
   };
 }
 
@@ -61,11 +93,17 @@ function commonPattern(names: readonly string[]): string {
   return parts.map((part, index) => (others.every((other) => other[index] === part) ? part : '*')).join('.');
 }
 
-function extent(values: readonly number[]): [number, number] {
+/** Smallest and largest. @param values at least one */
+export function extent(values: readonly number[]): [number, number] {
   let [low, high] = [values[0]!, values[0]!];
   for (const value of values) {
     low = Math.min(low, value);
     high = Math.max(high, value);
   }
   return [low, high];
+}
+
+function extentOfKnown(values: readonly (number | undefined)[]): [number, number] | undefined {
+  const known = values.filter((value) => value !== undefined);
+  return known.length === 0 ? undefined : extent(known);
 }

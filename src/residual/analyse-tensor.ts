@@ -5,11 +5,13 @@
 import type { TensorInfo } from '../../formats/checkpoint.js';
 import { DTYPES, type FloatDtype, isFloatDtype } from '../../formats/dtype.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
-import { encodeBytes } from '../codecs/bytes.js';
+import { isVectorShape } from '../../formats/matrix-view.js';
 import type { EncodedTerm } from '../codecs/codec.js';
 import type { TensorCase } from './api.js';
 import { digestRange } from './digest-tensor.js';
+import { encodeExactly, encodeRowsExactly } from './exact-terms.js';
 import type { TensorPair } from './pair-tensors.js';
+import { roundingEnergy } from './rounding-energy.js';
 import { blockRows, type ReadTensor, type Runtime } from './runtime.js';
 
 /** A pair whose bytes can be read. */
@@ -27,6 +29,8 @@ export interface TensorAnalysis {
   readonly baseDigest: Digest | undefined;
   /** ‖W_ft − W_base‖² over the common rows; 0 where there is no residual. */
   readonly squaredResidual: number;
+  /** Share of it that rounding to the fine-tune's dtype explains, Σ ulp²/12; 0 where there is no residual. */
+  readonly roundingEnergy: number;
   /** Finished terms: all of an exact tensor, or the added rows of a resized one. */
   readonly exactTerms: readonly EncodedTerm[];
 }
@@ -39,30 +43,38 @@ export async function analyseTensor(readable: ReadablePair): Promise<TensorAnaly
     pair.base && readBase ? await digestRange(readBase, pair.base.byteLength, runtime) : undefined;
   const digests = { fineTunedDigest, baseDigest };
   if (pair.base !== undefined && fineTunedDigest === baseDigest && sameLayout(pair.base, pair.fineTuned)) {
-    return { case: 'identical', ...digests, squaredResidual: 0, exactTerms: [] };
+    return { case: 'identical', ...digests, squaredResidual: 0, roundingEnergy: 0, exactTerms: [] };
   }
   if (pair.kind === 'matrix') {
-    const squaredResidual = await squaredResidualOf(readable);
-    // A residual of 0 between different bytes of one dtype is a sign of zero or a payload: only exact coding keeps it.
-    const isZeroSign = squaredResidual === 0 && sameLayout(pair.base!, pair.fineTuned);
-    if (Number.isFinite(squaredResidual) && !isZeroSign) {
+    const { squaredResidual, roundingEnergy } = await measureResidual(readable);
+    // A residual of 0 can hide a sign of zero, or digits that float32 does not have: only exact coding keeps them.
+    const isHidden = squaredResidual === 0 && !(await isBaseAlone(readable));
+    if (Number.isFinite(squaredResidual) && !isHidden) {
       const resized = pair.commonRows < pair.rows;
-      const exactTerms = resized ? [await encodeRows(readable, pair.commonRows)] : [];
+      const exactTerms = resized ? [await encodeRowsExactly(readable, pair.commonRows, pair.rows)] : [];
       const isResized = resized || pair.base!.shape[0] !== pair.fineTuned.shape[0];
-      return { case: isResized ? 'resized' : 'residual', ...digests, squaredResidual, exactTerms };
+      return {
+        case: isResized ? 'resized' : 'residual',
+        ...digests,
+        squaredResidual,
+        roundingEnergy,
+        exactTerms,
+      };
     }
   }
   return {
     case: exactCase(pair),
     ...digests,
     squaredResidual: 0,
-    exactTerms: [await encodeRows(readable, 0)],
+    roundingEnergy: 0,
+    exactTerms: await encodeExactly(readable),
   };
 }
 
 function exactCase(pair: TensorPair): TensorCase {
   if (pair.base === undefined) return 'added';
-  return pair.kind === 'exact' && isFloatDtype(pair.fineTuned.dtype) ? 'vector' : 'exact';
+  const { dtype, shape } = pair.fineTuned;
+  return isFloatDtype(dtype) && isVectorShape(shape) ? 'vector' : 'exact';
 }
 
 function sameLayout(base: TensorInfo, fineTuned: TensorInfo): boolean {
@@ -78,6 +90,14 @@ function rowByteLength(pair: TensorPair, tensor: TensorInfo): number {
 export function residualReader(
   readable: ReadablePair,
 ): (start: number, count: number) => Promise<Float32Array> {
+  const read = blockReader(readable);
+  return async (start, count) => (await read(start, count)).residual;
+}
+
+/** Reads rows of the residual, and the bytes of the fine-tune that they come from. */
+function blockReader(
+  readable: ReadablePair,
+): (start: number, count: number) => Promise<{ residual: Float32Array; fineTuned: Uint8Array }> {
   const { pair, readFineTuned, readBase, runtime } = readable;
   const base = pair.base!;
   const fineTunedRow = rowByteLength(pair, pair.fineTuned);
@@ -90,38 +110,51 @@ export function residualReader(
     const residual = new Float32Array(count * pair.columns);
     const fineTunedDtype = pair.fineTuned.dtype as FloatDtype;
     runtime.kernels.subtract(fineTunedDtype, fineTunedBytes, base.dtype as FloatDtype, baseBytes, residual);
-    return residual;
+    return { residual, fineTuned: fineTunedBytes };
   };
 }
 
-/** ‖R‖², or NaN when the fine-tune or the base holds a value that is not finite. */
-async function squaredResidualOf(readable: ReadablePair): Promise<number> {
-  const { commonRows, columns } = readable.pair;
-  const read = residualReader(readable);
+/** ‖R‖², or NaN when the fine-tune or the base holds a value that is not finite; and what rounding adds to it. */
+async function measureResidual(
+  readable: ReadablePair,
+): Promise<Pick<TensorAnalysis, 'squaredResidual' | 'roundingEnergy'>> {
+  const { commonRows, columns, fineTuned } = readable.pair;
+  const read = blockReader(readable);
   const step = blockRows(columns);
-  let sum = 0;
+  let squaredResidual = 0;
+  let rounding = 0;
   for (let start = 0; start < commonRows; start += step) {
-    const statistics = readable.runtime.kernels.statistics(
-      await read(start, Math.min(step, commonRows - start)),
-    );
-    if (statistics.nonFiniteCount > 0) return Number.NaN;
-    sum += statistics.sumOfSquares;
+    const block = await read(start, Math.min(step, commonRows - start));
+    const statistics = readable.runtime.kernels.statistics(block.residual);
+    if (statistics.nonFiniteCount > 0) return { squaredResidual: Number.NaN, roundingEnergy: 0 };
+    squaredResidual += statistics.sumOfSquares;
+    rounding += roundingEnergy(fineTuned.dtype, block.fineTuned);
   }
-  return sum;
+  return { squaredResidual, roundingEnergy: rounding };
 }
 
-/** Exact term for rows [start, rows), against the base where dtype and rows allow it. */
-export async function encodeRows(readable: ReadablePair, start: number): Promise<EncodedTerm> {
-  const { pair, readFineTuned, readBase } = readable;
-  const row = rowByteLength(pair, pair.fineTuned);
-  const offset = start * row;
-  const useBase =
-    readBase !== undefined && pair.base?.dtype === pair.fineTuned.dtype && pair.commonRows === pair.rows;
-  const term = await encodeBytes(
-    (byteOffset, byteLength) => readFineTuned(offset + byteOffset, byteLength),
-    useBase ? (byteOffset, byteLength) => readBase(offset + byteOffset, byteLength) : undefined,
-    pair.fineTuned.byteLength - offset,
-    DTYPES[pair.fineTuned.dtype].bits / 8,
-  );
-  return start > 0 ? { ...term, rows: [start, pair.rows] } : term;
+/** Whether the common rows decode to the fine-tune's bytes without any term. */
+async function isBaseAlone({ pair, readFineTuned, readBase, runtime }: ReadablePair): Promise<boolean> {
+  const { columns, commonRows, fineTuned } = pair;
+  const [fineTunedRow, baseRow] = [rowByteLength(pair, fineTuned), rowByteLength(pair, pair.base!)];
+  const [dtype, baseDtype] = [fineTuned.dtype, pair.base!.dtype] as [FloatDtype, FloatDtype];
+  const step = blockRows(columns);
+  for (let start = 0; start < commonRows; start += step) {
+    const count = Math.min(step, commonRows - start);
+    const expected = await readFineTuned(start * fineTunedRow, count * fineTunedRow);
+    const base = await readBase!(start * baseRow, count * baseRow);
+    let decoded = base;
+    if (dtype !== baseDtype) {
+      decoded = new Uint8Array(expected.byteLength);
+      runtime.kernels.addAndRound(
+        dtype,
+        baseDtype,
+        base,
+        new Float32Array(count * columns).fill(-0),
+        decoded,
+      );
+    }
+    if (!decoded.every((byte, i) => byte === expected[i])) return false;
+  }
+  return true;
 }

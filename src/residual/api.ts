@@ -1,7 +1,9 @@
-/** Options and reports of the library's four operations: encode, decode, verify, inspect. */
+/** Options and reports of the library's operations: encode, decode, verify, inspect, truncate, diff. */
 import type { Dtype } from '../../formats/dtype.js';
 import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
+import type { ArchiveLevel } from '../../formats/ere/levels.js';
 import type { KernelPath } from '../kernels/kernels.js';
+import type { PresetName } from './presets.js';
 
 /** What the user asks for; exactly one. Sizes in bytes, errors relative in Frobenius norm over all residuals. */
 export type Budget =
@@ -20,7 +22,7 @@ export type Allocation = 'uniform' | 'energy' | 'layerwise';
 
 /** Progress of a long operation, in bytes of fine-tuned weights. */
 export interface Progress {
-  readonly phase: 'analyse' | 'encode' | 'decode' | 'verify';
+  readonly phase: 'analyse' | 'encode' | 'refine' | 'decode' | 'verify';
   readonly doneByteLength: number;
   readonly totalByteLength: number;
   /** Tensor that was finished last. */
@@ -41,14 +43,31 @@ export interface EncodeOptions extends CommonOptions {
   readonly base: string;
   /** Path of the archive to write. */
   readonly output: string;
-  /** Default: { kind: 'ratio', ratio: 0.06 }. */
+  /**
+   * A published method instead of ERE's own choices: 'ere-paper', 'bitdelta', 'delta-come' or 'lora'
+   * (docs/guide/presets.md). It sets defaults, and refuses options that are not part of the method.
+   */
+  readonly preset?: PresetName;
+  /** Default: { kind: 'ratio', ratio: 0.06 }, or the preset's. */
   readonly budget?: Budget;
   /** Default 'layerwise'; a 'rank' budget implies 'uniform', an 'energy' budget 'energy'. */
   readonly allocation?: Allocation;
-  /** Bits per factor entry, 2 to 16; default 'auto': the uniform width with the least predicted error. */
+  /** Bits per factor entry, 2 to 16; default 'auto': the uniform width with the least predicted error. 16 for preset 'lora'. */
   readonly bits?: number | 'auto';
   /** Weight of the uniform allocation in 'layerwise', 0 to 1; default 0. */
   readonly prior?: number;
+  /**
+   * Write nothing and throw BudgetError when the relative error over all residuals comes out above this;
+   * default: no limit. Unlike a 'max-error' budget it does not change what is encoded.
+   */
+  readonly failAbove?: number;
+  /** Code every tensor bit for bit, whatever it takes; excludes budget, allocation, bits and prior. Default false. */
+  readonly lossless?: boolean;
+  /**
+   * Add exact terms behind the lossy ones, so that the archive decodes bit for bit and its first part is the lossy
+   * archive; the budget is that of the first part. Default false.
+   */
+  readonly exactOnTop?: boolean;
   /** Carry config, tokenizer and other small files; default true. */
   readonly sideFiles?: boolean;
   /** Matrix products: 'auto' (default) is onnxruntime-node where it loads, else WebAssembly. */
@@ -86,6 +105,19 @@ export interface TensorReport {
   readonly fineTunedByteLength: number;
   /** ‖W_ft − Ŵ‖ / ‖W_ft − W_base‖; 0 when exact. */
   readonly relativeError: number;
+  /** Payload bits over elements; 0 for a tensor without elements. */
+  readonly bitsPerWeight: number;
+  /** 10·log10(‖R‖² / ‖R − R̂‖²); undefined when exact. */
+  readonly signalToNoiseDb: number | undefined;
+  /** 1 − relativeError²: 1 when exact, negative where the error is over the residual. */
+  readonly keptEnergy: number;
+  /**
+   * Bits per weight of the residual's terms over the least that Gaussian data of the same spectrum takes at
+   * this error (docs/guide/quality.md); undefined when exact, or where the archive does not say.
+   */
+  readonly boundGapBits: number | undefined;
+  /** The lossy level below an exact one: its part of `byteLength`, and its error. */
+  readonly lossy?: { readonly byteLength: number; readonly relativeError: number };
 }
 
 export interface EncodeReport {
@@ -94,11 +126,21 @@ export interface EncodeReport {
   readonly fineTunedByteLength: number;
   /** archiveByteLength / fineTunedByteLength. */
   readonly ratio: number;
-  /** ‖R − R̂‖ / ‖R‖ over all tensors with a residual. */
+  /** ‖R − R̂‖ / ‖R‖ over all tensors with a residual; 0 when everything is exact. */
   readonly relativeError: number;
-  readonly allocation: Allocation;
-  /** Bits per factor entry. */
-  readonly bits: number;
+  /** The part of an archive with exact terms on top that decodes by itself: the file up to them. */
+  readonly lossy?: {
+    readonly byteLength: number;
+    /** byteLength / fineTunedByteLength. */
+    readonly ratio: number;
+    readonly relativeError: number;
+  };
+  /** 'signs' and 'bands' are those of the presets 'bitdelta' and 'delta-come'. */
+  readonly allocation: Allocation | 'signs' | 'bands' | 'lossless';
+  /** Undefined without one. */
+  readonly preset?: PresetName;
+  /** Bits per factor entry; the widths from the strongest component on where they differ: '8/3/2'; 0 when lossless. */
+  readonly bits: number | string;
   readonly tensors: readonly TensorReport[];
   /** Names of base tensors that the fine-tune does not have. */
   readonly removed: readonly string[];
@@ -125,6 +167,21 @@ export interface DecodeOptions extends CommonOptions {
   readonly tensors?: readonly string[];
   /** Write config, tokenizer and other small files into a folder output; default true. */
   readonly sideFiles?: boolean;
+  /**
+   * 'exact' is refused where the archive has only a lossy level; 'lossy' leaves exact terms on top of lossy ones
+   * out. Default: the best the archive has.
+   */
+  readonly quality?: ArchiveLevel;
+  /** Decode what is there of a file that was cut short; default false. */
+  readonly partial?: boolean;
+}
+
+/** Loss of a checkpoint: ‖R − R̂‖ / ‖R‖ over the tensors that lost something, 0 without any. */
+export interface Loss {
+  /** Absent where it is not known: exactly stored tensors lie behind a cut. */
+  readonly relativeError?: number;
+  /** Whether it is estimated from what the encoder says of single chunks, and not measured. */
+  readonly isEstimated: boolean;
 }
 
 export interface DecodeReport {
@@ -133,7 +190,15 @@ export interface DecodeReport {
   readonly tensorCount: number;
   /** Bytes of decoded weight files. */
   readonly byteLength: number;
-  /** Identity of the decoded checkpoint; equals the archive's. Undefined when only some tensors were asked for. */
+  /** 'partial' where a file cut short lacks something of the level that was asked for. */
+  readonly quality: ArchiveLevel | 'partial';
+  readonly loss: Loss;
+  /** Tensors that were decoded from a part of their terms, and have no digest to be checked against. */
+  readonly incompleteTensorCount: number;
+  /**
+   * Identity of the decoded checkpoint; but for 'partial' it equals the archive's. Undefined when only some tensors
+   * were asked for.
+   */
   readonly digest: Digest | undefined;
   readonly durationMs: number;
 }
@@ -168,6 +233,8 @@ export interface VerifyReport {
   readonly chunkCount: number;
   readonly baseTensorCount: number;
   readonly decodedTensorCount: number;
+  /** Tensors that were decoded at the lossy level as well, below exact terms. */
+  readonly lossyTensorCount: number;
   /** With `against`: tensors whose bytes equal the decoded ones, and the relative error over the others. */
   readonly comparison?: {
     readonly equalCount: number;
@@ -182,4 +249,132 @@ export interface InspectReport {
   readonly byteLength: number;
   readonly index: ArchiveIndex;
   readonly tensors: readonly TensorReport[];
+  /** What the first bytes of the file are worth, from the shortest that decodes to all of them. */
+  readonly prefixes: readonly UsablePrefix[];
+}
+
+/** A file cut behind so many bytes decodes with this loss. */
+export interface UsablePrefix {
+  readonly byteLength: number;
+  readonly quality: ArchiveLevel | 'partial';
+  readonly loss: Loss;
+}
+
+export interface TruncateOptions extends CommonOptions {
+  /** Path of the archive to write. */
+  readonly output: string;
+  /** Greatest length of the new archive in bytes, or 'lossy': without the exact terms on top of lossy ones. */
+  readonly to: number | 'lossy';
+  /** Base to decode against, as the digests of a cut archive are new ones; needed with a length. */
+  readonly base?: string;
+  /** Replace an existing output; default false. */
+  readonly overwrite?: boolean;
+}
+
+export interface TruncateReport {
+  readonly output: string;
+  readonly byteLength: number;
+  /** Of the archive that was truncated. */
+  readonly originalByteLength: number;
+  /** 'partial' where lossy terms were cut. */
+  readonly quality: ArchiveLevel | 'partial';
+  readonly loss: Loss;
+  /** Identity of what the new archive decodes to. */
+  readonly digest: Digest;
+  readonly durationMs: number;
+}
+
+export interface DiffOptions extends CommonOptions {
+  /** Path of the base: a model folder, an index.json, or one .safetensors file. */
+  readonly base: string;
+  /** Sizes, errors or ranks to estimate an archive for; default: ratios of 1 %, 3 %, 6 %, 12 % and 25 %. */
+  readonly budgets?: readonly Budget[];
+  /** Leading singular values to compute of each residual, at least 1; default 64. Estimates continue them. */
+  readonly maxRank?: number;
+  /** Matrix products: 'auto' (default) is onnxruntime-node where it loads, else WebAssembly. */
+  readonly gemm?: 'auto' | 'wasm';
+}
+
+/** The spectrum of one residual in a few numbers. */
+export interface SpectrumSummary {
+  /** Singular values that were computed. */
+  readonly knownRank: number;
+  /** Whether these are all there are; else the effective rank rests on a continuation of them. */
+  readonly complete: boolean;
+  /** Share of ‖R‖² in the strongest component. */
+  readonly energyTop1: number;
+  readonly energyTop8: number;
+  /** Like the others at most what the known values hold: with a maxRank below 32 a lower bound. */
+  readonly energyTop32: number;
+  /** exp of the entropy of σ_i / Σσ (Roy and Vetterli 2007): from 1 to min(rows, columns). */
+  readonly effectiveRank: number;
+}
+
+export interface TensorDiff {
+  readonly name: string;
+  readonly case: TensorCase;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly elementCount: number;
+  /** Elements with the dtype and the bits of the base's (6-bit elements in groups of four); added rows have none. */
+  readonly unchangedCount: number;
+  /** unchangedCount / elementCount; 1 for a tensor without elements. */
+  readonly unchangedShare: number;
+  /** Bytes in the fine-tuned checkpoint. */
+  readonly fineTunedByteLength: number;
+  /** ‖R‖² over the common rows; absent without a base and, unless identical, for integers and non-finite values. */
+  readonly squaredResidual?: number;
+  /** ‖R‖ / ‖W_base‖ over the common rows; absent likewise, and for a base of zeros. */
+  readonly relativeResidual?: number;
+  /** Of a float matrix that differs from the base's. */
+  readonly spectrum?: SpectrumSummary;
+}
+
+/** What an archive would take, predicted from spectra without encoding. */
+export interface SizeEstimate {
+  readonly budget: Budget;
+  /** Whole file. */
+  readonly archiveByteLength: number;
+  /** archiveByteLength / fineTunedByteLength. */
+  readonly ratio: number;
+  /** ‖R − R̂‖ / ‖R‖ over all tensors with a residual. */
+  readonly relativeError: number;
+  /** Whether the budget can be met: a size may be below what index, side files and exact tensors take. */
+  readonly reachable: boolean;
+  /** Whether it rests on singular values that were not computed but continued. */
+  readonly extrapolated: boolean;
+}
+
+export interface DiffReport {
+  /** Sum of the fine-tuned weight files. */
+  readonly fineTunedByteLength: number;
+  /** Of the fine-tuned checkpoint, all tensors together. */
+  readonly elementCount: number;
+  readonly unchangedCount: number;
+  readonly unchangedShare: number;
+  /** Tensors that are in the base and differ from it in dtype, shape or bytes. */
+  readonly changedTensorCount: number;
+  /** ‖R‖ / ‖W_base‖ over the tensors that differ and have both; 0 where there is none. */
+  readonly relativeResidual: number;
+  /** In the order of the fine-tuned checkpoint. */
+  readonly tensors: readonly TensorDiff[];
+  /** Names of tensors that the base has not, or not in a shape that can be used. */
+  readonly added: readonly string[];
+  /** Names of base tensors that the fine-tune does not have. */
+  readonly removed: readonly string[];
+  /** "name: base [..], fine-tuned [..]" of every tensor whose shape in the base cannot be used. */
+  readonly shapeConflicts: readonly string[];
+  readonly sideFiles: readonly {
+    readonly path: string;
+    readonly status: 'same' | 'changed' | 'added' | 'removed';
+  }[];
+  /** Why encode would refuse the pair without `force`: names and shapes that do not match, or weights that look unrelated. */
+  readonly mismatches: readonly string[];
+  /** One a budget, in their order. */
+  readonly estimates: readonly SizeEstimate[];
+  /** An engine fallback, … One sentence each. */
+  readonly warnings: readonly string[];
+  /** 'onnxruntime-node 1.30.0' or 'wasm'; 'none' without a residual. */
+  readonly gemmEngine: string;
+  readonly durationMs: number;
 }

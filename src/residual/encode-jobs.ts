@@ -9,7 +9,8 @@ import type { JobRunner } from '../io/worker-pool.js';
 import type { KernelPath, Kernels } from '../kernels/kernels.js';
 import { type GemmKernel, type OpenedGemmEngine, openGemmEngine } from '../linalg/gemm-engine.js';
 import { analyseTensor, type ReadablePair, type TensorAnalysis } from './analyse-tensor.js';
-import { type EncodedTensor, encodeTensor } from './encode-tensor.js';
+import { compareTensor, type TensorComparison } from './compare-tensor.js';
+import { type EncodedTensor, encodeTensor, refineTensor, type TensorRefinement } from './encode-tensor.js';
 import { pairTensors } from './pair-tensors.js';
 import { residualFactors } from './residual-factors.js';
 import type { Runtime } from './runtime.js';
@@ -22,19 +23,26 @@ export interface EncodeJobsInit {
 }
 
 export type EncodeJob =
-  | { readonly kind: 'analyse'; readonly pair: number }
+  /** With `compare`: also equal elements and norms of both sides, for diff. */
+  | { readonly kind: 'analyse'; readonly pair: number; readonly compare: boolean }
   /** Leading singular values; the factors stay in the thread. */
   | { readonly kind: 'spectrum'; readonly pair: number; readonly maxRank: number }
-  | { readonly kind: 'encode'; readonly pair: number; readonly choice: Choice };
+  | { readonly kind: 'encode'; readonly pair: number; readonly choice: Choice }
+  /** Exact terms on top of the lossy ones. */
+  | { readonly kind: 'refine'; readonly pair: number; readonly terms: readonly EncodedTerm[] };
 
-export type AnalyseResult = Omit<TensorAnalysis, 'exactTerms'> & { readonly exactByteLength: number };
+export type AnalyseResult = Omit<TensorAnalysis, 'exactTerms'> & {
+  readonly exactByteLength: number;
+  /** Where it was asked for, and the tensor is not the base's. */
+  readonly comparison?: TensorComparison;
+};
 export interface SpectrumResult {
   readonly singularValues: Float64Array;
   /** Engine of the matrix products. */
   readonly engine: string;
   readonly warning: string | undefined;
 }
-export type EncodeJobResult = AnalyseResult | SpectrumResult | EncodedTensor;
+export type EncodeJobResult = AnalyseResult | SpectrumResult | EncodedTensor | TensorRefinement;
 
 export async function openJobs(init: EncodeJobsInit): Promise<JobRunner<EncodeJob, EncodeJobResult>> {
   const base = await openCheckpoint(init.base);
@@ -67,9 +75,11 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
         const { exactTerms, ...analysis } = await analyseTensor(readable);
         this.#exactTerms.set(job.pair, exactTerms);
         const chunks = exactTerms.flatMap((term) => term.chunks);
+        const compare = job.compare && analysis.case !== 'identical';
         return {
           ...analysis,
           exactByteLength: chunks.reduce((sum, chunk) => sum + chunk.bytes.byteLength, 0),
+          ...(compare ? { comparison: await compareTensor(readable) } : {}),
         };
       }
       case 'spectrum': {
@@ -91,6 +101,8 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
           this.#factors.get(job.pair),
           this.#exactTerms.get(job.pair) ?? [],
         );
+      case 'refine':
+        return refineTensor(readable, job.terms);
     }
   }
 

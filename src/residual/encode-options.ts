@@ -1,10 +1,13 @@
 /** Checks and resolves the options of encode. */
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { StrategyName } from '../allocation/allocate.js';
+import type { AllocationTensor } from '../allocation/operating-points.js';
 import type { Budget, CommonOptions, EncodeOptions } from './api.js';
 import type { ResolvedBudget } from './budget-search.js';
+import { PRESETS, presetConflict, presetOf } from './presets.js';
 
-export const DEFAULT_BUDGET: Budget = { kind: 'ratio', ratio: 0.06 };
+/** The options of encode that decide on strategy and target. */
+type EncodeChoices = Pick<EncodeOptions, 'budget' | 'allocation' | 'preset'>;
 
 /** @throws RangeError */
 export function assertCommonOptions(options: CommonOptions): void {
@@ -17,16 +20,26 @@ export function assertCommonOptions(options: CommonOptions): void {
 /** @throws RangeError, TypeError on options out of range or at odds with one another. */
 export function assertEncodeOptions(options: EncodeOptions): void {
   assertCommonOptions(options);
-  const { bits = 'auto', prior = 0, budget = DEFAULT_BUDGET, allocation } = options;
+  const { bits = 'auto', prior = 0, allocation, preset } = options;
+  assertLossless(options);
+  if (preset !== undefined && !Object.hasOwn(PRESETS, preset)) {
+    throw new TypeError(`expected a preset of ${Object.keys(PRESETS).join(', ')}, got ${String(preset)}`);
+  }
+  const conflict = presetConflict(options);
+  if (conflict !== undefined) throw new TypeError(conflict);
   if (bits !== 'auto' && !(Number.isInteger(bits) && bits >= 2 && bits <= 16)) {
     throw new RangeError(`expected bits to be 'auto' or an integer in [2, 16], got ${bits}`);
   }
   if (!(prior >= 0 && prior <= 1)) throw new RangeError(`expected prior in [0, 1], got ${prior}`);
-  assertBudget(budget);
-  const implied = impliedStrategy(budget);
+  const { failAbove } = options;
+  if (failAbove !== undefined && !(failAbove >= 0)) {
+    throw new RangeError(`expected failAbove to be a relative error of at least 0, got ${failAbove}`);
+  }
+  if (options.budget !== undefined) assertBudget(options.budget);
+  const implied = impliedStrategy(options);
   if (implied !== undefined && allocation !== undefined && allocation !== implied) {
     throw new TypeError(
-      `expected allocation '${implied}' with a budget of kind '${budget.kind}', got '${allocation}'`,
+      `expected allocation '${implied}' with a budget of kind '${options.budget?.kind}', got '${allocation}'`,
     );
   }
   if (prior > 0 && strategyOf(options) !== 'layerwise') {
@@ -34,7 +47,17 @@ export function assertEncodeOptions(options: EncodeOptions): void {
   }
 }
 
-function assertBudget(budget: Budget): void {
+/** A lossless archive takes what it takes, and has nothing left to add. */
+function assertLossless(options: EncodeOptions): void {
+  if (options.lossless !== true) return;
+  for (const name of ['preset', 'budget', 'allocation', 'bits', 'prior'] as const) {
+    if (options[name] !== undefined) throw new TypeError(`expected no ${name} with lossless, got one`);
+  }
+  if (options.exactOnTop === true) throw new TypeError('expected exactOnTop or lossless, got both');
+}
+
+/** @throws RangeError */
+export function assertBudget(budget: Budget): void {
   const fail = (what: string, value: number): never => {
     throw new RangeError(`expected ${what}, got ${value}`);
   };
@@ -59,19 +82,22 @@ function assertBudget(budget: Budget): void {
   }
 }
 
-/** The strategy that a budget brings with it. */
-function impliedStrategy(budget: Budget): StrategyName | undefined {
-  if (budget.kind === 'rank') return 'uniform';
-  return budget.kind === 'energy' ? 'energy' : undefined;
+/** The strategy that a budget brings with it, where the preset has it. */
+function impliedStrategy(options: EncodeChoices): StrategyName | undefined {
+  const kind = options.budget?.kind;
+  const implied = kind === 'rank' ? 'uniform' : kind === 'energy' ? 'energy' : undefined;
+  return presetOf(options).strategies.find((strategy) => strategy === implied);
 }
 
-export function strategyOf(options: EncodeOptions): StrategyName {
-  return impliedStrategy(options.budget ?? DEFAULT_BUDGET) ?? options.allocation ?? 'layerwise';
+export function strategyOf(options: EncodeChoices): StrategyName {
+  return impliedStrategy(options) ?? options.allocation ?? presetOf(options).strategies[0]!;
 }
 
 /** The budget in bytes of this model, an error, or the strategy's own parameter. */
-export function budgetOf(options: EncodeOptions, fineTuned: Checkpoint): ResolvedBudget {
-  const budget = options.budget ?? DEFAULT_BUDGET;
+export function budgetOf(options: EncodeChoices, fineTuned: Checkpoint): ResolvedBudget {
+  const budget = options.budget ?? presetOf(options).defaultBudget;
+  // The method leaves nothing to choose; its strategy ignores the value.
+  if (budget === undefined) return { kind: 'fixed', value: 0 };
   switch (budget.kind) {
     case 'rank':
       return { kind: 'fixed', value: budget.rank };
@@ -84,6 +110,13 @@ export function budgetOf(options: EncodeOptions, fineTuned: Checkpoint): Resolve
     case 'max-error':
       return { kind: 'error', relativeError: budget.relativeError };
   }
+}
+
+/** What tensors may be coded as, beside what strategy and budget say. */
+export function constraintsOf(options: EncodeChoices): Pick<AllocationTensor, 'lowRankOnly' | 'maxRank'> {
+  const { lowRankOnly, maxRank } = presetOf(options);
+  const asked = options.budget?.kind === 'rank' ? options.budget.rank : 0;
+  return { lowRankOnly, ...(maxRank === undefined ? {} : { maxRank: Math.max(maxRank, asked) }) };
 }
 
 /** Bytes of all weight files. */

@@ -3,13 +3,16 @@
  * them, and encodes tensors for the operating points that a budget search asks for. A tensor is
  * encoded again only when its point changed.
  */
+import type { Digest } from '../../formats/ere/archive-index.js';
+import { IntegrityError } from '../../formats/errors.js';
 import { type AllocateOptions, type AllocationResult, allocate } from '../allocation/allocate.js';
 import type { AllocationTarget } from '../allocation/allocation.js';
 import type { AllocationTensor, Choice } from '../allocation/operating-points.js';
+import type { EncodedTerm } from '../codecs/codec.js';
 import type { WorkerPool } from '../io/worker-pool.js';
 import type { Progress } from './api.js';
 import type { AnalyseResult, EncodeJob, EncodeJobResult, SpectrumResult } from './encode-jobs.js';
-import type { EncodedTensor } from './encode-tensor.js';
+import type { EncodedTensor, TensorRefinement } from './encode-tensor.js';
 import type { TensorPair } from './pair-tensors.js';
 
 /** A tensor with a residual, as far as it is known. */
@@ -17,12 +20,28 @@ interface ResidualState {
   readonly pair: number;
   readonly worker: number;
   readonly energy: number;
+  /** Tied tensors that decode from the same terms, this one included: their errors add up, their bytes do not. */
+  copies: number;
   singularValues: Float64Array;
+  /** Payload bytes at the point encoded last. */
+  payloadByteLength: number;
+  /** Payload bytes of exact coding: a bound, until it was tried. */
+  exactByteLength: number;
+}
+
+/** What is known of the spectrum of one residual. */
+export interface KnownSpectrum extends AllocationTensor {
+  /** Whether `singularValues` are all there are. */
+  readonly complete: boolean;
 }
 
 export interface EncodeSessionOptions {
   readonly pool: WorkerPool<EncodeJob, EncodeJobResult>;
   readonly pairs: readonly TensorPair[];
+  /** Fill in `comparison` of the analyses; default false. */
+  readonly compare?: boolean;
+  /** What the preset allows for every tensor. */
+  readonly constraints: Pick<AllocationTensor, 'lowRankOnly' | 'maxRank'>;
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
 
@@ -35,22 +54,30 @@ export class EncodeSession {
   readonly aliases: number[] = [];
   readonly #pool: WorkerPool<EncodeJob, EncodeJobResult>;
   readonly #pairs: readonly TensorPair[];
+  readonly #compare: boolean;
+  readonly #constraints: EncodeSessionOptions['constraints'];
   readonly #onProgress: EncodeSessionOptions['onProgress'];
   readonly #workers: number[] = [];
   readonly #residuals: ResidualState[] = [];
   /** Pairs of which all singular values are known: as many as the smaller side, or fewer than asked for. */
   readonly #complete = new Set<number>();
   readonly #encoded = new Map<number, { readonly key: string; readonly result: EncodedTensor }>();
+  readonly #refined = new Map<
+    number,
+    { readonly of: EncodedTensor; readonly terms: readonly EncodedTerm[] }
+  >();
 
   constructor(options: EncodeSessionOptions) {
     this.#pool = options.pool;
     this.#pairs = options.pairs;
+    this.#compare = options.compare ?? false;
+    this.#constraints = options.constraints;
     this.#onProgress = options.onProgress;
   }
 
-  /** Σ‖W_ft − W_base‖² over all residuals. */
+  /** Σ‖W_ft − W_base‖² over all residuals, tied ones each. */
   get squaredResidual(): number {
-    return this.#residuals.reduce((sum, state) => sum + state.energy, 0);
+    return this.#residuals.reduce((sum, state) => sum + state.copies * state.energy, 0);
   }
 
   /** Payload bytes of what is coded exactly whatever the budget. */
@@ -59,6 +86,11 @@ export class EncodeSession {
       (sum, analysis, i) => sum + (this.aliases[i] === i ? analysis.exactByteLength : 0),
       0,
     );
+  }
+
+  /** Payload bytes of the points that were encoded last. */
+  get payloadByteLength(): number {
+    return this.#residuals.reduce((sum, state) => sum + state.payloadByteLength, 0);
   }
 
   /** Entries of one component of every residual together: Σ (rows + columns). */
@@ -76,21 +108,51 @@ export class EncodeSession {
       (x, y) => this.#pairs[y]!.fineTuned.byteLength - this.#pairs[x]!.fineTuned.byteLength || x - y,
     );
     await this.#forEach('analyse', order, async (pair) => {
-      const { result, worker } = await this.#pool.run({ kind: 'analyse', pair });
+      const { result, worker } = await this.#pool.run({ kind: 'analyse', pair, compare: this.#compare });
       this.analyses[pair] = result as AnalyseResult;
       this.#workers[pair] = worker;
     });
     const firsts = new Map<string, number>();
     for (const [i, analysis] of this.analyses.entries()) {
-      const { dtype, shape } = this.#pairs[i]!.fineTuned;
-      const key = [analysis.fineTunedDigest, analysis.baseDigest, dtype, shape.join()].join();
+      const { fineTuned, base } = this.#pairs[i]!;
+      const { dtype, shape } = fineTuned;
+      const key = [analysis.fineTunedDigest, dtype, shape.join(), analysis.baseDigest, base?.dtype].join();
       if (!firsts.has(key)) firsts.set(key, i);
       this.aliases[i] = firsts.get(key)!;
-      if (this.aliases[i] === i && analysis.squaredResidual > 0) {
-        const state = { pair: i, worker: this.#workers[i]!, energy: analysis.squaredResidual };
-        this.#residuals.push({ ...state, singularValues: new Float64Array(0) });
+      if (analysis.squaredResidual === 0) continue;
+      const tied = this.#residuals.find((state) => state.pair === this.aliases[i]);
+      if (tied !== undefined) {
+        tied.copies++;
+        continue;
       }
+      this.#residuals.push({
+        pair: i,
+        worker: this.#workers[i]!,
+        energy: analysis.squaredResidual,
+        copies: 1,
+        singularValues: new Float64Array(0),
+        payloadByteLength: 0,
+        // A segment that does not shrink is stored, so the tensor's bytes are a bound.
+        exactByteLength: fineTuned.byteLength,
+      });
     }
+  }
+
+  /** Leading singular values of every residual, at least `maxRank` where there are so many; by pair, aliases left out. */
+  async spectra(maxRank: number): Promise<ReadonlyMap<number, KnownSpectrum>> {
+    await this.#extendSpectra(this.#residuals, () => maxRank);
+    return new Map(
+      this.#residuals.map((state) => [
+        state.pair,
+        { ...this.#allocationTensor(state), complete: this.#isComplete(state) },
+      ]),
+    );
+  }
+
+  /** Leading singular values of a pair's residual as far as they are known; none without a residual. */
+  singularValues(pair: number): Float64Array {
+    const state = this.#residuals.find((candidate) => candidate.pair === this.aliases[pair]);
+    return state?.singularValues ?? new Float64Array(0);
   }
 
   /** Computes spectra up to `maxRank`, then allocates; spectra that turn out too short are doubled. */
@@ -111,6 +173,7 @@ export class EncodeSession {
         return (
           choice.kind === 'low-rank' &&
           choice.rank === state.singularValues.length &&
+          choice.rank < (this.#constraints.maxRank ?? Number.POSITIVE_INFINITY) &&
           !this.#isComplete(state)
         );
       });
@@ -124,9 +187,58 @@ export class EncodeSession {
     const choices = new Map<number, Choice>(
       this.#residuals.map((state, i) => [state.pair, allocation.points[i]!.choice]),
     );
+    return this.#encodeChoices((pair) => choices.get(pair) ?? { kind: 'none' });
+  }
+
+  /** Encodes every tensor that is not the base's bit for bit. By pair, aliases included. */
+  async encodeExactly(): Promise<(EncodedTensor | undefined)[]> {
+    return this.#encodeChoices((pair) => {
+      const tensorCase = this.analyses[pair]!.case;
+      return { kind: tensorCase === 'residual' || tensorCase === 'resized' ? 'exact' : 'none' };
+    });
+  }
+
+  /** Exact terms on top of tensors that lost something; undefined for others. By pair, aliases included. */
+  async refine(
+    tensors: readonly (EncodedTensor | undefined)[],
+  ): Promise<(readonly EncodedTerm[] | undefined)[]> {
+    const lossy = this.#pairs.flatMap((_, pair) => {
+      const tensor = tensors[pair];
+      const isLossy = tensor !== undefined && tensor.decodedDigest !== this.analyses[pair]!.fineTunedDigest;
+      return isLossy && this.aliases[pair] === pair ? [pair] : [];
+    });
+    await this.#forEach('refine', lossy, async (pair) => {
+      const tensor = tensors[pair]!;
+      if (this.#refined.get(pair)?.of === tensor) return;
+      const job: EncodeJob = { kind: 'refine', pair, terms: tensor.terms };
+      const { terms, decodedDigest } = (await this.#pool.run(job)).result as TensorRefinement;
+      this.assertExact(pair, decodedDigest);
+      this.#refined.set(pair, { of: tensor, terms });
+    });
+    const isRefined = new Set(lossy);
+    return this.#pairs.map((_, pair) => {
+      const first = this.aliases[pair]!;
+      return isRefined.has(first) ? this.#refined.get(first)!.terms : undefined;
+    });
+  }
+
+  /** @throws IntegrityError unless the digest is that of the fine-tuned tensor */
+  assertExact(pair: number, decodedDigest: Digest): void {
+    const { fineTunedDigest } = this.analyses[pair]!;
+    if (decodedDigest === fineTunedDigest) return;
+    throw new IntegrityError(
+      `tensor "${this.#pairs[pair]!.fineTuned.name}" as encoded exactly`,
+      fineTunedDigest,
+      decodedDigest,
+      'the checkpoint changed meanwhile, or this build is at fault',
+    );
+  }
+
+  /** Encodes the tensors whose choice is not the one they were last encoded with. */
+  async #encodeChoices(choiceOf: (pair: number) => Choice): Promise<(EncodedTensor | undefined)[]> {
     const pending = this.#pairs.flatMap((_, pair) => {
       if (this.aliases[pair] !== pair || this.analyses[pair]!.case === 'identical') return [];
-      const choice = choices.get(pair) ?? { kind: 'none' };
+      const choice = choiceOf(pair);
       return this.#encoded.get(pair)?.key === JSON.stringify(choice) ? [] : [{ pair, choice }];
     });
     const byPair = new Map(pending.map((item) => [item.pair, item.choice]));
@@ -135,13 +247,28 @@ export class EncodeSession {
       const { result } = await this.#pool.run({ kind: 'encode', pair, choice }, this.#workers[pair]);
       this.#encoded.set(pair, { key: JSON.stringify(choice), result: result as EncodedTensor });
     });
+    for (const state of this.#residuals) this.#measure(state, choiceOf(state.pair));
     return this.#pairs.map((_, pair) => this.#encoded.get(this.aliases[pair]!)?.result);
   }
 
-  #allocationTensor({ pair, energy, singularValues }: ResidualState): AllocationTensor {
-    const { commonRows, columns, fineTuned } = this.#pairs[pair]!;
-    // Exact payloads are bounded by the tensor's bytes: a segment that does not shrink is stored.
-    return { rows: commonRows, columns, energy, singularValues, exactByteLength: fineTuned.byteLength };
+  /** The term of a choice comes first; what is exact whatever the budget follows it. */
+  #measure(state: ResidualState, choice: Choice): void {
+    const [term] = choice.kind === 'none' ? [] : this.#encoded.get(state.pair)!.result.terms;
+    state.payloadByteLength = (term?.chunks ?? []).reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
+    if (choice.kind === 'exact') state.exactByteLength = state.payloadByteLength;
+  }
+
+  #allocationTensor(state: ResidualState): AllocationTensor {
+    const { pair, energy, copies, singularValues, exactByteLength } = state;
+    const { commonRows, columns } = this.#pairs[pair]!;
+    return {
+      rows: commonRows,
+      columns,
+      energy: copies * energy,
+      singularValues: singularValues.map((sigma) => Math.sqrt(copies) * sigma),
+      exactByteLength,
+      ...this.#constraints,
+    };
   }
 
   #isComplete(state: ResidualState): boolean {

@@ -1,6 +1,9 @@
 /** Reports on what an archive holds, from the encoder's side and from an archive alone. */
-import { isFloatDtype, tensorByteLength } from '../../formats/dtype.js';
-import type { ArchiveIndex, ArchiveTensor } from '../../formats/ere/archive-index.js';
+import { elementCount, isFloatDtype, tensorByteLength } from '../../formats/dtype.js';
+import type { ArchiveIndex, ArchiveTensor, ArchiveTerm } from '../../formats/ere/archive-index.js';
+import { lossyByteLength, lossyTensor, relativeError } from '../../formats/ere/levels.js';
+import { isVectorShape } from '../../formats/matrix-view.js';
+import { describeBits } from '../codecs/bits-profile.js';
 import type { EncodeReport, TensorCase, TensorReport } from './api.js';
 import type { EncodedArchive, EncodeInputs } from './encode-archive.js';
 import { strategyOf, weightByteLength } from './encode-options.js';
@@ -17,9 +20,11 @@ export function encodeReport(
     archiveByteLength,
     fineTunedByteLength,
     ratio: archiveByteLength / fineTunedByteLength,
-    relativeError: relativeError(encoded.layout.index),
-    allocation: strategyOf(options),
-    bits: encoded.allocation.bits,
+    relativeError: relativeErrorOf(encoded.tensors),
+    ...lossyReport(encoded, fineTunedByteLength),
+    allocation: options.lossless === true ? 'lossless' : strategyOf(options),
+    ...(options.preset === undefined ? {} : { preset: options.preset }),
+    bits: describeBits(encoded.allocation.bits),
     tensors: encoded.tensors.map(({ analysis }, i) => tensorReport(encoded.layout.index, i, analysis.case)),
     removed: pairing.removed,
     sideFiles: encoded.sideFiles.map(({ path, byteLength, blob }) => ({
@@ -34,13 +39,30 @@ export function encodeReport(
   };
 }
 
-/** ‖W_ft − Ŵ‖ / ‖W_ft − W_base‖ over every tensor with a residual; 0 without one. */
-export function relativeError(index: ArchiveIndex): number {
+/** The part of the file that decodes without the exact terms on top; nothing where there are none. */
+function lossyReport(
+  { layout, tensors }: EncodedArchive,
+  fineTunedByteLength: number,
+): Pick<EncodeReport, 'lossy'> {
+  if (layout.index.decoded.lossyDigest === undefined) return {};
+  const byteLength = lossyByteLength(layout);
+  return {
+    lossy: {
+      byteLength,
+      ratio: byteLength / fineTunedByteLength,
+      relativeError: relativeErrorOf(tensors.map(({ refinement: _, ...lossy }) => lossy)),
+    },
+  };
+}
+
+/** ‖W_ft − Ŵ‖ / ‖W_ft − W_base‖ over every tensor with a residual, exactly coded ones too; 0 without one. */
+export function relativeErrorOf(tensors: EncodedArchive['tensors']): number {
   let squaredError = 0;
   let squaredResidual = 0;
-  for (const { quality } of index.tensors) {
-    squaredError += quality?.squaredError ?? 0;
-    squaredResidual += quality?.squaredResidual ?? 0;
+  for (const { analysis, encoded, refinement } of tensors) {
+    if (analysis.squaredResidual === 0) continue; // Exact; a distance between infinities would be NaN.
+    if (refinement === undefined) squaredError += encoded.squaredError;
+    squaredResidual += analysis.squaredResidual;
   }
   return squaredResidual === 0 ? 0 : Math.sqrt(squaredError / squaredResidual);
 }
@@ -48,7 +70,10 @@ export function relativeError(index: ArchiveIndex): number {
 /** @param tensorCase where the encoder knows it; otherwise read off the record. */
 export function tensorReport(index: ArchiveIndex, i: number, tensorCase?: TensorCase): TensorReport {
   const tensor = index.tensors[i]!;
-  const chunks = new Set(tensor.terms.flatMap((term) => term.chunks));
+  const byteLength = payloadByteLength(index, tensor.terms);
+  const elements = elementCount(tensor.shape);
+  const { quality } = tensor;
+  const error = quality ? relativeError([{ quality }]) : 0;
   return {
     name: tensor.name,
     case: tensorCase ?? caseOf(tensor),
@@ -56,26 +81,60 @@ export function tensorReport(index: ArchiveIndex, i: number, tensorCase?: Tensor
     shape: tensor.shape,
     codecs: tensor.terms.map((term) => term.codec),
     rank: rankOf(tensor),
-    byteLength: [...chunks].reduce((sum, chunk) => sum + index.chunks[chunk]![0], 0),
+    byteLength,
     fineTunedByteLength: tensorByteLength(tensor.dtype, tensor.shape)!,
-    relativeError: tensor.quality
-      ? Math.sqrt(tensor.quality.squaredError / tensor.quality.squaredResidual)
-      : 0,
+    relativeError: error,
+    ...lossyPart(index, tensor),
+    bitsPerWeight: elements === 0 ? 0 : (8 * byteLength) / elements,
+    signalToNoiseDb: error > 0 ? -20 * Math.log10(error) : undefined,
+    keptEnergy: 1 - error ** 2,
+    boundGapBits: boundGap(index, tensor),
   };
+}
+
+/** The lossy level of a tensor with exact terms on top; nothing for others. */
+function lossyPart(index: ArchiveIndex, tensor: ArchiveTensor): Pick<TensorReport, 'lossy'> {
+  if (tensor.lossy === undefined) return {};
+  const lossy = lossyTensor(tensor);
+  return {
+    lossy: { byteLength: payloadByteLength(index, lossy.terms), relativeError: relativeError([lossy]) },
+  };
+}
+
+/** Stored bytes of all chunks of some terms. */
+function payloadByteLength(index: ArchiveIndex, terms: readonly ArchiveTerm[]): number {
+  const chunks = new Set(terms.flatMap((term) => term.chunks));
+  return [...chunks].reduce((sum, chunk) => sum + index.chunks[chunk]![0], 0);
+}
+
+/** Bits per weight over the Gaussian bound, of the rows that are coded with loss. */
+function boundGap(index: ArchiveIndex, tensor: ArchiveTensor): number | undefined {
+  const bound = tensor.quality?.gaussianBits;
+  if (bound === undefined) return undefined;
+  // Rows that grew beyond the base are stored exactly, behind those the bound speaks of.
+  const shared = Math.min(elementCount(tensor.shape), elementCount(tensor.base?.shape ?? tensor.shape));
+  const rows = Math.floor(shared / tensor.columns);
+  const lossy = tensor.terms.filter((term) => term.rows === undefined || term.rows[0] < rows);
+  return (8 * payloadByteLength(index, lossy)) / (rows * tensor.columns) - bound;
 }
 
 function rankOf(tensor: ArchiveTensor): number {
   const term = tensor.terms.find(({ codec }) => codec === 'low-rank');
   const bands = term?.params.bands;
-  return Array.isArray(bands) ? bands.reduce((sum: number, size: number) => sum + size, 0) : 0;
+  if (term === undefined || !Array.isArray(bands)) return 0;
+  // A truncated archive may have the first bands alone.
+  return bands.slice(0, term.chunks.length).reduce((sum: number, size: number) => sum + size, 0);
 }
 
 function caseOf(tensor: ArchiveTensor): TensorCase {
-  const { base, terms, shape, columns, dtype } = tensor;
+  const { base, terms, shape, dtype } = tensor;
   if (base === undefined) return 'added';
-  if (base.shape !== undefined) return 'resized';
-  if (tensor.quality !== undefined) return 'residual';
-  if (terms.length === 0) return base.dtype === undefined ? 'identical' : 'residual';
-  const isVector = isFloatDtype(dtype) && shape.reduce((product, d) => product * d, 1) === columns;
-  return isVector ? 'vector' : 'exact';
+  const isResized = base.shape !== undefined;
+  if (terms.length === 0 && base.dtype === undefined && !isResized) return 'identical';
+  if (!isFloatDtype(dtype)) return 'exact';
+  if (isVectorShape(shape)) return 'vector';
+  if (isResized) return 'resized';
+  return tensor.quality !== undefined || tensor.lossy !== undefined || terms.length === 0
+    ? 'residual'
+    : 'exact';
 }

@@ -1,7 +1,13 @@
 /** Doubles for CLI tests in process: captured streams, and operations that return or throw what a test says. */
 import type { CliContext, Operations, OutputStream } from '../../cli/context.js';
 import { run } from '../../cli/program.js';
-import type { EncodeReport, InspectReport, TensorReport } from '../../src/residual/api.js';
+import type {
+  DiffReport,
+  EncodeReport,
+  InspectReport,
+  TensorDiff,
+  TensorReport,
+} from '../../src/residual/api.js';
 
 export interface CapturedStream extends OutputStream {
   text: string;
@@ -40,6 +46,8 @@ export async function runWith(
     decode: missing,
     verify: missing,
     inspect: missing,
+    truncate: missing,
+    diff: missing,
     ...operations,
   };
   const status = await run(argv, {
@@ -53,6 +61,7 @@ export async function runWith(
 }
 
 export function tensorReport(fields: Partial<TensorReport> = {}): TensorReport {
+  const { relativeError = 0.61 } = fields;
   return {
     name: 'model.layers.0.mlp.up_proj.weight',
     case: 'residual',
@@ -62,7 +71,11 @@ export function tensorReport(fields: Partial<TensorReport> = {}): TensorReport {
     rank: 12,
     byteLength: 9000,
     fineTunedByteLength: 360_448,
-    relativeError: 0.61,
+    relativeError,
+    bitsPerWeight: 0.4,
+    signalToNoiseDb: relativeError > 0 ? -20 * Math.log10(relativeError) : undefined,
+    keptEnergy: 1 - relativeError ** 2,
+    boundGapBits: relativeError > 0 ? 0.25 : undefined,
     ...fields,
   };
 }
@@ -85,6 +98,7 @@ export function encodeReport(fields: Partial<EncodeReport> = {}): EncodeReport {
         codecs: ['exact'],
         rank: 0,
         byteLength: 380,
+        bitsPerWeight: 11.875,
         fineTunedByteLength: 512,
         relativeError: 0,
       }),
@@ -107,6 +121,10 @@ export function inspectReport(): InspectReport {
     archive: 'tuned.ere',
     byteLength: 594_000,
     tensors: encodeReport().tensors,
+    prefixes: [
+      { byteLength: 148_000, quality: 'partial', loss: { relativeError: 0.81, isEstimated: true } },
+      { byteLength: 594_000, quality: 'lossy', loss: { relativeError: 0.6, isEstimated: false } },
+    ],
     index: {
       generator: 'ere 0.1.0',
       encoding: { allocation: 'layerwise', bits: 4 },
@@ -144,5 +162,90 @@ export function inspectReport(): InspectReport {
       removed: [],
       chunks: [],
     },
+  };
+}
+
+function tensorDiff(fields: Partial<TensorDiff>): TensorDiff {
+  return {
+    name: 'model.layers.0.mlp.up_proj.weight',
+    case: 'residual',
+    dtype: 'BF16',
+    shape: [704, 256],
+    elementCount: 100,
+    unchangedCount: 2,
+    unchangedShare: 0.02,
+    fineTunedByteLength: 200,
+    squaredResidual: 3,
+    relativeResidual: 0.117,
+    spectrum: {
+      knownRank: 64,
+      complete: false,
+      energyTop1: 0.1,
+      energyTop8: 0.3,
+      energyTop32: 0.6,
+      effectiveRank: 186.2,
+    },
+    ...fields,
+  };
+}
+
+export function diffReport(fields: Partial<DiffReport> = {}): DiffReport {
+  const spectrum = { ...tensorDiff({}).spectrum!, energyTop1: 0.4, energyTop8: 0.5, energyTop32: 0.8 };
+  const { spectrum: _, ...vector } = tensorDiff({
+    name: 'model.norm.weight',
+    case: 'vector',
+    shape: [256],
+    unchangedCount: 50,
+    relativeResidual: 0.0133,
+  });
+  return {
+    fineTunedByteLength: 9_909_200,
+    elementCount: 300,
+    unchangedCount: 55,
+    unchangedShare: 55 / 300,
+    changedTensorCount: 3,
+    relativeResidual: 0.134,
+    tensors: [
+      tensorDiff({}),
+      tensorDiff({
+        name: 'model.layers.1.mlp.up_proj.weight',
+        unchangedCount: 3,
+        squaredResidual: 1,
+        relativeResidual: 0.225,
+        spectrum: { ...spectrum, effectiveRank: 9.5 },
+      }),
+      vector,
+    ],
+    added: ['adapter.weight'],
+    removed: ['lm_head.weight'],
+    shapeConflicts: [],
+    sideFiles: [
+      { path: 'config.json', status: 'changed' },
+      { path: 'model.onnx', status: 'same' },
+      { path: 'merges.txt', status: 'removed' },
+    ],
+    mismatches: [],
+    estimates: [
+      {
+        budget: { kind: 'ratio', ratio: 0.01 },
+        archiveByteLength: 150_000,
+        ratio: 0.0151,
+        relativeError: 1,
+        reachable: false,
+        extrapolated: false,
+      },
+      {
+        budget: { kind: 'ratio', ratio: 0.06 },
+        archiveByteLength: 594_000,
+        ratio: 0.06,
+        relativeError: 0.44,
+        reachable: true,
+        extrapolated: true,
+      },
+    ],
+    warnings: [],
+    gemmEngine: 'wasm',
+    durationMs: 1300,
+    ...fields,
   };
 }

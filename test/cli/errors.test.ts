@@ -149,7 +149,7 @@ describe('help', () => {
   });
 
   test('every command has examples in its help', async () => {
-    for (const command of ['encode', 'decode', 'verify', 'inspect']) {
+    for (const command of ['encode', 'decode', 'verify', 'inspect', 'diff']) {
       expect((await runWith([command, '--help'])).stdout).toContain(`  $ ere ${command} `);
     }
   });

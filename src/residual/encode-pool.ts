@@ -1,0 +1,36 @@
+/** The worker threads that encode and diff share: each opens both checkpoints and works on single tensors. */
+import { defaultThreads } from '../io/node-runtime.js';
+import { openWorkerPool, type WorkerPool } from '../io/worker-pool.js';
+import type { CommonOptions } from './api.js';
+import type { EncodeJob, EncodeJobResult, EncodeJobsInit } from './encode-jobs.js';
+
+/** What the threads work on. Paths are absolute. */
+export interface EncodePoolInputs {
+  readonly basePath: string;
+  readonly fineTunedPath: string;
+  readonly pairing: { readonly pairs: readonly unknown[] };
+  readonly options: CommonOptions & { readonly gemm?: EncodeJobsInit['gemm'] };
+}
+
+/** Opens the pool, runs `use`, and stops the threads whatever happens. */
+export async function withEncodePool<T>(
+  { basePath, fineTunedPath, pairing, options }: EncodePoolInputs,
+  use: (pool: WorkerPool<EncodeJob, EncodeJobResult>) => Promise<T>,
+): Promise<T> {
+  const pool = await openWorkerPool<EncodeJobsInit, EncodeJob, EncodeJobResult>({
+    module: new URL('./encode-jobs.js', import.meta.url),
+    init: {
+      base: basePath,
+      fineTuned: fineTunedPath,
+      kernels: options.kernels ?? 'wasm',
+      gemm: options.gemm ?? 'auto',
+    },
+    threads: Math.max(1, Math.min(options.threads ?? defaultThreads(), pairing.pairs.length)),
+    signal: options.signal,
+  });
+  try {
+    return await use(pool);
+  } finally {
+    await pool.close();
+  }
+}

@@ -1,0 +1,81 @@
+/** Archive sizes and errors at several budgets, from spectra alone: what encode would choose, without encoding. */
+
+import { PRELUDE_BYTE_LENGTH } from '../../formats/ere/prelude.js';
+import { type AllocateOptions, allocate } from '../allocation/allocate.js';
+import { type AllocationTarget, totalByteLength, totalSquaredError } from '../allocation/allocation.js';
+import type { AllocationTensor } from '../allocation/operating-points.js';
+import { abortError } from '../io/worker-pool.js';
+import type { Budget, SizeEstimate } from './api.js';
+import type { ResolvedBudget } from './budget-search.js';
+import { strategyOf } from './encode-options.js';
+import type { EncodeSession } from './encode-session.js';
+import type { FullSpectrum } from './spectrum-summary.js';
+
+export interface EstimateInput {
+  /** Each with what it comes to for this model. */
+  readonly budgets: readonly { readonly budget: Budget; readonly resolved: ResolvedBudget }[];
+  /** Weight-file headers and side files, as packed. */
+  readonly blobByteLength: number;
+  readonly fineTunedByteLength: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Deflated bytes of the index: of the whole, of an identical tensor, and of any other with its chunks. */
+const INDEX_BYTES = { base: 200, identical: 52, other: 150 };
+
+/**
+ * Predicts every budget with the allocation that encode uses by default, on operating points over `spectra`
+ * and their continuation, so that no budget needs further SVD work.
+ * @param session analysed; @param spectra of every residual
+ * @throws EreError ERE_ABORTED between two budgets
+ */
+export async function estimateAtBudgets(
+  session: EncodeSession,
+  spectra: readonly FullSpectrum[],
+  input: EstimateInput,
+): Promise<SizeEstimate[]> {
+  const tensors = spectra.map(
+    (spectrum): AllocationTensor => ({ ...spectrum, singularValues: spectrum.fullSingularValues }),
+  );
+  const fixed = session.exactByteLength + input.blobByteLength + indexByteLength(session);
+  const { squaredResidual } = session;
+  const estimates: SizeEstimate[] = [];
+  for (const { budget, resolved } of input.budgets) {
+    // A turn of the event loop, so that signals get through: large models take seconds a budget.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (input.signal?.aborted) throw abortError(input.signal);
+    const options: AllocateOptions = { strategy: strategyOf({ budget }), bits: 'auto', prior: 0 };
+    const { points } = allocate(tensors, targetOf(resolved, fixed, squaredResidual), options);
+    const archiveByteLength = fixed + totalByteLength(points);
+    const squaredError = Math.max(0, totalSquaredError(points));
+    estimates.push({
+      budget,
+      archiveByteLength,
+      ratio: archiveByteLength / input.fineTunedByteLength,
+      relativeError: squaredResidual === 0 ? 0 : Math.sqrt(squaredError / squaredResidual),
+      reachable: resolved.kind !== 'size' || archiveByteLength <= resolved.byteLength,
+      extrapolated: points.some(
+        ({ choice }, i) => choice.kind === 'low-rank' && choice.rank > spectra[i]!.singularValues.length,
+      ),
+    });
+  }
+  return estimates;
+}
+
+function targetOf(resolved: ResolvedBudget, fixed: number, squaredResidual: number): AllocationTarget {
+  switch (resolved.kind) {
+    case 'fixed':
+      return { kind: 'fixed', value: resolved.value };
+    case 'size':
+      return { kind: 'size', byteLength: Math.max(0, resolved.byteLength - fixed) };
+    case 'error':
+      return { kind: 'error', squaredError: resolved.relativeError ** 2 * squaredResidual };
+  }
+}
+
+function indexByteLength(session: EncodeSession): number {
+  return session.analyses.reduce(
+    (sum, analysis) => sum + (analysis.case === 'identical' ? INDEX_BYTES.identical : INDEX_BYTES.other),
+    PRELUDE_BYTE_LENGTH + INDEX_BYTES.base,
+  );
+}

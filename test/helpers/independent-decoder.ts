@@ -1,0 +1,350 @@
+/**
+ * A second decoder, written from docs/spec/archive.md and docs/spec/codecs.md with plain numbers, BigInt, node:zlib
+ * and node:crypto: nothing of src/ or formats/ runs here. Slow and direct, a section of the document at a time.
+ */
+import { createHash } from 'node:crypto';
+import { crc32, inflateRawSync } from 'node:zlib';
+import { nearestCode, REFERENCE_FORMATS, realValue } from '../kernels/float-reference.js';
+
+// ---- archive.md ----
+
+export interface IndependentTerm {
+  readonly codec: string;
+  readonly rows?: readonly [number, number];
+  readonly chunks: readonly number[];
+  readonly missing?: number;
+  readonly params: Readonly<Record<string, unknown>>;
+}
+
+export interface IndependentTensor {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly columns: number;
+  readonly terms: readonly IndependentTerm[];
+  readonly base?: { readonly name?: string; readonly dtype?: string; readonly shape?: readonly number[] };
+}
+
+interface Blob {
+  chunk: number;
+  byteLength: number;
+  encoding: string;
+}
+
+interface Index {
+  decoded: { digest: string; lossyDigest?: string };
+  files: { path: string; byteLength: number; header: Blob }[];
+  sideFiles: { path: string; byteLength: number; digest: string; content?: Blob }[];
+  tensors: (IndependentTensor & {
+    file: number;
+    digest: string;
+    base?: { digest: string };
+    lossy?: { terms: number; digest: string };
+  })[];
+  chunks: [number, number][];
+}
+
+export interface BaseTensor {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly bytes: Uint8Array;
+}
+
+/** A base as the document sees it: tensors by name, other files by path. */
+export interface Base {
+  readonly tensors: ReadonlyMap<string, BaseTensor>;
+  readonly files: ReadonlyMap<string, Uint8Array>;
+}
+
+const digestOf = (bytes: Uint8Array | string) => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+
+/** §3 to §5: the index, and the chunks after their checksums were checked. */
+export function readArchive(bytes: Buffer): { index: Index; chunks: Buffer[] } {
+  if (bytes.subarray(0, 8).toString('hex') !== '89455245310d0a1a') throw new Error('magic');
+  if (crc32(bytes.subarray(0, 36)) !== bytes.readUInt32LE(36)) throw new Error('prelude checksum');
+  const stored = bytes.subarray(40, 40 + bytes.readUInt32LE(12));
+  if (crc32(stored) !== bytes.readUInt32LE(20)) throw new Error('index checksum');
+  const json = bytes.readUInt32LE(8) === 1 ? inflateRawSync(stored) : stored;
+  if (json.length !== bytes.readUInt32LE(16)) throw new Error('index length');
+  const index: Index = JSON.parse(json.toString('utf8'));
+  let offset = 40 + stored.length;
+  const chunks = index.chunks.map(([byteLength, checksum]) => {
+    const chunk = bytes.subarray(offset, offset + byteLength);
+    if (chunk.length !== byteLength || crc32(chunk) !== checksum) throw new Error('chunk');
+    offset += byteLength;
+    return chunk;
+  });
+  if (offset !== bytes.length || Number(bytes.readBigUInt64LE(24)) !== offset) throw new Error('length');
+  return { index, chunks };
+}
+
+function readBlob({ chunk, byteLength, encoding }: Blob, chunks: readonly Buffer[]): Buffer {
+  const bytes = encoding === 'deflate-raw' ? inflateRawSync(chunks[chunk]) : chunks[chunk];
+  if (bytes.length !== byteLength) throw new Error('blob length');
+  return bytes;
+}
+
+/** §7: every file of the decoded checkpoint by path, all digests checked; `lossy` for the level below exact terms. */
+export function decodeIndependently(archive: Buffer, base: Base, lossy = false): Map<string, Buffer> {
+  const { index, chunks } = readArchive(archive);
+  const files: Uint8Array[][] = index.files.map(({ header }) => [readBlob(header, chunks)]);
+  for (const tensor of index.tensors) {
+    const basis = tensor.base && base.tensors.get(tensor.base.name ?? tensor.name);
+    if (tensor.base && digestOf(basis!.bytes) !== tensor.base.digest) throw new Error('base digest');
+    const level =
+      lossy && tensor.lossy ? tensor.lossy : { terms: tensor.terms.length, digest: tensor.digest };
+    const terms = tensor.terms.slice(0, level.terms);
+    const bytes = decodeTensorIndependently({ ...tensor, terms }, chunks, basis?.bytes);
+    if (digestOf(bytes) !== level.digest) throw new Error(`digest of ${tensor.name}`);
+    files[tensor.file].push(bytes);
+  }
+  const result = new Map(index.files.map(({ path }, i) => [path, Buffer.concat(files[i])]));
+  for (const { path, byteLength } of index.files) {
+    if (result.get(path)!.length !== byteLength) throw new Error('file length');
+  }
+  for (const { path, digest, content } of index.sideFiles) {
+    const bytes = Buffer.from(content ? readBlob(content, chunks) : base.files.get(path)!);
+    if (digestOf(bytes) !== digest) throw new Error('side file');
+    result.set(path, bytes);
+  }
+  return result;
+}
+
+// ---- codecs.md ----
+
+const WIDTH: Record<string, number> = { F64: 8, F32: 4, C64: 8, I64: 8, U64: 8, I32: 4, U32: 4 };
+const HALVES = ['F16', 'BF16', 'I16', 'U16'];
+/** Bytes of an element; the document's packed dtypes are not needed here. */
+const widthOf = (dtype: string): number => WIDTH[dtype] ?? (HALVES.includes(dtype) ? 2 : 1);
+const isFloat = (dtype: string) => /^(F64|F32|F16|BF16|F8_E4M3|F8_E5M2)$/.test(dtype);
+const productOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
+const f32 = Math.fround;
+
+/** Element i as a number, exact. */
+function readElement(dtype: string, bytes: Uint8Array, i: number): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (dtype === 'F64') return view.getFloat64(i * 8, true);
+  if (dtype === 'F32') return view.getFloat32(i * 4, true);
+  const format = REFERENCE_FORMATS.find((candidate) => candidate.dtype === dtype)!;
+  return realValue(format, format.bits === 16 ? view.getUint16(i * 2, true) : bytes[i]);
+}
+
+/** round_dtype of §1; `value` is a float32, or any number for F64. */
+function writeElement(dtype: string, bytes: Uint8Array, i: number, value: number): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (dtype === 'F64') {
+    if (Number.isNaN(value)) view.setBigUint64(i * 8, 0x7ff8000000000000n, true);
+    else view.setFloat64(i * 8, value, true);
+  } else if (dtype === 'F32') {
+    if (Number.isNaN(value)) view.setUint32(i * 4, 0x7fc00000, true);
+    else view.setFloat32(i * 4, value, true);
+  } else {
+    const format = REFERENCE_FORMATS.find((candidate) => candidate.dtype === dtype)!;
+    const code = nearestCode(format, value);
+    if (format.bits === 16) view.setUint16(i * 2, code, true);
+    else bytes[i] = code;
+  }
+}
+
+/** §1, Codes: bit by bit. */
+export function readCodes(bytes: Uint8Array, start: number, count: number, bits: number): number[] {
+  return Array.from({ length: count }, (_, i) => {
+    let code = 0;
+    for (let b = 0; b < bits; b++) {
+      const position = i * bits + b;
+      code += ((bytes[start + Math.floor(position / 8)] >> (position % 8)) & 1) * 2 ** b;
+    }
+    return code >= 2 ** (bits - 1) ? code - 2 ** bits : code;
+  });
+}
+
+/** Chunk i of a term; undefined when it was left out, as archive.md §8 allows. */
+type Payload = (i: number) => Uint8Array | undefined;
+
+/** §2: r_ij of all rows of the term. */
+export function lowRankResidual(
+  params: IndependentTerm['params'],
+  payload: Payload,
+  rows: number,
+  columns: number,
+): number[] {
+  const components: { a: bigint[]; b: bigint[] }[] = [];
+  for (const [band, size] of (params.bands as number[]).entries()) {
+    const chunk = payload(band);
+    if (chunk === undefined) break;
+    const bytes = Buffer.from(chunk);
+    let offset = 0;
+    for (let i = 0; i < size; i++) {
+      const bits = bytes[offset];
+      const gains = [bytes.readUInt16LE(offset + 1), bytes.readUInt16LE(offset + 3)];
+      offset += 5;
+      const a = readCodes(bytes, offset, rows, bits).map((code) => BigInt(gains[0] * code));
+      offset += Math.ceil((rows * bits) / 8);
+      const b = readCodes(bytes, offset, columns, bits).map((code) => BigInt(gains[1] * code));
+      offset += Math.ceil((columns * bits) / 8);
+      components.push({ a, b });
+    }
+    if (offset !== bytes.length) throw new Error('band length');
+  }
+  return Array.from({ length: rows * columns }, (_, at) => {
+    const [i, j] = [Math.floor(at / columns), at % columns];
+    let sum = 0n;
+    for (const { a, b } of components) sum += a[i] * b[j];
+    return f32((params.scale as number) * f32(Number(sum)));
+  });
+}
+
+/** §3 */
+export function denseResidual(
+  params: IndependentTerm['params'],
+  payload: Payload,
+  rows: number,
+  columns: number,
+): number[] {
+  const { scale, bits, blockRows } = params as { scale: number; bits: number; blockRows: number };
+  const residual: number[] = [];
+  for (let start = 0, chunk = 0; start < rows; start += blockRows, chunk++) {
+    const count = Math.min(blockRows, rows - start);
+    const stored = payload(chunk);
+    if (stored === undefined) break;
+    const bytes = Buffer.from(stored);
+    const codes = readCodes(bytes, count * 2, count * columns, bits);
+    if (bytes.length !== count * 2 + Math.ceil((count * columns * bits) / 8)) throw new Error('block length');
+    for (const [at, code] of codes.entries()) {
+      const gain = bytes.readUInt16LE(Math.floor(at / columns) * 2);
+      residual.push(f32(scale * f32(gain * code)));
+    }
+  }
+  return residual;
+}
+
+/** §5 */
+export function signResidual(
+  params: IndependentTerm['params'],
+  payload: Payload,
+  rows: number,
+  columns: number,
+): number[] {
+  const { scale, blockRows } = params as { scale: number; blockRows: number };
+  const residual: number[] = [];
+  for (let start = 0, chunk = 0; start < rows; start += blockRows, chunk++) {
+    const count = Math.min(blockRows, rows - start) * columns;
+    const bytes = payload(chunk);
+    if (bytes === undefined) break;
+    if (bytes.length !== Math.ceil(count / 8)) throw new Error('block length');
+    for (let at = 0; at < count; at++) {
+      residual.push(((bytes[at >> 3]! >> (at & 7)) & 1) === 1 ? -scale : scale);
+    }
+  }
+  return residual;
+}
+
+const ADDITIVE: Record<string, typeof lowRankResidual> = {
+  'low-rank': lowRankResidual,
+  dense: denseResidual,
+  sign: signResidual,
+};
+
+/** §4: the bytes of the term's rows; `prediction` holds the bytes of the same rows that the term is coded against. */
+export function exactBytes(
+  params: IndependentTerm['params'],
+  payload: Payload,
+  byteLength: number,
+  prediction: Uint8Array | undefined,
+): Buffer {
+  const { predict, word, segment, encodings } = params as {
+    predict: string;
+    word: number;
+    segment: number;
+    encodings: string[];
+  };
+  const result = Buffer.alloc(byteLength);
+  for (let start = 0, chunk = 0; start < byteLength; start += segment, chunk++) {
+    const length = Math.min(segment, byteLength - start);
+    const planes = encodings[chunk] === 'stored' ? payload(chunk)! : inflateRawSync(payload(chunk)!);
+    if (planes.length !== length) throw new Error('segment length');
+    for (let w = 0; w < length / word; w++) {
+      let value = 0n;
+      let basis = 0n;
+      for (let p = word - 1; p >= 0; p--) {
+        value = value * 256n + BigInt(planes[(p * length) / word + w]);
+        if (predict !== 'none') basis = basis * 256n + BigInt(prediction![start + w * word + p]);
+      }
+      value = (value + basis) % 2n ** BigInt(8 * word);
+      for (let p = 0; p < word; p++) {
+        result[start + w * word + p] = Number(value % 256n);
+        value /= 256n;
+      }
+    }
+  }
+  return result;
+}
+
+/** §1: one tensor, row by row. */
+export function decodeTensorIndependently(
+  tensor: IndependentTensor,
+  chunks: readonly Uint8Array[],
+  base: Uint8Array | undefined,
+): Buffer {
+  const rows = productOf(tensor.shape) / tensor.columns;
+  return Buffer.concat(
+    Array.from({ length: rows }, (_, row) => decodeRow(tensor, tensor.terms, chunks, base, row)),
+  );
+}
+
+/** One row from some leading terms of a tensor. */
+function decodeRow(
+  tensor: IndependentTensor,
+  terms: readonly IndependentTerm[],
+  chunks: readonly Uint8Array[],
+  base: Uint8Array | undefined,
+  row: number,
+): Buffer {
+  const { dtype, columns } = tensor;
+  const rows = productOf(tensor.shape) / columns;
+  const rowByteLength = columns * widthOf(dtype);
+  const baseDtype = tensor.base?.dtype ?? dtype;
+  const baseShape = tensor.base?.shape ?? tensor.shape;
+  const baseRows = base === undefined ? 0 : Math.floor(productOf(baseShape) / columns);
+  const covering = terms.filter(({ rows: [start, end] = [0, rows] }) => start <= row && row < end);
+  const payloadOf = (term: IndependentTerm) => (i: number) =>
+    i < term.chunks.length ? chunks[term.chunks[i]] : undefined;
+
+  const exact = covering.filter(({ codec }) => codec === 'bytes').at(-1);
+  if (exact !== undefined) {
+    const [start, end] = exact.rows ?? [0, rows];
+    // Only the words of this row are looked at, so the rest of the prediction may be anything.
+    const prediction = Buffer.alloc((end - start) * rowByteLength);
+    const at = (row - start) * rowByteLength;
+    const { predict } = exact.params;
+    if (predict === 'base')
+      prediction.set(base!.subarray(row * rowByteLength, (row + 1) * rowByteLength), at);
+    if (predict === 'reconstruction') {
+      prediction.set(decodeRow(tensor, terms.slice(0, terms.indexOf(exact)), chunks, base, row), at);
+    }
+    const bytes = exactBytes(exact.params, payloadOf(exact), prediction.length, prediction);
+    return bytes.subarray(at, at + rowByteLength);
+  }
+
+  const out = Buffer.alloc(rowByteLength);
+  if (covering.length === 0 && row < baseRows && baseDtype === dtype) {
+    out.set(base!.subarray(row * rowByteLength, (row + 1) * rowByteLength));
+  } else if ((covering.length > 0 || row < baseRows) && isFloat(dtype) && isFloat(baseDtype)) {
+    const residuals = covering.map((term) => {
+      const [start, end] = term.rows ?? [0, rows];
+      const residual = ADDITIVE[term.codec];
+      if (residual === undefined) throw new Error(`codec ${term.codec}`);
+      return residual(term.params, payloadOf(term), end - start, columns).slice((row - start) * columns);
+    });
+    for (let j = 0; j < columns; j++) {
+      let sum = covering.length === 0 ? -0 : 0;
+      // A chunk that was left out adds nothing.
+      for (const residual of residuals) sum = f32(sum + (residual[j] ?? 0));
+      const basis = row < baseRows ? readElement(baseDtype, base!, row * columns + j) : 0;
+      writeElement(dtype, out, j, dtype === 'F64' ? basis + sum : f32(f32(basis) + sum));
+    }
+  } else {
+    throw new Error(`row ${row} is not coded`);
+  }
+  return out;
+}
