@@ -7,6 +7,8 @@ import type {
   EncodeOptions,
   EncodeReport,
   InspectReport,
+  TruncateOptions,
+  TruncateReport,
   VerifyOptions,
   VerifyReport,
 } from '../src/residual/api.js';
@@ -18,6 +20,7 @@ export interface Operations {
   verify(archive: string, options: VerifyOptions): Promise<VerifyReport>;
   diff(fineTuned: string, options: DiffOptions): Promise<DiffReport>;
   inspect(archive: string): Promise<InspectReport>;
+  truncate(archive: string, options: TruncateOptions): Promise<TruncateReport>;
 }
 
 /** The part of a Node stream that the CLI uses. */

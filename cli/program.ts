@@ -5,6 +5,7 @@ import { addDecodeCommand } from './commands/decode.js';
 import { addDiffCommand } from './commands/diff.js';
 import { addEncodeCommand } from './commands/encode.js';
 import { addInspectCommand } from './commands/inspect.js';
+import { addTruncateCommand } from './commands/truncate.js';
 import { addVerifyCommand } from './commands/verify.js';
 import type { CliContext } from './context.js';
 import { exitCodeOf, exitStatus } from './exit-codes.js';
@@ -54,6 +55,7 @@ function buildProgram(context: CliContext, help: { stdout: string; stderr: strin
   addVerifyCommand(program, context);
   addInspectCommand(program, context);
   addDiffCommand(program, context);
+  addTruncateCommand(program, context);
   return program;
 }
 

@@ -55,6 +55,11 @@ export function parseByteLength(text: string): number {
   return byteLength;
 }
 
+/** 'lossy', or a size as of `parseByteLength`. */
+export function parseTruncation(text: string): number | 'lossy' {
+  return text === 'lossy' ? 'lossy' : parseByteLength(text);
+}
+
 /** A whole number of at least 1. */
 export function parseCount(text: string): number {
   return wholeNumber(text, 1, Number.MAX_SAFE_INTEGER, 'Expected a whole number of at least 1');

@@ -3,8 +3,8 @@
  * (Efficient Residual Encoding, arXiv 2305.18425).
  *
  * `encode` writes an `.ere` archive, `decode` rebuilds the checkpoint bit for bit as the encoder saw it,
- * `verify` checks one, `inspect` reads its index, `openArchive` streams its tensors, and `diff` compares two
- * checkpoints without writing anything. Errors are EreError with a stable `code`.
+ * `verify` checks one, `inspect` reads its index, `truncate` keeps its first part, `openArchive` streams its tensors,
+ * and `diff` compares two checkpoints without writing anything. Errors are EreError with a stable `code`.
  *
  * @packageDocumentation
  */
@@ -37,12 +37,16 @@ export type {
   EncodeOptions,
   EncodeReport,
   InspectReport,
+  Loss,
   Progress,
   SizeEstimate,
   SpectrumSummary,
   TensorCase,
   TensorDiff,
   TensorReport,
+  TruncateOptions,
+  TruncateReport,
+  UsablePrefix,
   VerifyOptions,
   VerifyReport,
 } from './residual/api.js';
@@ -52,5 +56,6 @@ export { encode } from './residual/encode.js';
 export { inspect } from './residual/inspect.js';
 export { type OpenArchive, openArchive } from './residual/open-archive.js';
 export type { PresetName } from './residual/presets.js';
+export { truncate } from './residual/truncate.js';
 export { verify } from './residual/verify.js';
 export { PACKAGE_VERSION } from './version.js';

@@ -22,6 +22,7 @@ const PUBLIC_API: Record<string, readonly string[]> = {
     'inspect',
     'isEreError',
     'openArchive',
+    'truncate',
     'verify',
   ],
   './formats': [

@@ -1,5 +1,6 @@
 /** `ere decode`: rebuilds the checkpoint of an archive from its base. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import type { ArchiveLevel } from '../../formats/ere/levels.js';
 import type { DecodeOptions } from '../../src/residual/api.js';
 import type { CliContext } from '../context.js';
 import { decodeReportText } from '../output/decode.js';
@@ -11,6 +12,8 @@ interface DecodeFlags extends RunFlags {
   readonly tensor?: readonly string[];
   readonly sideFiles: boolean;
   readonly overwrite?: boolean;
+  readonly quality?: ArchiveLevel;
+  readonly partial?: boolean;
 }
 
 /** Adds `ere decode BASE FILE.ere -o OUT`. */
@@ -28,6 +31,13 @@ export function addDecodeCommand(program: Command, context: CliContext): void {
       '-o, --output <path>',
       'folder to create, or a path ending in .safetensors for the weights alone',
     )
+    .addOption(
+      new Option(
+        '--quality <level>',
+        'lossy leaves exact terms on top of lossy ones out; exact refuses an archive without (default: the best it has)',
+      ).choices(['lossy', 'exact']),
+    )
+    .option('--partial', 'decode what is there of a file that was cut off, such as a broken download')
     .option('-t, --tensor <name...>', 'decode only these tensors, into one .safetensors file')
     .option('--no-side-files', 'leave out config, tokenizer and other small files')
     .option('--overwrite', 'replace an existing output');
@@ -49,6 +59,8 @@ export function addDecodeCommand(program: Command, context: CliContext): void {
         tensors: flags.tensor,
         sideFiles: flags.sideFiles,
         overwrite: flags.overwrite,
+        quality: flags.quality,
+        partial: flags.partial,
       });
       const { decode } = await context.loadOperations();
       const report = await withProgress(context, flags, (common) =>

@@ -29,6 +29,8 @@ interface EncodeFlags extends RunFlags {
   readonly failAbove?: number;
   readonly baseName?: string;
   readonly baseRevision?: string;
+  readonly lossless?: boolean;
+  readonly exactOnTop?: boolean;
   readonly sideFiles: boolean;
   readonly force?: boolean;
   readonly overwrite?: boolean;
@@ -99,6 +101,20 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
       ).argParser(parseWeight),
     )
     .addOption(
+      new Option('--lossless', 'code every tensor bit for bit, whatever it takes').conflicts([
+        'preset',
+        ...budgets.map((option) => option.attributeName()),
+        'allocation',
+        'bits',
+        'prior',
+        'exactOnTop',
+      ]),
+    )
+    .option(
+      '--exact-on-top',
+      'add exact terms behind the lossy ones; the budget is that of the lossy part, which decodes by itself',
+    )
+    .addOption(
       new Option(
         '--fail-above <error>',
         'write nothing and fail when the relative error over all residuals is above this',
@@ -140,6 +156,8 @@ function presetHelp(): string {
 }
 
 function encodeOptions(base: string, flags: EncodeFlags, command: Command): EncodeOptions {
+  const common = commonOptions(base, flags);
+  if (flags.lossless === true) return { ...common, lossless: true };
   const budget = budgetOf(flags);
   const { preset, allocation, bits, prior } = flags;
   const conflict = presetConflict(withoutUndefined({ preset, budget, allocation, bits, prior }));
@@ -156,19 +174,28 @@ function encodeOptions(base: string, flags: EncodeFlags, command: Command): Enco
     );
   }
   return withoutUndefined<EncodeOptions>({
-    base,
-    output: flags.output,
+    ...common,
     preset,
     budget,
     allocation,
     bits,
     prior,
-    failAbove: flags.failAbove,
-    sideFiles: flags.sideFiles,
-    baseName: flags.baseName,
-    baseRevision: flags.baseRevision,
-    force: flags.force,
-    overwrite: flags.overwrite,
+    exactOnTop: flags.exactOnTop,
+  });
+}
+
+/** Options that say nothing of how tensors are coded. */
+function commonOptions(base: string, flags: EncodeFlags): EncodeOptions {
+  const { output, failAbove, sideFiles, baseName, baseRevision, force, overwrite } = flags;
+  return withoutUndefined<EncodeOptions>({
+    base,
+    output,
+    failAbove,
+    sideFiles,
+    baseName,
+    baseRevision,
+    force,
+    overwrite,
   });
 }
 

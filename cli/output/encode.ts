@@ -14,21 +14,29 @@ export function encodeReportText(output: string, report: EncodeReport, each: boo
     '\n',
     sideFileText(report),
     removedText(report.removed),
-    `${methodText(report)}, matrix products by ${report.gemmEngine}, ${formatDuration(report.durationMs)}\n`,
+    `${methodText(report)}, ${formatDuration(report.durationMs)}\n`,
   ].join('');
 }
 
-/** 'layerwise allocation, 4 bits per factor entry'. */
-function methodText({ preset, allocation, bits }: EncodeReport): string {
+/** 'layerwise allocation, 4 bits per factor entry, matrix products by wasm'. */
+function methodText({ preset, allocation, bits, gemmEngine }: EncodeReport): string {
+  if (allocation === 'lossless') return 'lossless';
   const widths = typeof bits === 'number' ? formatCount(bits, 'bit') : `${bits} bits`;
-  const method = `${allocation} allocation, ${widths} per ${allocation === 'signs' ? 'weight' : 'factor entry'}`;
+  const unit = allocation === 'signs' ? 'weight' : 'factor entry';
+  const method = `${allocation} allocation, ${widths} per ${unit}, matrix products by ${gemmEngine}`;
   return preset === undefined ? method : `preset ${preset}: ${method}`;
 }
 
 /** One line: 'out.ere: 595 kB, 6.0 % of 9.91 MB; relative error 0.612, kept energy 62.5 %'. */
 export function encodeSummaryText(output: string, report: EncodeReport): string {
   const size = `${formatByteLength(report.archiveByteLength)}, ${formatShare(report.ratio)} of ${formatByteLength(report.fineTunedByteLength)}`;
-  return `${printable(output)}: ${size}; ${lossText(report.relativeError)}\n`;
+  return `${printable(output)}: ${size}; ${lossText(report.relativeError)}${lossyText(report)}\n`;
+}
+
+/** What the first part of an archive with exact terms on top is worth. */
+function lossyText({ lossy }: EncodeReport): string {
+  if (lossy === undefined) return '';
+  return `; its first ${formatByteLength(lossy.byteLength)}, ${formatShare(lossy.ratio)}: ${lossText(lossy.relativeError)}`;
 }
 
 /** Warnings, one line each, for stderr. */

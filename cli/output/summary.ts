@@ -1,14 +1,27 @@
 /** Phrases that more than one report uses. */
+import type { ArchiveLevel } from '../../formats/ere/levels.js';
 import { formatRelativeError, formatShare } from '../../src/report/numbers.js';
 import { printable } from '../../src/report/printable.js';
+import type { Loss } from '../../src/residual/api.js';
 
 // Enough to see what they are; the JSON report has them all.
 const NAMES_SHOWN = 8;
 
 /** 'relative error 0.612, kept energy 62.5 %', or that nothing was lost. Energy: 1 − error². */
-export function lossText(relativeError: number): string {
+export function lossText(relativeError: number, isEstimated = false): string {
   if (relativeError === 0) return 'bit-exact';
-  return `relative error ${formatRelativeError(relativeError)}, kept energy ${formatShare(Math.max(0, 1 - relativeError ** 2))}`;
+  const mark = isEstimated ? ' (estimated)' : '';
+  return `relative error ${formatRelativeError(relativeError)}${mark}, kept energy ${formatShare(Math.max(0, 1 - relativeError ** 2))}`;
+}
+
+/**
+ * 'exact: bit for bit', 'lossy: relative error 0.612, kept energy 62.5 %', 'partial: relative error 0.71
+ * (estimated), …' or 'partial: loss not known'.
+ */
+export function qualityText(quality: ArchiveLevel | 'partial', { relativeError, isEstimated }: Loss): string {
+  if (quality === 'exact') return 'exact: bit for bit';
+  if (relativeError === undefined) return `${quality}: loss not known`;
+  return `${quality}: ${lossText(relativeError, isEstimated)}`;
 }
 
 /** 'title (3): a, b, c', cut after some names; '' for an empty list. */

@@ -5,7 +5,7 @@ import type { VerifyReport } from '../../src/residual/api.js';
 
 /** What was checked, and what was not. `base` tells whether the user named one. */
 export function verifyReportText(archive: string, report: VerifyReport, base: boolean): string {
-  const { chunkCount, baseTensorCount, decodedTensorCount, comparison } = report;
+  const { chunkCount, baseTensorCount, decodedTensorCount, lossyTensorCount, comparison } = report;
   const lines = [
     `${printable(archive)}: intact`,
     `${formatCount(chunkCount, 'chunk')}: every checksum matches`,
@@ -13,6 +13,8 @@ export function verifyReportText(archive: string, report: VerifyReport, base: bo
       ? `${formatCount(baseTensorCount, 'base tensor')} and ${formatCount(decodedTensorCount, 'decoded tensor')}: every digest matches`
       : 'not checked without --base: the digests of base and decoded tensors',
   ];
+  if (lossyTensorCount > 0)
+    lines.push(`${formatCount(lossyTensorCount, 'tensor')} at the lossy level: every digest matches`);
   if (comparison !== undefined) {
     const { equalCount, differentCount, relativeError } = comparison;
     lines.push(

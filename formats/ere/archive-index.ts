@@ -49,6 +49,10 @@ export interface ArchiveTerm {
   readonly rows?: readonly [number, number];
   /** Chunks of the payload, in the codec's order. */
   readonly chunks: readonly number[];
+  /** Chunks behind the listed ones that a truncated archive leaves out; 0 when absent. Additive terms only. */
+  readonly missing?: number;
+  /** Per listed chunk what it takes off the squared error, as estimated by the encoder. Additive terms only. */
+  readonly errorDrops?: readonly number[];
   readonly params: Readonly<Record<string, unknown>>;
 }
 
@@ -63,6 +67,17 @@ export interface ArchiveQuality {
    * absent where the writer did not say.
    */
   readonly gaussianBits?: number;
+  /** Present where `squaredError` was estimated from `errorDrops` and not measured. */
+  readonly estimated?: true;
+}
+
+/** What a tensor decodes to without the exact terms that refine it. */
+export interface ArchiveLossyLevel {
+  /** Leading terms that belong to it; those behind make the tensor exact. */
+  readonly terms: number;
+  /** SHA-256 of the bytes that these terms decode to. */
+  readonly digest: Digest;
+  readonly quality: ArchiveQuality;
 }
 
 export interface ArchiveTensor {
@@ -81,6 +96,8 @@ export interface ArchiveTensor {
   readonly terms: readonly ArchiveTerm[];
   /** Absent when the decoded tensor is bit-exact. */
   readonly quality?: ArchiveQuality;
+  /** Present where exact terms stand on top of lossy ones; then there is no `quality`. */
+  readonly lossy?: ArchiveLossyLevel;
 }
 
 /** A record that version 1 does not define: skipped unless `required`. */
@@ -102,8 +119,14 @@ export interface ArchiveIndex {
     readonly digest: Digest;
     readonly tensorCount: number;
   };
-  /** Identity of the decoded checkpoint, same construction. */
-  readonly decoded: { readonly digest: Digest };
+  readonly decoded: {
+    /** Identity of the decoded checkpoint, same construction. */
+    readonly digest: Digest;
+    /** Identity of the lossy checkpoint; present where a tensor has `lossy`. */
+    readonly lossyDigest?: Digest;
+    /** Σ‖W_ft − W_base‖² over every tensor with a residual, those coded exactly too; absent where the writer did not say. */
+    readonly squaredResidual?: number;
+  };
   /** Codecs a decoder must know; a subset of the registry. */
   readonly codecs: readonly string[];
   readonly files: readonly ArchiveWeightFile[];

@@ -34,6 +34,7 @@ class IndexCheck {
     this.#checkPaths();
     this.#checkBlobs();
     this.#checkTensors();
+    this.#checkLossyDigest();
     this.#checkNames();
     this.#checkChunks(chunksByteLength);
   }
@@ -169,7 +170,8 @@ class IndexCheck {
     if (terms.length === 0 && tensor.base === undefined && elements > 0) {
       this.#fail(`${path}.terms`, 'expected at least one term without a base, found none', name);
     }
-    terms.forEach(({ codec, rows, chunks }, i) => {
+    this.#checkLossy(tensor, path, elements);
+    terms.forEach(({ codec, rows, chunks, errorDrops }, i) => {
       const termPath = `${path}.terms[${i}]`;
       if (!codecs.has(codec)) {
         this.#fail(
@@ -194,7 +196,41 @@ class IndexCheck {
         }
         ofTensor.add(chunk);
       });
+      if (errorDrops !== undefined && errorDrops.length !== chunks.length) {
+        this.#fail(
+          `${termPath}.errorDrops`,
+          `expected one number for each of ${chunks.length} chunks, found ${errorDrops.length}`,
+          name,
+        );
+      }
     });
+  }
+
+  /** A lossy level is a shorter list of terms, with the only statement of loss. */
+  #checkLossy({ name, base, terms, quality, lossy }: ArchiveTensor, path: string, elements: number): void {
+    if (lossy === undefined) return;
+    const fewest = base === undefined && elements > 0 ? 1 : 0;
+    if (lossy.terms < fewest || lossy.terms >= terms.length) {
+      this.#fail(
+        `${path}.lossy.terms`,
+        `expected at least ${fewest} and fewer than all ${terms.length} terms, found ${lossy.terms}`,
+        name,
+      );
+    }
+    if (quality !== undefined) this.#fail(`${path}.quality`, 'expected none beside "lossy", found one', name);
+  }
+
+  #checkLossyDigest(): void {
+    const { decoded, tensors } = this.#index;
+    const isExpected = tensors.some(({ lossy }) => lossy !== undefined);
+    const isFound = decoded.lossyDigest !== undefined;
+    if (isExpected === isFound) return;
+    this.#fail(
+      'index.decoded.lossyDigest',
+      isExpected
+        ? 'expected a digest, as a tensor has "lossy", found none'
+        : 'expected none without a tensor that has "lossy", found one',
+    );
   }
 
   /** Tensor names are unique, and `removed` names only tensors that the decoded checkpoint lacks. */

@@ -11,6 +11,7 @@ import type {
   ArchiveBaseTensor,
   ArchiveExtension,
   ArchiveIndex,
+  ArchiveLossyLevel,
   ArchiveQuality,
   ArchiveSideFile,
   ArchiveTensor,
@@ -47,6 +48,8 @@ export function parseIndex(bytes: Uint8Array, options: ParseIndexOptions): Archi
     .optional('extensions')
     ?.fields((field, name) => [name, extension(name, field)] as const);
   const base = root.field('base');
+  const decoded = root.field('decoded');
+  const lossyDigest = decoded.optional('lossyDigest');
   const index: ArchiveIndex = {
     generator: root.field('generator').string(),
     encoding: Object.fromEntries(root.field('encoding').fields((field, name) => [name, scalar(field)])),
@@ -56,7 +59,11 @@ export function parseIndex(bytes: Uint8Array, options: ParseIndexOptions): Archi
       digest: digest(base.field('digest')),
       tensorCount: base.field('tensorCount').integer(),
     },
-    decoded: { digest: digest(root.field('decoded').field('digest')) },
+    decoded: {
+      digest: digest(decoded.field('digest')),
+      ...optional('lossyDigest', lossyDigest && digest(lossyDigest)),
+      ...optional('squaredResidual', decoded.optional('squaredResidual')?.magnitude()),
+    },
     codecs: codecs.items((item) => item.string()),
     files: root.field('files').items(weightFile),
     sideFiles: root.field('sideFiles').items(sideFile),
@@ -128,6 +135,7 @@ function sideFile(field: JsonCursor): ArchiveSideFile {
 function tensor(field: JsonCursor): ArchiveTensor {
   const base = field.optional('base');
   const quality = field.optional('quality');
+  const lossy = field.optional('lossy');
   return {
     name: field.field('name').string(),
     dtype: dtype(field.field('dtype')),
@@ -138,6 +146,7 @@ function tensor(field: JsonCursor): ArchiveTensor {
     columns: field.field('columns').integer(),
     terms: field.field('terms').items(term),
     ...optional('quality', quality && tensorQuality(quality)),
+    ...optional('lossy', lossy && lossyLevel(lossy)),
   };
 }
 
@@ -158,6 +167,11 @@ function term(field: JsonCursor): ArchiveTerm {
     codec: field.field('codec').string(),
     ...optional('rows', rows && pair(rows)),
     chunks: field.field('chunks').items((item) => item.integer()),
+    ...optional('missing', field.optional('missing')?.integer() || undefined),
+    ...optional(
+      'errorDrops',
+      field.optional('errorDrops')?.items((item) => item.magnitude()),
+    ),
     params: field.field('params').foreignRecord(),
   };
 }
@@ -168,6 +182,15 @@ function tensorQuality(field: JsonCursor): ArchiveQuality {
     squaredError: field.field('squaredError').magnitude(),
     squaredResidual: field.field('squaredResidual').magnitude(),
     ...optional('gaussianBits', gaussianBits?.magnitude()),
+    ...optional('estimated', field.optional('estimated')?.boolean() || undefined),
+  };
+}
+
+function lossyLevel(field: JsonCursor): ArchiveLossyLevel {
+  return {
+    terms: field.field('terms').integer(),
+    digest: digest(field.field('digest')),
+    quality: tensorQuality(field.field('quality')),
   };
 }
 

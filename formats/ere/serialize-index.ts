@@ -6,6 +6,8 @@
 import { compareCodePoints } from '../compare-code-points.js';
 import type {
   ArchiveIndex,
+  ArchiveLossyLevel,
+  ArchiveQuality,
   ArchiveSideFile,
   ArchiveTensor,
   ArchiveTerm,
@@ -30,7 +32,14 @@ export function serializeIndex(index: ArchiveIndex): Uint8Array {
         ['tensorCount', json(index.base.tensorCount)],
       ]),
     ],
-    ['decoded', record([['digest', json(index.decoded.digest)]])],
+    [
+      'decoded',
+      record([
+        ['digest', json(index.decoded.digest)],
+        ['lossyDigest', optionalJson(index.decoded.lossyDigest)],
+        ['squaredResidual', optionalJson(index.decoded.squaredResidual)],
+      ]),
+    ],
     ['codecs', json(index.codecs)],
     ['files', list(index.files.map(weightFile))],
     ['sideFiles', list(index.sideFiles.map(sideFile))],
@@ -67,7 +76,8 @@ function blob({ chunk, byteLength, encoding }: ChunkBlob): string {
   ]);
 }
 
-function tensor({ name, dtype, shape, file, digest, base, columns, terms, quality }: ArchiveTensor): string {
+function tensor(tensor: ArchiveTensor): string {
+  const { name, dtype, shape, file, digest, base, columns, terms } = tensor;
   return record([
     ['name', json(name)],
     ['dtype', json(dtype)],
@@ -86,23 +96,35 @@ function tensor({ name, dtype, shape, file, digest, base, columns, terms, qualit
     ],
     ['columns', json(columns)],
     ['terms', list(terms.map(term))],
-    [
-      'quality',
-      quality &&
-        record([
-          ['squaredError', json(quality.squaredError)],
-          ['squaredResidual', json(quality.squaredResidual)],
-          ['gaussianBits', optionalJson(quality.gaussianBits)],
-        ]),
-    ],
+    ['quality', tensor.quality && quality(tensor.quality)],
+    ['lossy', tensor.lossy && lossyLevel(tensor.lossy)],
   ]);
 }
 
-function term({ codec, rows, chunks, params }: ArchiveTerm): string {
+function quality({ squaredError, squaredResidual, gaussianBits, estimated }: ArchiveQuality): string {
+  return record([
+    ['squaredError', json(squaredError)],
+    ['squaredResidual', json(squaredResidual)],
+    ['gaussianBits', optionalJson(gaussianBits)],
+    ['estimated', optionalJson(estimated)],
+  ]);
+}
+
+function lossyLevel(lossy: ArchiveLossyLevel): string {
+  return record([
+    ['terms', json(lossy.terms)],
+    ['digest', json(lossy.digest)],
+    ['quality', quality(lossy.quality)],
+  ]);
+}
+
+function term({ codec, rows, chunks, missing, errorDrops, params }: ArchiveTerm): string {
   return record([
     ['codec', json(codec)],
     ['rows', optionalJson(rows)],
     ['chunks', json(chunks)],
+    ['missing', optionalJson(missing)],
+    ['errorDrops', optionalJson(errorDrops)],
     ['params', json(params)],
   ]);
 }

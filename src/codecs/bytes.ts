@@ -1,9 +1,10 @@
 /**
  * Codec "bytes" (docs/spec/codecs.md §4): rows stored exactly, as they are or as the wrapping
- * difference of little-endian words to the base, split into byte planes and deflated.
+ * difference of little-endian words to a prediction, split into byte planes and deflated.
  */
 import { deflateRaw, inflateRaw } from '../../formats/deflate.js';
-import type { Codec, EncodedTerm, ExactDecoder, TermContext } from './codec.js';
+import { DTYPES } from '../../formats/dtype.js';
+import type { Codec, EncodedTerm, ExactDecoder, ExactInput, Prediction, TermContext } from './codec.js';
 import { choiceParam, codecError, expectByteLength, expectChunks, integerParam } from './params.js';
 
 /** Bytes in a segment before compression; the unit of random access. */
@@ -16,6 +17,8 @@ const LARGEST_SEGMENT_BYTE_LENGTH = 2 ** 28;
 const WORD_BYTE_LENGTHS = [1, 2, 4, 8] as const;
 
 const ENCODINGS = ['stored', 'deflate-raw'] as const;
+
+const PREDICTIONS = ['none', 'base', 'reconstruction'] as const satisfies readonly Prediction[];
 
 /** Gathers byte p of every word into plane p. The length is a multiple of the word's. */
 function splitPlanes(bytes: Uint8Array, wordByteLength: number): Uint8Array {
@@ -53,59 +56,56 @@ function combineWords(
   }
 }
 
-/** Reads the term's bytes at a byte range; called in ascending order. */
-export type ReadBytes = (byteOffset: number, byteLength: number) => Promise<Uint8Array>;
-
-/**
- * Encodes `byteLength` bytes exactly. With `readBase` (the base's bytes of the same rows, same
- * dtype) every segment takes whichever of difference and plain is smaller over the whole term.
- * @param elementByteLength bytes of one element, or 1 for packed types
- */
-export async function encodeBytes(
-  read: ReadBytes,
-  readBase: ReadBytes | undefined,
-  byteLength: number,
-  elementByteLength: number,
-): Promise<EncodedTerm> {
-  const word = WORD_BYTE_LENGTHS.find((width) => width === elementByteLength) ?? 1;
-  const plain = await encodeSegments(read, undefined, byteLength, word);
-  const difference =
-    readBase === undefined ? undefined : await encodeSegments(read, readBase, byteLength, word);
-  const size = (term: EncodedTerm): number =>
-    term.chunks.reduce((sum, chunk) => sum + chunk.bytes.byteLength, 0);
-  return difference !== undefined && size(difference) < size(plain) ? difference : plain;
+/** A segment as it is stored. */
+interface Segment {
+  readonly bytes: Uint8Array;
+  readonly encoding: (typeof ENCODINGS)[number];
 }
 
-async function encodeSegments(
-  read: ReadBytes,
-  readBase: ReadBytes | undefined,
-  byteLength: number,
-  word: number,
-): Promise<EncodedTerm> {
-  const chunks: { bytes: Uint8Array; squaredErrorDrop: number }[] = [];
-  const encodings: string[] = [];
+/**
+ * Encodes rows as they are, or as their difference to the prediction: whichever is smaller over the whole
+ * term. Applies to everything.
+ */
+export async function encodeBytes(input: ExactInput): Promise<EncodedTerm> {
+  const { dtype, rowCount, rowByteLength, read, prediction } = input;
+  const word = WORD_BYTE_LENGTHS.find((width) => width * 8 === DTYPES[dtype].bits) ?? 1;
+  const byteLength = rowCount * rowByteLength;
+  const plain: Segment[] = [];
+  const differences: Segment[] = [];
   for (let start = 0; start < byteLength; start += SEGMENT_BYTE_LENGTH) {
     const length = Math.min(SEGMENT_BYTE_LENGTH, byteLength - start);
-    let bytes = await read(start, length);
-    if (readBase !== undefined) {
-      const difference = new Uint8Array(length);
-      combineWords(bytes, await readBase(start, length), -1, word, difference);
-      bytes = difference;
-    }
-    const planes = splitPlanes(bytes, word);
-    const deflated = await deflateRaw(planes);
-    const smaller = deflated.byteLength < length;
-    encodings.push(smaller ? 'deflate-raw' : 'stored');
-    chunks.push({ bytes: smaller ? deflated : planes.slice(), squaredErrorDrop: 0 });
+    const bytes = await read(start, length);
+    plain.push(await packSegment(bytes, word));
+    if (prediction === undefined) continue;
+    const difference = new Uint8Array(length);
+    combineWords(bytes, await prediction.read(start, length), -1, word, difference);
+    differences.push(await packSegment(difference, word));
   }
-  const predict = readBase === undefined ? 'none' : 'base';
-  return { codec: bytesCodec.id, params: { predict, word, segment: SEGMENT_BYTE_LENGTH, encodings }, chunks };
+  const size = (segments: readonly Segment[]): number =>
+    segments.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
+  const isPredicted = prediction !== undefined && size(differences) < size(plain);
+  const predict: Prediction = isPredicted ? prediction.kind : 'none';
+  const segments = isPredicted ? differences : plain;
+  const encodings = segments.map(({ encoding }) => encoding);
+  return {
+    codec: bytesCodec.id,
+    params: { predict, word, segment: SEGMENT_BYTE_LENGTH, encodings },
+    chunks: segments.map(({ bytes }) => ({ bytes, squaredErrorDrop: 0 })),
+  };
+}
+
+async function packSegment(bytes: Uint8Array, word: number): Promise<Segment> {
+  const planes = splitPlanes(bytes, word);
+  const deflated = await deflateRaw(planes);
+  return deflated.byteLength < bytes.byteLength
+    ? { bytes: deflated, encoding: 'deflate-raw' }
+    : { bytes: planes.slice(), encoding: 'stored' };
 }
 
 export const bytesCodec: Codec = {
   id: 'bytes',
   async open(context): Promise<ExactDecoder> {
-    const predict = choiceParam(context, 'predict', ['none', 'base']);
+    const predict = choiceParam(context, 'predict', PREDICTIONS);
     const word = integerParam(context, 'word', 1, 8);
     const segmentByteLength = integerParam(context, 'segment', 1, LARGEST_SEGMENT_BYTE_LENGTH);
     const { rowCount, rowByteLength } = context;
@@ -148,8 +148,8 @@ export const bytesCodec: Codec = {
 
     return {
       kind: 'exact',
-      needsBase: predict === 'base',
-      async decode(start, base, out) {
+      prediction: predict,
+      async decode(start, prediction, out) {
         const end = start + out.byteLength;
         for (let position = start; position < end; ) {
           const segment = Math.floor(position / segmentByteLength);
@@ -159,7 +159,7 @@ export const bytesCodec: Codec = {
           out.set(bytes.subarray(first, first + count), position - start);
           position += count;
         }
-        if (predict === 'base') combineWords(out.slice(), base!, 1, word, out);
+        if (prediction !== undefined) combineWords(out.slice(), prediction, 1, word, out);
       },
       close: () => {
         current = undefined;

@@ -3,6 +3,7 @@
  * is normative and stands in docs/spec/codecs.md. Additive codecs contribute to the float32 residual
  * of a row block; exact codecs give the bytes of the rows themselves.
  */
+import type { Dtype } from '../../formats/dtype.js';
 import type { ArchiveTerm } from '../../formats/ere/archive-index.js';
 import type { Kernels } from '../kernels/kernels.js';
 
@@ -15,10 +16,12 @@ export interface TermContext {
   readonly rowCount: number;
   /** Columns of the matrix view. */
   readonly columns: number;
+  /** Dtype of the decoded tensor. */
+  readonly dtype: Dtype;
   /** Bytes of one row of the decoded tensor. */
   readonly rowByteLength: number;
   readonly kernels: Kernels;
-  /** Bytes of chunk `term.chunks[i]`, checked; undefined when it lies behind the cut of a truncated archive. */
+  /** Bytes of chunk i of the term, checked; undefined when a cut or truncated archive does not have it. */
   chunk(i: number): Promise<Uint8Array | undefined>;
 }
 
@@ -30,16 +33,23 @@ export interface AdditiveDecoder {
   close(): void;
 }
 
+/**
+ * What an exact term is coded against: nothing, the base's bytes of the same place, or the bytes that the
+ * terms before it give, which for a float tensor without any are the base's values in the tensor's dtype.
+ */
+export type Prediction = 'none' | 'base' | 'reconstruction';
+
 /** Gives the bytes of rows. Offsets are relative to the start of the term. */
 export interface ExactDecoder {
   readonly kind: 'exact';
-  /** Whether `decode` needs the base's bytes of the same place. */
-  readonly needsBase: boolean;
+  /** What `decode` needs of the same place. */
+  readonly prediction: Prediction;
   /**
    * Fills `out` with the bytes from `byteOffset` on, asked for in ascending order. Offset and length are
    * whole rows, or multiples of 8 bytes from the start of one.
+   * @param prediction as many bytes as `out`, apart from it; undefined for 'none'
    */
-  decode(byteOffset: number, base: Uint8Array | undefined, out: Uint8Array): Promise<void>;
+  decode(byteOffset: number, prediction: Uint8Array | undefined, out: Uint8Array): Promise<void>;
   close(): void;
 }
 
@@ -60,3 +70,22 @@ export interface EncodedTerm {
   /** Payload, with what each chunk takes off the squared error (0 for exact terms); orders progressive archives. */
   readonly chunks: readonly { readonly bytes: Uint8Array; readonly squaredErrorDrop: number }[];
 }
+
+/** Reads bytes of the rows that a term covers, offsets relative to the first; in ascending order within a pass. */
+export type ReadBytes = (byteOffset: number, byteLength: number) => Promise<Uint8Array>;
+
+/** Rows to be coded exactly, and what a decoder will know of them. */
+export interface ExactInput {
+  readonly dtype: Dtype;
+  readonly rowCount: number;
+  readonly columns: number;
+  /** Bytes of one row: a whole number. */
+  readonly rowByteLength: number;
+  readonly read: ReadBytes;
+  /** Absent where there is nothing to predict from. */
+  readonly prediction?: { readonly kind: Exclude<Prediction, 'none'>; readonly read: ReadBytes };
+  readonly kernels: Kernels;
+}
+
+/** Codes rows exactly; undefined when the codec does not apply to them. */
+export type ExactEncoder = (input: ExactInput) => Promise<EncodedTerm | undefined>;

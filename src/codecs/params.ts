@@ -50,11 +50,12 @@ export function countsParam(context: TermContext, name: string): readonly number
   return value;
 }
 
-/** The number of chunks a term must have. @throws CodecError */
+/** The number of chunks a term must have, those that a truncated archive leaves out included. @throws CodecError */
 export function expectChunks(context: TermContext, count: number): void {
-  if (context.term.chunks.length !== count) {
-    throw codecError(context, `expected ${count} chunks, found ${context.term.chunks.length}`);
-  }
+  const { chunks, missing = 0 } = context.term;
+  if (chunks.length + missing === count) return;
+  const left = missing === 0 ? '' : ` and ${missing} left out`;
+  throw codecError(context, `expected ${count} chunks, found ${chunks.length}${left}`);
 }
 
 /** The byte length a chunk must have. @throws CodecError */

@@ -6,10 +6,10 @@ import type { TensorInfo } from '../../formats/checkpoint.js';
 import { DTYPES, type FloatDtype, isFloatDtype } from '../../formats/dtype.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import { isVectorShape } from '../../formats/matrix-view.js';
-import { encodeBytes } from '../codecs/bytes.js';
 import type { EncodedTerm } from '../codecs/codec.js';
 import type { TensorCase } from './api.js';
 import { digestRange } from './digest-tensor.js';
+import { encodeExactly, encodeRowsExactly } from './exact-terms.js';
 import type { TensorPair } from './pair-tensors.js';
 import { roundingEnergy } from './rounding-energy.js';
 import { blockRows, type ReadTensor, type Runtime } from './runtime.js';
@@ -51,7 +51,7 @@ export async function analyseTensor(readable: ReadablePair): Promise<TensorAnaly
     const isHidden = squaredResidual === 0 && !(await isBaseAlone(readable));
     if (Number.isFinite(squaredResidual) && !isHidden) {
       const resized = pair.commonRows < pair.rows;
-      const exactTerms = resized ? [await encodeRows(readable, pair.commonRows)] : [];
+      const exactTerms = resized ? [await encodeRowsExactly(readable, pair.commonRows, pair.rows)] : [];
       const isResized = resized || pair.base!.shape[0] !== pair.fineTuned.shape[0];
       return {
         case: isResized ? 'resized' : 'residual',
@@ -67,7 +67,7 @@ export async function analyseTensor(readable: ReadablePair): Promise<TensorAnaly
     ...digests,
     squaredResidual: 0,
     roundingEnergy: 0,
-    exactTerms: [await encodeRows(readable, 0)],
+    exactTerms: await encodeExactly(readable),
   };
 }
 
@@ -157,20 +157,4 @@ async function isBaseAlone({ pair, readFineTuned, readBase, runtime }: ReadableP
     if (!decoded.every((byte, i) => byte === expected[i])) return false;
   }
   return true;
-}
-
-/** Exact term for rows [start, rows), against the base where dtype and rows allow it. */
-export async function encodeRows(readable: ReadablePair, start: number): Promise<EncodedTerm> {
-  const { pair, readFineTuned, readBase } = readable;
-  const row = rowByteLength(pair, pair.fineTuned);
-  const offset = start * row;
-  const useBase =
-    readBase !== undefined && pair.base?.dtype === pair.fineTuned.dtype && pair.commonRows === pair.rows;
-  const term = await encodeBytes(
-    (byteOffset, byteLength) => readFineTuned(offset + byteOffset, byteLength),
-    useBase ? (byteOffset, byteLength) => readBase(offset + byteOffset, byteLength) : undefined,
-    pair.fineTuned.byteLength - offset,
-    DTYPES[pair.fineTuned.dtype].bits / 8,
-  );
-  return start > 0 ? { ...term, rows: [start, pair.rows] } : term;
 }

@@ -1,6 +1,7 @@
-/** Options and reports of the library's operations: encode, decode, verify, inspect, diff. */
+/** Options and reports of the library's operations: encode, decode, verify, inspect, truncate, diff. */
 import type { Dtype } from '../../formats/dtype.js';
 import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
+import type { ArchiveLevel } from '../../formats/ere/levels.js';
 import type { KernelPath } from '../kernels/kernels.js';
 import type { PresetName } from './presets.js';
 
@@ -21,7 +22,7 @@ export type Allocation = 'uniform' | 'energy' | 'layerwise';
 
 /** Progress of a long operation, in bytes of fine-tuned weights. */
 export interface Progress {
-  readonly phase: 'analyse' | 'encode' | 'decode' | 'verify';
+  readonly phase: 'analyse' | 'encode' | 'refine' | 'decode' | 'verify';
   readonly doneByteLength: number;
   readonly totalByteLength: number;
   /** Tensor that was finished last. */
@@ -60,6 +61,13 @@ export interface EncodeOptions extends CommonOptions {
    * default: no limit. Unlike a 'max-error' budget it does not change what is encoded.
    */
   readonly failAbove?: number;
+  /** Code every tensor bit for bit, whatever it takes; excludes budget, allocation, bits and prior. Default false. */
+  readonly lossless?: boolean;
+  /**
+   * Add exact terms behind the lossy ones, so that the archive decodes bit for bit and its first part is the lossy
+   * archive; the budget is that of the first part. Default false.
+   */
+  readonly exactOnTop?: boolean;
   /** Carry config, tokenizer and other small files; default true. */
   readonly sideFiles?: boolean;
   /** Matrix products: 'auto' (default) is onnxruntime-node where it loads, else WebAssembly. */
@@ -108,6 +116,8 @@ export interface TensorReport {
    * this error (docs/guide/quality.md); undefined when exact, or where the archive does not say.
    */
   readonly boundGapBits: number | undefined;
+  /** The lossy level below an exact one: its part of `byteLength`, and its error. */
+  readonly lossy?: { readonly byteLength: number; readonly relativeError: number };
 }
 
 export interface EncodeReport {
@@ -116,13 +126,20 @@ export interface EncodeReport {
   readonly fineTunedByteLength: number;
   /** archiveByteLength / fineTunedByteLength. */
   readonly ratio: number;
-  /** ‖R − R̂‖ / ‖R‖ over all tensors with a residual. */
+  /** ‖R − R̂‖ / ‖R‖ over all tensors with a residual; 0 when everything is exact. */
   readonly relativeError: number;
+  /** The part of an archive with exact terms on top that decodes by itself: the file up to them. */
+  readonly lossy?: {
+    readonly byteLength: number;
+    /** byteLength / fineTunedByteLength. */
+    readonly ratio: number;
+    readonly relativeError: number;
+  };
   /** 'signs' and 'bands' are those of the presets 'bitdelta' and 'delta-come'. */
-  readonly allocation: Allocation | 'signs' | 'bands';
+  readonly allocation: Allocation | 'signs' | 'bands' | 'lossless';
   /** Undefined without one. */
   readonly preset?: PresetName;
-  /** Bits per factor entry; the widths from the strongest component on where they differ: '8/3/2'. */
+  /** Bits per factor entry; the widths from the strongest component on where they differ: '8/3/2'; 0 when lossless. */
   readonly bits: number | string;
   readonly tensors: readonly TensorReport[];
   /** Names of base tensors that the fine-tune does not have. */
@@ -150,6 +167,21 @@ export interface DecodeOptions extends CommonOptions {
   readonly tensors?: readonly string[];
   /** Write config, tokenizer and other small files into a folder output; default true. */
   readonly sideFiles?: boolean;
+  /**
+   * 'exact' is refused where the archive has only a lossy level; 'lossy' leaves exact terms on top of lossy ones
+   * out. Default: the best the archive has.
+   */
+  readonly quality?: ArchiveLevel;
+  /** Decode what is there of a file that was cut short; default false. */
+  readonly partial?: boolean;
+}
+
+/** Loss of a checkpoint: ‖R − R̂‖ / ‖R‖ over the tensors that lost something, 0 without any. */
+export interface Loss {
+  /** Absent where it is not known: exactly stored tensors lie behind a cut. */
+  readonly relativeError?: number;
+  /** Whether it is estimated from what the encoder says of single chunks, and not measured. */
+  readonly isEstimated: boolean;
 }
 
 export interface DecodeReport {
@@ -158,7 +190,15 @@ export interface DecodeReport {
   readonly tensorCount: number;
   /** Bytes of decoded weight files. */
   readonly byteLength: number;
-  /** Identity of the decoded checkpoint; equals the archive's. Undefined when only some tensors were asked for. */
+  /** 'partial' where a file cut short lacks something of the level that was asked for. */
+  readonly quality: ArchiveLevel | 'partial';
+  readonly loss: Loss;
+  /** Tensors that were decoded from a part of their terms, and have no digest to be checked against. */
+  readonly incompleteTensorCount: number;
+  /**
+   * Identity of the decoded checkpoint; but for 'partial' it equals the archive's. Undefined when only some tensors
+   * were asked for.
+   */
   readonly digest: Digest | undefined;
   readonly durationMs: number;
 }
@@ -193,6 +233,8 @@ export interface VerifyReport {
   readonly chunkCount: number;
   readonly baseTensorCount: number;
   readonly decodedTensorCount: number;
+  /** Tensors that were decoded at the lossy level as well, below exact terms. */
+  readonly lossyTensorCount: number;
   /** With `against`: tensors whose bytes equal the decoded ones, and the relative error over the others. */
   readonly comparison?: {
     readonly equalCount: number;
@@ -207,6 +249,39 @@ export interface InspectReport {
   readonly byteLength: number;
   readonly index: ArchiveIndex;
   readonly tensors: readonly TensorReport[];
+  /** What the first bytes of the file are worth, from the shortest that decodes to all of them. */
+  readonly prefixes: readonly UsablePrefix[];
+}
+
+/** A file cut behind so many bytes decodes with this loss. */
+export interface UsablePrefix {
+  readonly byteLength: number;
+  readonly quality: ArchiveLevel | 'partial';
+  readonly loss: Loss;
+}
+
+export interface TruncateOptions extends CommonOptions {
+  /** Path of the archive to write. */
+  readonly output: string;
+  /** Greatest length of the new archive in bytes, or 'lossy': without the exact terms on top of lossy ones. */
+  readonly to: number | 'lossy';
+  /** Base to decode against, as the digests of a cut archive are new ones; needed with a length. */
+  readonly base?: string;
+  /** Replace an existing output; default false. */
+  readonly overwrite?: boolean;
+}
+
+export interface TruncateReport {
+  readonly output: string;
+  readonly byteLength: number;
+  /** Of the archive that was truncated. */
+  readonly originalByteLength: number;
+  /** 'partial' where lossy terms were cut. */
+  readonly quality: ArchiveLevel | 'partial';
+  readonly loss: Loss;
+  /** Identity of what the new archive decodes to. */
+  readonly digest: Digest;
+  readonly durationMs: number;
 }
 
 export interface DiffOptions extends CommonOptions {

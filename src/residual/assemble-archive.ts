@@ -1,7 +1,6 @@
 /**
- * From encoded tensors to the archive's index and chunk order (docs/spec/archive.md §5): first what
- * every decode needs (weight-file headers, side files, exact terms), then the additive chunks by
- * error taken off per byte, so that a prefix of the file is the best model of its size.
+ * From encoded tensors to the archive's index (docs/spec/archive.md §4): weight-file headers and side
+ * files first, then the chunks of the tensors in the order of order-terms.ts.
  */
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import { deflateRaw } from '../../formats/deflate.js';
@@ -14,14 +13,18 @@ import type {
   Digest,
 } from '../../formats/ere/archive-index.js';
 import { checkpointIdentity, type IdentifiedTensor } from '../../formats/ere/identity.js';
+import { decodedIdentities } from '../../formats/ere/levels.js';
+import { roundLoss } from '../../formats/ere/round-loss.js';
 import {
   type ArchiveChunk,
   type ArchiveDescription,
   ChunkCollector,
 } from '../../formats/ere/write-archive.js';
 import { gaussianBits } from '../allocation/gaussian-bound.js';
+import type { EncodedTerm } from '../codecs/codec.js';
 import type { TensorAnalysis } from './analyse-tensor.js';
 import type { EncodedTensor } from './encode-tensor.js';
+import { type PlacedTerm, placeTerms } from './order-terms.js';
 import type { TensorPair } from './pair-tensors.js';
 
 /** A small file or header, compressed where that helps. */
@@ -51,6 +54,8 @@ export interface AssembledTensor {
   readonly pair: TensorPair;
   readonly analysis: Omit<TensorAnalysis, 'exactTerms'>;
   readonly encoded: EncodedTensor;
+  /** Exact terms on top of those of `encoded`. */
+  readonly refinement?: readonly EncodedTerm[];
   /** Of the residual, as far as they are known. */
   readonly singularValues: Float64Array;
 }
@@ -95,9 +100,16 @@ export async function assembleArchive(input: AssembleInput): Promise<AssembledAr
       ...(blob === undefined ? {} : { content: addBlob(blob) }),
     }),
   );
-  const placement = placeChunks(input.tensors, add);
-  const tensors = input.tensors.map((tensor, i) => tensorRecord(tensor, placement[i]!));
-  const identified = tensors.map(({ name, dtype, shape, digest }) => ({ name, dtype, shape, digest }));
+  const placed = placeTerms(
+    input.tensors.map(({ encoded, refinement = [], analysis }) => ({
+      terms: encoded.terms,
+      refinement,
+      squaredError: encoded.squaredError,
+      squaredResidual: analysis.squaredResidual,
+    })),
+    add,
+  );
+  const tensors = input.tensors.map((tensor, i) => tensorRecord(tensor, placed[i]!));
   const description: ArchiveDescription = {
     generator: input.generator,
     encoding: input.encoding,
@@ -107,7 +119,12 @@ export async function assembleArchive(input: AssembleInput): Promise<AssembledAr
       digest: await checkpointIdentity(input.base.tensors),
       tensorCount: input.base.tensors.length,
     },
-    decoded: { digest: await checkpointIdentity(identified) },
+    decoded: {
+      ...(await decodedIdentities(tensors)),
+      squaredResidual: roundLoss(
+        input.tensors.reduce((sum, { analysis }) => sum + analysis.squaredResidual, 0),
+      ),
+    },
     codecs: [...new Set(tensors.flatMap((tensor) => tensor.terms.map((term) => term.codec)))].sort(),
     files,
     sideFiles,
@@ -117,42 +134,15 @@ export async function assembleArchive(input: AssembleInput): Promise<AssembledAr
   return { description, chunks: collector.chunks };
 }
 
-/** Adds every chunk of every term in the archive's order; returns chunk numbers by tensor, term and chunk. */
-function placeChunks(tensors: readonly AssembledTensor[], add: (bytes: Uint8Array) => number): number[][][] {
-  const numbers = tensors.map((tensor) => tensor.encoded.terms.map((term) => term.chunks.map(() => -1)));
-  /** Equal terms of tied tensors are one object: stored once. */
-  const placed = new Map<Uint8Array, number>();
-  const entries = tensors.flatMap((tensor, t) =>
-    tensor.encoded.terms.flatMap((term, m) => {
-      // A later chunk of a term must not overtake an earlier one.
-      let priority = Number.POSITIVE_INFINITY;
-      return term.chunks.map((chunk, c) => {
-        const isExactTerm = chunk.squaredErrorDrop === 0;
-        if (!isExactTerm) priority = Math.min(priority, chunk.squaredErrorDrop / chunk.bytes.byteLength);
-        return { t, m, c, bytes: chunk.bytes, priority };
-      });
-    }),
-  );
-  entries.sort(
-    (x, y) =>
-      (x.priority === y.priority ? 0 : y.priority - x.priority) || x.t - y.t || x.m - y.m || x.c - y.c,
-  );
-  for (const { t, m, c, bytes } of entries) {
-    const number = placed.get(bytes) ?? add(bytes);
-    placed.set(bytes, number);
-    numbers[t]![m]![c] = number;
-  }
-  return numbers;
-}
-
-function tensorRecord(tensor: AssembledTensor, chunkNumbers: readonly (readonly number[])[]): ArchiveTensor {
-  const { pair, encoded, analysis } = tensor;
+function tensorRecord(tensor: AssembledTensor, placed: readonly PlacedTerm[]): ArchiveTensor {
+  const { pair, encoded, analysis, refinement = [] } = tensor;
   const { fineTuned, base } = pair;
-  const { baseDigest } = analysis;
-  const terms = encoded.terms.map((term, i) => ({
+  const { baseDigest, fineTunedDigest } = analysis;
+  const terms = placed.map(({ term, chunks, errorDrops }) => ({
     codec: term.codec,
     ...(term.rows === undefined ? {} : { rows: term.rows }),
-    chunks: chunkNumbers[i]!,
+    chunks,
+    ...(errorDrops === undefined ? {} : { errorDrops }),
     params: term.params,
   }));
   return {
@@ -160,7 +150,7 @@ function tensorRecord(tensor: AssembledTensor, chunkNumbers: readonly (readonly 
     dtype: fineTuned.dtype,
     shape: fineTuned.shape,
     file: fineTuned.file,
-    digest: encoded.decodedDigest,
+    digest: refinement.length > 0 ? fineTunedDigest : encoded.decodedDigest,
     ...(base === undefined || baseDigest === undefined
       ? {}
       : {
@@ -173,9 +163,21 @@ function tensorRecord(tensor: AssembledTensor, chunkNumbers: readonly (readonly 
         }),
     columns: pair.columns,
     terms,
-    ...(encoded.decodedDigest === analysis.fineTunedDigest ? {} : { quality: quality(tensor) }),
+    ...lossRecord(tensor),
   };
 }
+
+/** What the lossy terms lose: the tensor's quality, or that of its lossy level where exact terms stand on top. */
+function lossRecord(tensor: AssembledTensor): Pick<ArchiveTensor, 'quality' | 'lossy'> {
+  const { encoded, analysis, refinement = [] } = tensor;
+  if (encoded.decodedDigest === analysis.fineTunedDigest) return {};
+  if (refinement.length === 0) return { quality: quality(tensor) };
+  const { terms, decodedDigest } = encoded;
+  return { lossy: { terms: terms.length, digest: decodedDigest, quality: quality(tensor) } };
+}
+
+/** The bound is a model: four digits say all that it holds. */
+const BOUND_DIGITS = 4;
 
 /** What was lost of a residual, and how few bits that loss could take. */
 function quality({ pair, analysis, encoded, singularValues }: AssembledTensor): ArchiveQuality {
@@ -184,18 +186,10 @@ function quality({ pair, analysis, encoded, singularValues }: AssembledTensor): 
   // Without an error in the sums only bits like the sign of zero differ; no bound speaks of those.
   const isBounded = encoded.squaredError > 0 && energy > 0;
   return {
-    squaredError: sixDigits(encoded.squaredError),
-    squaredResidual: sixDigits(energy),
-    ...(isBounded ? { gaussianBits: fourDigits(gaussianBits(model, encoded.squaredError)) } : {}),
+    squaredError: roundLoss(encoded.squaredError),
+    squaredResidual: roundLoss(energy),
+    ...(isBounded
+      ? { gaussianBits: roundLoss(gaussianBits(model, encoded.squaredError), BOUND_DIGITS) }
+      : {}),
   };
-}
-
-/** Six significant digits are more than anyone compares, and compress better. */
-function sixDigits(value: number): number {
-  return Number(value.toPrecision(6));
-}
-
-/** The bound is a model: four digits say all that it holds. */
-function fourDigits(value: number): number {
-  return Number(value.toPrecision(4));
 }

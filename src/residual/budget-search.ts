@@ -37,7 +37,7 @@ export interface BudgetSearchInput<Archive> {
 /** Encodes at most this often; each repetition only re-encodes tensors whose point changed. */
 const MAX_ATTEMPTS = 8;
 /** Bytes kept free for the index, whose compressed length shifts with the digests in it; halved at every attempt. */
-const INDEX_SLACK = 48;
+export const INDEX_SLACK = 48;
 /** A file this close under the asked size is good. */
 const SIZE_TOLERANCE = 0.005;
 /** A measured error this close under the asked one is good. */

@@ -1,14 +1,15 @@
 /** Decodes every tensor of an archive on the worker pool: into output files, or only to check it. */
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import { tensorByteLength } from '../../formats/dtype.js';
-import { checkpointIdentity } from '../../formats/ere/identity.js';
+import { decodedIdentities } from '../../formats/ere/levels.js';
 import type { Archive } from '../../formats/ere/open-archive.js';
 import { IntegrityError } from '../../formats/errors.js';
 import { defaultThreads } from '../io/node-runtime.js';
 import { openWorkerPool } from '../io/worker-pool.js';
 import type { CommonOptions, Progress } from './api.js';
 import { assertBaseLayout } from './archive-base.js';
-import type { Comparison, DecodeJob, DecodeJobResult, DecodeJobsInit } from './decode-jobs.js';
+import type { DecodeJob, DecodeJobResult, DecodeJobsInit } from './decode-jobs.js';
+import type { Selection } from './select-tensors.js';
 
 export interface DecodeArchiveInput {
   readonly archive: Archive;
@@ -20,6 +21,7 @@ export interface DecodeArchiveInput {
   readonly outputs: readonly string[];
   /** What to decode, and where to. */
   readonly placements: readonly Placement[];
+  readonly selection: Selection;
   readonly against?: string;
   readonly phase: Progress['phase'];
   readonly options: CommonOptions;
@@ -30,10 +32,10 @@ export type Placement = DecodeJob;
 
 /**
  * Decodes and checks the placed tensors; every digest of base and output is compared.
- * @returns per placement the comparison with `against`
+ * @returns per placement its digest, and the comparison with `against`
  * @throws CheckpointMismatchError, IntegrityError, CodecError, FormatError
  */
-export async function decodeArchive(input: DecodeArchiveInput): Promise<(Comparison | undefined)[]> {
+export async function decodeArchive(input: DecodeArchiveInput): Promise<DecodeJobResult[]> {
   const { archive, base, placements, options } = input;
   const { index } = archive;
   await assertIdentity(archive);
@@ -51,6 +53,7 @@ export async function decodeArchive(input: DecodeArchiveInput): Promise<(Compari
       archive: input.archivePath,
       base: input.basePath,
       kernels: options.kernels ?? 'wasm',
+      selection: input.selection,
       outputs: input.outputs,
       against: input.against,
     },
@@ -58,32 +61,30 @@ export async function decodeArchive(input: DecodeArchiveInput): Promise<(Compari
     signal: options.signal,
   });
   try {
-    const comparisons: (Comparison | undefined)[] = [];
+    const results: DecodeJobResult[] = [];
     let doneByteLength = 0;
     await Promise.all(
       order.map(async (i) => {
         const placement = placements[i]!;
         const { result } = await pool.run(placement);
-        comparisons[i] = result.comparison;
+        results[i] = result;
         doneByteLength += byteLengths[i]!;
         const tensor = index.tensors[placement.tensor]!.name;
         options.onProgress?.({ phase: input.phase, doneByteLength, totalByteLength, tensor });
       }),
     );
-    return comparisons;
+    return results;
   } finally {
     await pool.close();
   }
 }
 
-/** @throws IntegrityError when the archive's identity is not that of the tensors it lists */
+/** @throws IntegrityError when the archive's identities are not those of the tensors it lists */
 export async function assertIdentity({ index, source }: Archive): Promise<void> {
-  const found = await checkpointIdentity(index.tensors);
-  if (found !== index.decoded.digest) {
-    throw new IntegrityError(
-      `${source.name}, identity of the decoded checkpoint`,
-      index.decoded.digest,
-      found,
-    );
-  }
+  const { digest, lossyDigest } = index.decoded;
+  const found = await decodedIdentities(index.tensors);
+  const subject = `${source.name}, identity of the decoded checkpoint`;
+  if (found.digest !== digest) throw new IntegrityError(subject, digest, found.digest);
+  if (lossyDigest !== undefined && found.lossyDigest !== lossyDigest)
+    throw new IntegrityError(`${subject}, lossy`, lossyDigest, `${found.lossyDigest}`);
 }

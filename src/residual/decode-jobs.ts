@@ -1,7 +1,7 @@
 /** The decoder's work on single tensors, run by the worker pool: from archive and base to bytes in an output file. */
 import type { Checkpoint } from '../../formats/checkpoint.js';
-import type { FloatDtype } from '../../formats/dtype.js';
-import { isFloatDtype } from '../../formats/dtype.js';
+import { DTYPES, type FloatDtype, isFloatDtype } from '../../formats/dtype.js';
+import type { Digest } from '../../formats/ere/archive-index.js';
 import { openArchive } from '../../formats/ere/open-archive.js';
 import { KNOWN_CODECS } from '../codecs/registry.js';
 import { type FileSource, openFileSource } from '../io/file-source.js';
@@ -12,11 +12,13 @@ import type { JobRunner } from '../io/worker-pool.js';
 import type { KernelPath } from '../kernels/kernels.js';
 import { baseTensorOf } from './archive-base.js';
 import { type DecodeSources, decodeVerified } from './decode-verified.js';
+import type { Selection } from './select-tensors.js';
 
 export interface DecodeJobsInit {
   readonly archive: string;
   readonly base: string;
   readonly kernels: KernelPath;
+  readonly selection: Selection;
   /** Output files, there already. */
   readonly outputs: readonly string[];
   /** Checkpoint to compare the decoded tensors with. */
@@ -37,21 +39,26 @@ export interface Comparison {
   readonly isEqual: boolean;
   /** ‖Ŵ − W‖² where both are the same float dtype and shape; else 0. */
   readonly squaredDistance: number;
-  /** ‖W_base − W‖² of the same elements, 0 without a base of that dtype and shape. */
+  /** ‖W_base − W‖² over the rows that the base has, 0 without a float base. */
   readonly squaredResidual: number;
 }
 
 export interface DecodeJobResult {
+  /** Of the decoded bytes. */
+  readonly digest: Digest;
   readonly comparison: Comparison | undefined;
 }
 
 export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJob, DecodeJobResult>> {
   const source = await openFileSource(init.archive);
-  const archive = await openArchive(source, { codecs: KNOWN_CODECS });
+  // Whether the file may be cut short was decided where the selection was made.
+  const archive = await openArchive(source, { codecs: KNOWN_CODECS, allowTruncated: true });
   const base = await openCheckpoint(init.base);
   const against = init.against === undefined ? undefined : await openCheckpoint(init.against);
   const outputs = await Promise.all(init.outputs.map((path) => openOutputFile(path)));
-  return new DecodeJobs({ source, archive, base, against, outputs, runtime: nodeRuntime(init.kernels) });
+  const { selection } = init;
+  const runtime = nodeRuntime(init.kernels);
+  return new DecodeJobs({ source, archive, base, against, outputs, runtime, selection });
 }
 
 interface OpenFiles extends DecodeSources {
@@ -70,11 +77,11 @@ class DecodeJobs implements JobRunner<DecodeJob, DecodeJobResult> {
   async run(job: DecodeJob): Promise<DecodeJobResult> {
     const output = job.output === undefined ? undefined : this.#files.outputs[job.output];
     const compare = this.#comparer(this.#files.archive.index.tensors[job.tensor]!.name);
-    await decodeVerified(this.#files, job.tensor, async (byteOffset, bytes) => {
+    const digest = await decodeVerified(this.#files, job.tensor, async (byteOffset, bytes) => {
       await output?.writeAt(job.outputOffset + byteOffset, bytes);
       await compare?.add(byteOffset, bytes);
     });
-    return { comparison: compare?.result() };
+    return { digest, comparison: compare?.result() };
   }
 
   async close(): Promise<void> {
@@ -98,7 +105,7 @@ class DecodeJobs implements JobRunner<DecodeJob, DecodeJobResult> {
     const sameLayout = original?.dtype === tensor.dtype && original.shape.join() === tensor.shape.join();
     const isFloat = isFloatDtype(tensor.dtype);
     const baseTensor = baseTensorOf(base, tensor);
-    const hasResidual = baseTensor?.dtype === tensor.dtype && baseTensor.shape.join() === tensor.shape.join();
+    const hasResidual = isFloat && baseTensor !== undefined && isFloatDtype(baseTensor.dtype);
     let isEqual = sameLayout;
     let squaredDistance = 0;
     let squaredResidual = 0;
@@ -110,8 +117,16 @@ class DecodeJobs implements JobRunner<DecodeJob, DecodeJobResult> {
         if (!isFloat) return;
         squaredDistance += runtime.kernels.squaredDistance(tensor.dtype as FloatDtype, bytes, expected);
         if (!hasResidual) return;
-        const basis = await base.read(baseTensor.name, byteOffset, bytes.byteLength);
-        squaredResidual += runtime.kernels.squaredDistance(tensor.dtype as FloatDtype, basis, expected);
+        // Elements keep their numbers: a base differs in its first dimension at most.
+        const [width, baseWidth] = [DTYPES[tensor.dtype].bits / 8, DTYPES[baseTensor.dtype].bits / 8];
+        const first = byteOffset / width;
+        const count = Math.min(expected.byteLength / width, baseTensor.byteLength / baseWidth - first);
+        if (count <= 0) return;
+        const basis = await base.read(baseTensor.name, first * baseWidth, count * baseWidth);
+        const [dtype, baseDtype] = [tensor.dtype, baseTensor.dtype] as [FloatDtype, FloatDtype];
+        const residual = new Float32Array(count);
+        runtime.kernels.subtract(dtype, expected.subarray(0, count * width), baseDtype, basis, residual);
+        squaredResidual += runtime.kernels.statistics(residual).sumOfSquares;
       },
       result: () => ({ isEqual, squaredDistance, squaredResidual }),
     };

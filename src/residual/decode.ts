@@ -2,8 +2,11 @@
 import { resolve } from 'node:path';
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import { tensorByteLength } from '../../formats/dtype.js';
+import type { Digest } from '../../formats/ere/archive-index.js';
+import { checkpointIdentity } from '../../formats/ere/identity.js';
+import { bestLevel } from '../../formats/ere/levels.js';
 import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
-import { IntegrityError, NotFoundError, UnsupportedError } from '../../formats/errors.js';
+import { FormatError, IntegrityError, NotFoundError, UnsupportedError } from '../../formats/errors.js';
 import { serializeSafetensorsHeader } from '../../formats/safetensors/serialize-header.js';
 import { KNOWN_CODECS } from '../codecs/registry.js';
 import { withAtomicFile, withAtomicFolder } from '../io/atomic-output.js';
@@ -17,6 +20,7 @@ import { type ArchiveLayout, readArchiveLayout } from './archive-layout.js';
 import { decodeArchive, type Placement } from './decode-archive.js';
 import { assertDecodeOptions } from './decode-options.js';
 import { findTensors } from './find-tensors.js';
+import { lossOf, qualityOf, type Selection, selectTensor, selectUsable } from './select-tensors.js';
 
 interface Inputs {
   readonly archive: Archive;
@@ -24,22 +28,32 @@ interface Inputs {
   readonly base: Checkpoint;
   readonly basePath: string;
   readonly layout: ArchiveLayout;
+  readonly selection: Selection;
   readonly options: DecodeOptions;
 }
 
 /**
  * Rebuilds the fine-tuned checkpoint of `archive` into `options.output`: a folder with weight files of
  * the original layout and side files, or one .safetensors file; or only `options.tensors`. Every base and
- * decoded tensor is checked against its digest.
- * @throws EreError: FormatError or IntegrityError for a damaged archive, UnsupportedError for one of another
- * version, CheckpointMismatchError for a wrong base, ConflictError for an output that exists. Nothing is written then.
+ * decoded tensor is checked against its digest; with `partial`, what a cut file holds in part has none.
+ * @throws EreError: FormatError or IntegrityError for a damaged or cut archive, UnsupportedError for one of another
+ * version or without the asked quality, CheckpointMismatchError for a wrong base, ConflictError for an output that exists. Nothing is written then.
  */
 export async function decode(archive: string, options: DecodeOptions): Promise<DecodeReport> {
   const started = performance.now();
   assertDecodeOptions(options);
   const source = await openFileSource(archive);
   try {
-    const opened = await openArchive(source, { codecs: KNOWN_CODECS });
+    const opened = await openArchive(source, { codecs: KNOWN_CODECS, allowTruncated: true });
+    if (opened.isTruncated && options.partial !== true) throw truncatedError(opened);
+    const selection = selectUsable(opened, options.quality === 'lossy' ? 'lossy' : 'best');
+    const numbers =
+      options.tensors === undefined
+        ? opened.index.tensors.map((_, i) => i)
+        : findTensors(opened, options.tensors);
+    const cuts = numbers.map((number) => selectTensor(opened, number, selection));
+    const quality = qualityOf(cuts);
+    assertQuality(opened, quality, options);
     const base = await openCheckpoint(options.base);
     try {
       const inputs: Inputs = {
@@ -48,14 +62,16 @@ export async function decode(archive: string, options: DecodeOptions): Promise<D
         base,
         basePath: resolve(options.base),
         layout: await readArchiveLayout(opened),
+        selection,
         options,
       };
-      const written = await decodeOutput(inputs);
-      const digest = options.tensors === undefined ? opened.index.decoded.digest : undefined;
+      const written = await decodeOutput(inputs, numbers);
       return {
         output: options.output,
         ...written,
-        digest,
+        quality,
+        loss: lossOf(cuts, options.tensors === undefined ? opened.index.decoded.squaredResidual : undefined),
+        incompleteTensorCount: cuts.filter(({ digest }) => digest === undefined).length,
         durationMs: performance.now() - started,
       };
     } finally {
@@ -66,24 +82,51 @@ export async function decode(archive: string, options: DecodeOptions): Promise<D
   }
 }
 
+function truncatedError({ source, byteLength }: Archive): FormatError {
+  const message = `truncated: expected ${byteLength} bytes, found ${source.byteLength}; fetch the rest, or decode what is there with the option partial`;
+  return new FormatError('ere', message, { file: source.name });
+}
+
+/** @throws UnsupportedError, FormatError when 'exact' was asked for and is not there */
+function assertQuality(
+  { index, source }: Archive,
+  found: DecodeReport['quality'],
+  options: DecodeOptions,
+): void {
+  if (options.quality !== 'exact' || found === 'exact') return;
+  if (bestLevel(index) === 'exact') {
+    throw new FormatError('ere', 'truncated: some exact terms lie behind the cut; ask for lossy quality', {
+      file: source.name,
+    });
+  }
+  throw new UnsupportedError(
+    'exact quality of a lossy archive',
+    `${source.name} is lossy and has no exact terms on top, so it cannot be decoded to exact quality; ` +
+      'decode it as lossy, or encode the fine-tune again with exactOnTop or lossless',
+  );
+}
+
 function outputOptions({ archivePath, basePath, options }: Inputs) {
   return { overwrite: options.overwrite ?? false, inputs: [archivePath, basePath], signal: options.signal };
 }
 
-type Written = Pick<DecodeReport, 'files' | 'tensorCount' | 'byteLength'>;
+type Written = Pick<DecodeReport, 'files' | 'tensorCount' | 'byteLength' | 'digest'>;
 
-async function decodeOutput(inputs: Inputs): Promise<Written> {
+/** Files that hold a whole checkpoint, and its identity. */
+type WrittenCheckpoint = Pick<Written, 'files' | 'digest'>;
+
+async function decodeOutput(inputs: Inputs, numbers: readonly number[]): Promise<Written> {
   const { archive, options } = inputs;
-  if (options.tensors !== undefined) return decodeParts(inputs, options.tensors);
+  if (options.tensors !== undefined) return decodeParts(inputs, numbers);
   const { files, tensors } = archive.index;
   const written = options.output.endsWith('.safetensors')
     ? await decodeToFile(inputs)
     : await decodeToFolder(inputs);
   const byteLength = files.reduce((sum, file) => sum + file.byteLength, 0);
-  return { files: written, tensorCount: tensors.length, byteLength };
+  return { ...written, tensorCount: tensors.length, byteLength };
 }
 
-async function decodeToFile(inputs: Inputs): Promise<string[]> {
+async function decodeToFile(inputs: Inputs): Promise<WrittenCheckpoint> {
   const { archive, options } = inputs;
   const { files } = archive.index;
   if (files.length !== 1) {
@@ -92,14 +135,15 @@ async function decodeToFile(inputs: Inputs): Promise<string[]> {
       `${archive.source.name} decodes to ${files.length} weight files; expected a folder as output, found ${options.output}`,
     );
   }
-  await withAtomicFile(options.output, outputOptions(inputs), (file) => writeWeights(inputs, [file]));
-  return [options.output];
+  const digest = await withAtomicFile(options.output, outputOptions(inputs), (file) =>
+    writeWeights(inputs, [file]),
+  );
+  return { files: [options.output], digest };
 }
 
-/** The named tensors alone, in one .safetensors file, in the archive's order. */
-async function decodeParts(inputs: Inputs, names: readonly string[]): Promise<Written> {
-  const { archive, archivePath, base, basePath, options } = inputs;
-  const numbers = findTensors(archive, names);
+/** Some tensors alone, in one .safetensors file, in the archive's order. */
+async function decodeParts(inputs: Inputs, numbers: readonly number[]): Promise<Written> {
+  const { archive, archivePath, base, basePath, selection, options } = inputs;
   const header = serializeSafetensorsHeader(numbers.map((number) => archive.index.tensors[number]!));
   let end = header.byteLength;
   const placements = numbers.map((tensor): Placement => {
@@ -119,14 +163,15 @@ async function decodeParts(inputs: Inputs, names: readonly string[]): Promise<Wr
       basePath,
       outputs,
       placements,
+      selection,
       phase: 'decode',
       options,
     });
   });
-  return { files: [options.output], tensorCount: numbers.length, byteLength: end };
+  return { files: [options.output], tensorCount: numbers.length, byteLength: end, digest: undefined };
 }
 
-async function decodeToFolder(inputs: Inputs): Promise<string[]> {
+async function decodeToFolder(inputs: Inputs): Promise<WrittenCheckpoint> {
   const { archive, options } = inputs;
   const { files, sideFiles } = archive.index;
   return withAtomicFolder(options.output, outputOptions(inputs), async (folder) => {
@@ -141,29 +186,35 @@ async function decodeToFolder(inputs: Inputs): Promise<string[]> {
     }
     const weights: OutputFile[] = [];
     for (const file of files) weights.push(await folder.createFile(file.path));
-    await writeWeights(inputs, weights);
-    return [...files.map((file) => file.path), ...written];
+    const digest = await writeWeights(inputs, weights);
+    return { files: [...files.map((file) => file.path), ...written], digest };
   });
 }
 
-async function writeWeights(inputs: Inputs, files: readonly OutputFile[]): Promise<void> {
-  const { archive, layout, options, archivePath, base, basePath } = inputs;
+/** @returns the identity of the decoded checkpoint */
+async function writeWeights(inputs: Inputs, files: readonly OutputFile[]): Promise<Digest> {
+  const { archive, layout, selection, options, archivePath, base, basePath } = inputs;
   for (const [i, file] of files.entries()) {
     await file.truncate(archive.index.files[i]!.byteLength);
     await file.writeAt(0, layout.headers[i]!);
   }
   const outputs = files.map((file) => resolve(file.path));
   const { placements } = layout;
-  await decodeArchive({
+  const results = await decodeArchive({
     archive,
     archivePath,
     base,
     basePath,
     outputs,
     placements,
+    selection,
     phase: 'decode',
     options,
   });
+  const { tensors } = archive.index;
+  return checkpointIdentity(
+    placements.map(({ tensor }, i) => ({ ...tensors[tensor]!, digest: results[i]!.digest })),
+  );
 }
 
 /** A carried side file, or the base's of the same path; checked against its digest either way. */

@@ -2,9 +2,11 @@
 import { basename } from 'node:path';
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
+import { lossyByteLength } from '../../formats/ere/levels.js';
 import { type ArchiveLayout, layoutArchive } from '../../formats/ere/write-archive.js';
 import type { AllocationResult, StrategyName } from '../allocation/allocate.js';
 import { describeBits } from '../codecs/bits-profile.js';
+import type { EncodedTerm } from '../codecs/codec.js';
 import type { WorkerPool } from '../io/worker-pool.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../version.js';
 import type { EncodeOptions } from './api.js';
@@ -16,12 +18,13 @@ import {
   type PlannedSideFile,
   packBlob,
 } from './assemble-archive.js';
-import { type ResolvedBudget, searchBudget } from './budget-search.js';
+import { INDEX_SLACK, type ResolvedBudget, searchBudget } from './budget-search.js';
 import { digestTensor } from './digest-tensor.js';
 import type { EncodeJob, EncodeJobResult } from './encode-jobs.js';
 import { budgetOf, constraintsOf, strategyOf } from './encode-options.js';
 import { withEncodePool } from './encode-pool.js';
 import { EncodeSession } from './encode-session.js';
+import type { EncodedTensor } from './encode-tensor.js';
 import type { Pairing } from './pair-tensors.js';
 import { presetOf } from './presets.js';
 import type { Runtime } from './runtime.js';
@@ -64,7 +67,7 @@ async function encodeWithPool(
   inputs: EncodeInputs,
   pool: WorkerPool<EncodeJob, EncodeJobResult>,
 ): Promise<EncodedArchive> {
-  const { fineTuned, options, pairing } = inputs;
+  const { options, pairing } = inputs;
   const session = new EncodeSession({
     pool,
     pairs: pairing.pairs,
@@ -73,6 +76,34 @@ async function encodeWithPool(
   });
   await session.analyse();
   const fixed = await fixedParts(inputs, session);
+  const { archive, allocation } =
+    options.lossless === true
+      ? await encodeLossless(inputs, session, fixed)
+      : options.exactOnTop === true
+        ? await encodeExactOnTop(inputs, session, fixed)
+        : await encodeLossy(inputs, session, fixed, 0);
+  const { gemmEngine, gemmWarning } = session;
+  return { ...archive, sideFiles: fixed.sideFiles, allocation, gemmEngine, gemmWarning };
+}
+
+type Assembled = AssembledArchive & {
+  readonly layout: ArchiveLayout;
+  readonly tensors: readonly AssembledTensor[];
+};
+
+interface Encoded {
+  readonly archive: Assembled;
+  readonly allocation: AllocationResult;
+}
+
+/** @param reserved bytes of the budget to leave free */
+async function encodeLossy(
+  inputs: EncodeInputs,
+  session: EncodeSession,
+  fixed: FixedParts,
+  reserved: number,
+): Promise<Encoded> {
+  const { fineTuned, options } = inputs;
   const budget = budgetOf(options, fineTuned);
   const allocateOptions = {
     strategy: strategyOf(options),
@@ -80,21 +111,67 @@ async function encodeWithPool(
     prior: options.prior ?? 0,
   } as const;
   const blobs = [...fixed.weightHeaders, ...fixed.sideFiles.flatMap(({ blob }) => blob ?? [])];
-  const { archive, allocation } = await searchBudget({
+  return searchBudget({
     budget,
-    fixedByteLength: session.exactByteLength + blobs.reduce((sum, blob) => sum + blob.bytes.byteLength, 0),
+    fixedByteLength:
+      reserved + session.exactByteLength + blobs.reduce((sum, blob) => sum + blob.bytes.byteLength, 0),
     squaredResidual: session.squaredResidual,
     attempt: async (target) => {
       const allocation = await session.allocate(target, allocateOptions, initialRank(budget, session));
-      const archive = await assemble(inputs, session, fixed, allocation);
+      const archive = await assemble(inputs, session, fixed, {
+        encoding: encodingRecord(options, allocation),
+        tensors: await session.encode(allocation),
+      });
       const residuals = archive.tensors.filter((tensor) => tensor.analysis.squaredResidual > 0);
       const squaredError = residuals.reduce((sum, tensor) => sum + tensor.encoded.squaredError, 0);
-      const { payloadByteLength } = session;
-      return { allocation, archive, byteLength: archive.layout.byteLength, payloadByteLength, squaredError };
+      return {
+        allocation,
+        archive,
+        byteLength: archive.layout.byteLength + reserved,
+        payloadByteLength: session.payloadByteLength,
+        squaredError,
+      };
     },
   });
-  const { gemmEngine, gemmWarning } = session;
-  return { ...archive, sideFiles: fixed.sideFiles, allocation, gemmEngine, gemmWarning };
+}
+
+async function encodeLossless(
+  inputs: EncodeInputs,
+  session: EncodeSession,
+  fixed: FixedParts,
+): Promise<Encoded> {
+  const tensors = await session.encodeExactly();
+  for (const [pair, tensor] of tensors.entries()) {
+    if (tensor !== undefined) session.assertExact(pair, tensor.decodedDigest);
+  }
+  const archive = await assemble(inputs, session, fixed, { encoding: { lossless: true }, tensors });
+  return { archive, allocation: { points: [], bits: 0 } };
+}
+
+/** What a tensor's exact terms add to the deflated index: a digest, a term, a chunk. */
+const REFINEMENT_INDEX_BYTE_LENGTH = 64;
+
+/** A lossy archive within the budget, index of the whole included, and exact terms behind it. */
+async function encodeExactOnTop(
+  inputs: EncodeInputs,
+  session: EncodeSession,
+  fixed: FixedParts,
+): Promise<Encoded> {
+  const budget = budgetOf(inputs.options, inputs.fineTuned);
+  const residuals = session.analyses.filter(({ squaredResidual }) => squaredResidual > 0);
+  let reserved = residuals.length * REFINEMENT_INDEX_BYTE_LENGTH;
+  for (;;) {
+    const { archive: lossy, allocation } = await encodeLossy(inputs, session, fixed, reserved);
+    const tensors = lossy.tensors.map(({ encoded }) => encoded);
+    const archive = await assemble(inputs, session, fixed, {
+      encoding: { ...encodingRecord(inputs.options, allocation), exactOnTop: true },
+      tensors,
+      refinements: await session.refine(tensors),
+    });
+    const excess = budget.kind === 'size' ? lossyByteLength(archive.layout) - budget.byteLength : 0;
+    if (excess <= 0) return { archive, allocation };
+    reserved += excess + INDEX_SLACK;
+  }
 }
 
 async function fixedParts(inputs: EncodeInputs, session: EncodeSession): Promise<FixedParts> {
@@ -121,22 +198,35 @@ async function fixedParts(inputs: EncodeInputs, session: EncodeSession): Promise
   };
 }
 
+/** What differs from one attempt to the next. By pair; undefined for a tensor that is the base's. */
+interface EncodedParts {
+  readonly encoding: ArchiveIndex['encoding'];
+  readonly tensors: readonly (EncodedTensor | undefined)[];
+  readonly refinements?: readonly (readonly EncodedTerm[] | undefined)[];
+}
+
 async function assemble(
   inputs: EncodeInputs,
   session: EncodeSession,
   fixed: FixedParts,
-  allocation: AllocationResult,
-): Promise<AssembledArchive & { layout: ArchiveLayout; tensors: readonly AssembledTensor[] }> {
-  const { pairing, options, fineTuned } = inputs;
-  const encoded = await session.encode(allocation);
+  parts: EncodedParts,
+): Promise<Assembled> {
+  const { pairing, fineTuned } = inputs;
   const tensors = pairing.pairs.map((pair, i): AssembledTensor => {
     const analysis = session.analyses[i]!;
-    const result = encoded[i] ?? { terms: [], decodedDigest: analysis.fineTunedDigest, squaredError: 0 };
-    return { pair, analysis, encoded: result, singularValues: session.singularValues(i) };
+    const identical = { terms: [], decodedDigest: analysis.fineTunedDigest, squaredError: 0 };
+    const refinement = parts.refinements?.[i];
+    return {
+      pair,
+      analysis,
+      encoded: parts.tensors[i] ?? identical,
+      ...(refinement === undefined ? {} : { refinement }),
+      singularValues: session.singularValues(i),
+    };
   });
   const assembled = await assembleArchive({
     generator: `${PACKAGE_NAME} ${PACKAGE_VERSION}`,
-    encoding: encodingRecord(options, allocation),
+    encoding: parts.encoding,
     ...fixed,
     fineTuned,
     tensors,

@@ -10,7 +10,7 @@ import type { KernelPath, Kernels } from '../kernels/kernels.js';
 import { type GemmKernel, type OpenedGemmEngine, openGemmEngine } from '../linalg/gemm-engine.js';
 import { analyseTensor, type ReadablePair, type TensorAnalysis } from './analyse-tensor.js';
 import { compareTensor, type TensorComparison } from './compare-tensor.js';
-import { type EncodedTensor, encodeTensor } from './encode-tensor.js';
+import { type EncodedTensor, encodeTensor, refineTensor, type TensorRefinement } from './encode-tensor.js';
 import { pairTensors } from './pair-tensors.js';
 import { residualFactors } from './residual-factors.js';
 import type { Runtime } from './runtime.js';
@@ -27,7 +27,9 @@ export type EncodeJob =
   | { readonly kind: 'analyse'; readonly pair: number; readonly compare: boolean }
   /** Leading singular values; the factors stay in the thread. */
   | { readonly kind: 'spectrum'; readonly pair: number; readonly maxRank: number }
-  | { readonly kind: 'encode'; readonly pair: number; readonly choice: Choice };
+  | { readonly kind: 'encode'; readonly pair: number; readonly choice: Choice }
+  /** Exact terms on top of the lossy ones. */
+  | { readonly kind: 'refine'; readonly pair: number; readonly terms: readonly EncodedTerm[] };
 
 export type AnalyseResult = Omit<TensorAnalysis, 'exactTerms'> & {
   readonly exactByteLength: number;
@@ -40,7 +42,7 @@ export interface SpectrumResult {
   readonly engine: string;
   readonly warning: string | undefined;
 }
-export type EncodeJobResult = AnalyseResult | SpectrumResult | EncodedTensor;
+export type EncodeJobResult = AnalyseResult | SpectrumResult | EncodedTensor | TensorRefinement;
 
 export async function openJobs(init: EncodeJobsInit): Promise<JobRunner<EncodeJob, EncodeJobResult>> {
   const base = await openCheckpoint(init.base);
@@ -99,6 +101,8 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
           this.#factors.get(job.pair),
           this.#exactTerms.get(job.pair) ?? [],
         );
+      case 'refine':
+        return refineTensor(readable, job.terms);
     }
   }
 

@@ -21,6 +21,7 @@ export function assertCommonOptions(options: CommonOptions): void {
 export function assertEncodeOptions(options: EncodeOptions): void {
   assertCommonOptions(options);
   const { bits = 'auto', prior = 0, allocation, preset } = options;
+  assertLossless(options);
   if (preset !== undefined && !Object.hasOwn(PRESETS, preset)) {
     throw new TypeError(`expected a preset of ${Object.keys(PRESETS).join(', ')}, got ${String(preset)}`);
   }
@@ -44,6 +45,15 @@ export function assertEncodeOptions(options: EncodeOptions): void {
   if (prior > 0 && strategyOf(options) !== 'layerwise') {
     throw new TypeError(`expected a prior only with allocation 'layerwise', got '${strategyOf(options)}'`);
   }
+}
+
+/** A lossless archive takes what it takes, and has nothing left to add. */
+function assertLossless(options: EncodeOptions): void {
+  if (options.lossless !== true) return;
+  for (const name of ['preset', 'budget', 'allocation', 'bits', 'prior'] as const) {
+    if (options[name] !== undefined) throw new TypeError(`expected no ${name} with lossless, got one`);
+  }
+  if (options.exactOnTop === true) throw new TypeError('expected exactOnTop or lossless, got both');
 }
 
 /** @throws RangeError */

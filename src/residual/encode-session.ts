@@ -3,13 +3,16 @@
  * them, and encodes tensors for the operating points that a budget search asks for. A tensor is
  * encoded again only when its point changed.
  */
+import type { Digest } from '../../formats/ere/archive-index.js';
+import { IntegrityError } from '../../formats/errors.js';
 import { type AllocateOptions, type AllocationResult, allocate } from '../allocation/allocate.js';
 import type { AllocationTarget } from '../allocation/allocation.js';
 import type { AllocationTensor, Choice } from '../allocation/operating-points.js';
+import type { EncodedTerm } from '../codecs/codec.js';
 import type { WorkerPool } from '../io/worker-pool.js';
 import type { Progress } from './api.js';
 import type { AnalyseResult, EncodeJob, EncodeJobResult, SpectrumResult } from './encode-jobs.js';
-import type { EncodedTensor } from './encode-tensor.js';
+import type { EncodedTensor, TensorRefinement } from './encode-tensor.js';
 import type { TensorPair } from './pair-tensors.js';
 
 /** A tensor with a residual, as far as it is known. */
@@ -59,6 +62,10 @@ export class EncodeSession {
   /** Pairs of which all singular values are known: as many as the smaller side, or fewer than asked for. */
   readonly #complete = new Set<number>();
   readonly #encoded = new Map<number, { readonly key: string; readonly result: EncodedTensor }>();
+  readonly #refined = new Map<
+    number,
+    { readonly of: EncodedTensor; readonly terms: readonly EncodedTerm[] }
+  >();
 
   constructor(options: EncodeSessionOptions) {
     this.#pool = options.pool;
@@ -180,9 +187,58 @@ export class EncodeSession {
     const choices = new Map<number, Choice>(
       this.#residuals.map((state, i) => [state.pair, allocation.points[i]!.choice]),
     );
+    return this.#encodeChoices((pair) => choices.get(pair) ?? { kind: 'none' });
+  }
+
+  /** Encodes every tensor that is not the base's bit for bit. By pair, aliases included. */
+  async encodeExactly(): Promise<(EncodedTensor | undefined)[]> {
+    return this.#encodeChoices((pair) => {
+      const tensorCase = this.analyses[pair]!.case;
+      return { kind: tensorCase === 'residual' || tensorCase === 'resized' ? 'exact' : 'none' };
+    });
+  }
+
+  /** Exact terms on top of tensors that lost something; undefined for others. By pair, aliases included. */
+  async refine(
+    tensors: readonly (EncodedTensor | undefined)[],
+  ): Promise<(readonly EncodedTerm[] | undefined)[]> {
+    const lossy = this.#pairs.flatMap((_, pair) => {
+      const tensor = tensors[pair];
+      const isLossy = tensor !== undefined && tensor.decodedDigest !== this.analyses[pair]!.fineTunedDigest;
+      return isLossy && this.aliases[pair] === pair ? [pair] : [];
+    });
+    await this.#forEach('refine', lossy, async (pair) => {
+      const tensor = tensors[pair]!;
+      if (this.#refined.get(pair)?.of === tensor) return;
+      const job: EncodeJob = { kind: 'refine', pair, terms: tensor.terms };
+      const { terms, decodedDigest } = (await this.#pool.run(job)).result as TensorRefinement;
+      this.assertExact(pair, decodedDigest);
+      this.#refined.set(pair, { of: tensor, terms });
+    });
+    const isRefined = new Set(lossy);
+    return this.#pairs.map((_, pair) => {
+      const first = this.aliases[pair]!;
+      return isRefined.has(first) ? this.#refined.get(first)!.terms : undefined;
+    });
+  }
+
+  /** @throws IntegrityError unless the digest is that of the fine-tuned tensor */
+  assertExact(pair: number, decodedDigest: Digest): void {
+    const { fineTunedDigest } = this.analyses[pair]!;
+    if (decodedDigest === fineTunedDigest) return;
+    throw new IntegrityError(
+      `tensor "${this.#pairs[pair]!.fineTuned.name}" as encoded exactly`,
+      fineTunedDigest,
+      decodedDigest,
+      'the checkpoint changed meanwhile, or this build is at fault',
+    );
+  }
+
+  /** Encodes the tensors whose choice is not the one they were last encoded with. */
+  async #encodeChoices(choiceOf: (pair: number) => Choice): Promise<(EncodedTensor | undefined)[]> {
     const pending = this.#pairs.flatMap((_, pair) => {
       if (this.aliases[pair] !== pair || this.analyses[pair]!.case === 'identical') return [];
-      const choice = choices.get(pair) ?? { kind: 'none' };
+      const choice = choiceOf(pair);
       return this.#encoded.get(pair)?.key === JSON.stringify(choice) ? [] : [{ pair, choice }];
     });
     const byPair = new Map(pending.map((item) => [item.pair, item.choice]));
@@ -191,7 +247,7 @@ export class EncodeSession {
       const { result } = await this.#pool.run({ kind: 'encode', pair, choice }, this.#workers[pair]);
       this.#encoded.set(pair, { key: JSON.stringify(choice), result: result as EncodedTensor });
     });
-    for (const [i, state] of this.#residuals.entries()) this.#measure(state, allocation.points[i]!.choice);
+    for (const state of this.#residuals) this.#measure(state, choiceOf(state.pair));
     return this.#pairs.map((_, pair) => this.#encoded.get(this.aliases[pair]!)?.result);
   }
 

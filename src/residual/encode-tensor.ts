@@ -2,14 +2,16 @@
  * Second pass over one tensor pair: the terms of the chosen operating point, and what they decode
  * to. The decoder itself runs here, so the digest in the archive is that of the real output.
  */
-import type { ArchiveTerm, Digest } from '../../formats/ere/archive-index.js';
+import type { Digest } from '../../formats/ere/archive-index.js';
 import type { Choice } from '../allocation/operating-points.js';
 import type { EncodedTerm } from '../codecs/codec.js';
 import { encodeDense } from '../codecs/dense.js';
 import { encodeLowRank, type LowRankFactors } from '../codecs/low-rank.js';
 import { encodeSign } from '../codecs/sign.js';
-import { encodeRows, type ReadablePair, residualReader } from './analyse-tensor.js';
-import { type DecodableTensor, decodeTensor } from './decode-tensor.js';
+import { type ReadablePair, residualReader } from './analyse-tensor.js';
+import { decodeTensor } from './decode-tensor.js';
+import { decoderInput } from './encoded-terms.js';
+import { encodeRefinement, encodeRowsExactly } from './exact-terms.js';
 
 export interface EncodedTensor {
   readonly terms: readonly EncodedTerm[];
@@ -25,11 +27,25 @@ export async function encodeTensor(
   factors: LowRankFactors | undefined,
   exactTerms: readonly EncodedTerm[],
 ): Promise<EncodedTensor> {
-  const terms = [
-    ...(await chosenTerms(readable, choice, factors)),
-    ...(choice.kind === 'exact' ? [] : exactTerms),
-  ];
+  const terms = [...(await chosenTerms(readable, choice, factors)), ...exactTerms];
   return { terms, ...(await decodeBack(readable, terms)) };
+}
+
+/** Exact terms on top of lossy ones. */
+export interface TensorRefinement {
+  readonly terms: readonly EncodedTerm[];
+  /** Of what the lossy terms and these decode to together. */
+  readonly decodedDigest: Digest;
+}
+
+/** @param terms every term of the lossy tensor, in order */
+export async function refineTensor(
+  readable: ReadablePair,
+  terms: readonly EncodedTerm[],
+): Promise<TensorRefinement> {
+  const refinement = await encodeRefinement(readable, terms);
+  const { decodedDigest } = await decodeBack(readable, [...terms, ...refinement]);
+  return { terms: refinement, decodedDigest };
 }
 
 async function chosenTerms(
@@ -43,7 +59,7 @@ async function chosenTerms(
     case 'none':
       return [];
     case 'exact':
-      return [await encodeRows(readable, 0)];
+      return [await encodeRowsExactly(readable, 0, pair.commonRows)];
     case 'dense':
       return [
         {
@@ -75,24 +91,10 @@ async function decodeBack(
   readable: ReadablePair,
   terms: readonly EncodedTerm[],
 ): Promise<{ decodedDigest: Digest; squaredError: number }> {
-  const { pair, readFineTuned, readBase, runtime } = readable;
-  const chunks = terms.flatMap((term) => term.chunks.map((chunk) => chunk.bytes));
-  let next = 0;
-  const placed = terms.map((term): ArchiveTerm => ({ ...term, chunks: term.chunks.map(() => next++) }));
-  const tensor: DecodableTensor = {
-    name: pair.fineTuned.name,
-    dtype: pair.fineTuned.dtype,
-    shape: pair.fineTuned.shape,
-    columns: pair.columns,
-    terms: placed,
-    ...(pair.base === undefined ? {} : { base: { dtype: pair.base.dtype, shape: pair.base.shape } }),
-  };
+  const { pair, readFineTuned, runtime } = readable;
   let squaredError = 0;
   const { decoded } = await decodeTensor({
-    tensor,
-    archive: 'the archive being written',
-    readChunk: async (chunk) => chunks[chunk],
-    ...(readBase === undefined ? {} : { readBase }),
+    ...decoderInput(readable, terms),
     write: async (byteOffset, bytes) => {
       if (pair.kind !== 'matrix') return; // Exact terms only.
       const original = await readFineTuned(byteOffset, bytes.byteLength);

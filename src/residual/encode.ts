@@ -12,7 +12,7 @@ import { type EncodeInputs, encodeArchive } from './encode-archive.js';
 import { assertEncodeOptions } from './encode-options.js';
 import { assertPaired, pairTensors } from './pair-tensors.js';
 import { assertRelated, sampleRelativeResidual } from './relatedness.js';
-import { encodeReport, relativeError } from './reports.js';
+import { encodeReport, relativeErrorOf } from './reports.js';
 
 /**
  * Encodes `fineTuned` (a model folder, an index.json or one .safetensors file) against `options.base`
@@ -45,7 +45,7 @@ export async function encode(fineTuned: string, options: EncodeOptions): Promise
       return await withAtomicFile(options.output, outputOptions, async (file) => {
         const warnings = await checkBase(inputs);
         const encoded = await encodeArchive(inputs);
-        assertError(relativeError(encoded.tensors), options.failAbove, options.output);
+        assertError(relativeErrorOf(encoded.tensors), options.failAbove, options.output);
         await file.write(encoded.layout.front);
         for (const chunk of encoded.chunks) await file.write(chunk.bytes);
         return encodeReport(inputs, encoded, warnings, performance.now() - started);

@@ -3,6 +3,7 @@ import { openArchive } from '../../formats/ere/open-archive.js';
 import { openFileSource } from '../io/file-source.js';
 import type { InspectReport } from './api.js';
 import { tensorReport } from './reports.js';
+import { usablePrefixes } from './usable-prefixes.js';
 
 /**
  * Reads the index; no chunk is touched, and codecs that this build cannot decode are listed all the same.
@@ -11,8 +12,15 @@ import { tensorReport } from './reports.js';
 export async function inspect(archive: string): Promise<InspectReport> {
   const source = await openFileSource(archive);
   try {
-    const { index, byteLength } = await openArchive(source);
-    return { archive, byteLength, index, tensors: index.tensors.map((_, i) => tensorReport(index, i)) };
+    const opened = await openArchive(source);
+    const { index, byteLength } = opened;
+    return {
+      archive,
+      byteLength,
+      index,
+      tensors: index.tensors.map((_, i) => tensorReport(index, i)),
+      prefixes: usablePrefixes(opened),
+    };
   } finally {
     await source.close();
   }

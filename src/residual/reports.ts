@@ -1,6 +1,7 @@
 /** Reports on what an archive holds, from the encoder's side and from an archive alone. */
 import { elementCount, isFloatDtype, tensorByteLength } from '../../formats/dtype.js';
 import type { ArchiveIndex, ArchiveTensor, ArchiveTerm } from '../../formats/ere/archive-index.js';
+import { lossyByteLength, lossyTensor, relativeError } from '../../formats/ere/levels.js';
 import { isVectorShape } from '../../formats/matrix-view.js';
 import { describeBits } from '../codecs/bits-profile.js';
 import type { EncodeReport, TensorCase, TensorReport } from './api.js';
@@ -19,8 +20,9 @@ export function encodeReport(
     archiveByteLength,
     fineTunedByteLength,
     ratio: archiveByteLength / fineTunedByteLength,
-    relativeError: relativeError(encoded.tensors),
-    allocation: strategyOf(options),
+    relativeError: relativeErrorOf(encoded.tensors),
+    ...lossyReport(encoded, fineTunedByteLength),
+    allocation: options.lossless === true ? 'lossless' : strategyOf(options),
     ...(options.preset === undefined ? {} : { preset: options.preset }),
     bits: describeBits(encoded.allocation.bits),
     tensors: encoded.tensors.map(({ analysis }, i) => tensorReport(encoded.layout.index, i, analysis.case)),
@@ -37,13 +39,29 @@ export function encodeReport(
   };
 }
 
+/** The part of the file that decodes without the exact terms on top; nothing where there are none. */
+function lossyReport(
+  { layout, tensors }: EncodedArchive,
+  fineTunedByteLength: number,
+): Pick<EncodeReport, 'lossy'> {
+  if (layout.index.decoded.lossyDigest === undefined) return {};
+  const byteLength = lossyByteLength(layout);
+  return {
+    lossy: {
+      byteLength,
+      ratio: byteLength / fineTunedByteLength,
+      relativeError: relativeErrorOf(tensors.map(({ refinement: _, ...lossy }) => lossy)),
+    },
+  };
+}
+
 /** ‖W_ft − Ŵ‖ / ‖W_ft − W_base‖ over every tensor with a residual, exactly coded ones too; 0 without one. */
-export function relativeError(tensors: EncodedArchive['tensors']): number {
+export function relativeErrorOf(tensors: EncodedArchive['tensors']): number {
   let squaredError = 0;
   let squaredResidual = 0;
-  for (const { analysis, encoded } of tensors) {
+  for (const { analysis, encoded, refinement } of tensors) {
     if (analysis.squaredResidual === 0) continue; // Exact; a distance between infinities would be NaN.
-    squaredError += encoded.squaredError;
+    if (refinement === undefined) squaredError += encoded.squaredError;
     squaredResidual += analysis.squaredResidual;
   }
   return squaredResidual === 0 ? 0 : Math.sqrt(squaredError / squaredResidual);
@@ -55,7 +73,7 @@ export function tensorReport(index: ArchiveIndex, i: number, tensorCase?: Tensor
   const byteLength = payloadByteLength(index, tensor.terms);
   const elements = elementCount(tensor.shape);
   const { quality } = tensor;
-  const error = quality ? Math.sqrt(quality.squaredError / quality.squaredResidual) : 0;
+  const error = quality ? relativeError([{ quality }]) : 0;
   return {
     name: tensor.name,
     case: tensorCase ?? caseOf(tensor),
@@ -66,10 +84,20 @@ export function tensorReport(index: ArchiveIndex, i: number, tensorCase?: Tensor
     byteLength,
     fineTunedByteLength: tensorByteLength(tensor.dtype, tensor.shape)!,
     relativeError: error,
+    ...lossyPart(index, tensor),
     bitsPerWeight: elements === 0 ? 0 : (8 * byteLength) / elements,
     signalToNoiseDb: error > 0 ? -20 * Math.log10(error) : undefined,
     keptEnergy: 1 - error ** 2,
     boundGapBits: boundGap(index, tensor),
+  };
+}
+
+/** The lossy level of a tensor with exact terms on top; nothing for others. */
+function lossyPart(index: ArchiveIndex, tensor: ArchiveTensor): Pick<TensorReport, 'lossy'> {
+  if (tensor.lossy === undefined) return {};
+  const lossy = lossyTensor(tensor);
+  return {
+    lossy: { byteLength: payloadByteLength(index, lossy.terms), relativeError: relativeError([lossy]) },
   };
 }
 
@@ -93,7 +121,9 @@ function boundGap(index: ArchiveIndex, tensor: ArchiveTensor): number | undefine
 function rankOf(tensor: ArchiveTensor): number {
   const term = tensor.terms.find(({ codec }) => codec === 'low-rank');
   const bands = term?.params.bands;
-  return Array.isArray(bands) ? bands.reduce((sum: number, size: number) => sum + size, 0) : 0;
+  if (term === undefined || !Array.isArray(bands)) return 0;
+  // A truncated archive may have the first bands alone.
+  return bands.slice(0, term.chunks.length).reduce((sum: number, size: number) => sum + size, 0);
 }
 
 function caseOf(tensor: ArchiveTensor): TensorCase {
@@ -104,5 +134,7 @@ function caseOf(tensor: ArchiveTensor): TensorCase {
   if (!isFloatDtype(dtype)) return 'exact';
   if (isVectorShape(shape)) return 'vector';
   if (isResized) return 'resized';
-  return tensor.quality !== undefined || terms.length === 0 ? 'residual' : 'exact';
+  return tensor.quality !== undefined || tensor.lossy !== undefined || terms.length === 0
+    ? 'residual'
+    : 'exact';
 }

@@ -6,13 +6,14 @@ import { openFileSource } from '../io/file-source.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { VerifyOptions, VerifyReport } from './api.js';
 import { readArchiveLayout } from './archive-layout.js';
-import { assertIdentity, decodeArchive } from './decode-archive.js';
+import { assertIdentity, decodeArchive, type Placement } from './decode-archive.js';
 import type { Comparison } from './decode-jobs.js';
 import { assertCommonOptions } from './encode-options.js';
+import { selectUsable } from './select-tensors.js';
 
 /**
- * Checks every chunk; with `options.base` also every base and decoded tensor; with `options.against`
- * compares what is decoded with that checkpoint.
+ * Checks every chunk; with `options.base` also every base and decoded tensor, at the lossy level too where exact
+ * terms stand on top; with `options.against` compares what is decoded with that checkpoint.
  * @throws EreError as decode; TypeError when `against` is given without `base`
  */
 export async function verify(archive: string, options: VerifyOptions = {}): Promise<VerifyReport> {
@@ -26,12 +27,15 @@ export async function verify(archive: string, options: VerifyOptions = {}): Prom
     await verifyChunks(opened);
     await assertIdentity(opened);
     const chunkCount = opened.index.chunks.length;
-    if (options.base === undefined) return { chunkCount, baseTensorCount: 0, decodedTensorCount: 0 };
+    if (options.base === undefined)
+      return { chunkCount, baseTensorCount: 0, decodedTensorCount: 0, lossyTensorCount: 0 };
     const comparisons = await verifyDecode(opened, archive, options.base, options);
+    const { tensors } = opened.index;
     return {
       chunkCount,
-      baseTensorCount: opened.index.tensors.filter((tensor) => tensor.base !== undefined).length,
-      decodedTensorCount: opened.index.tensors.length,
+      baseTensorCount: tensors.filter((tensor) => tensor.base !== undefined).length,
+      decodedTensorCount: tensors.length,
+      lossyTensorCount: tensors.filter((tensor) => tensor.lossy !== undefined).length,
       ...(options.against === undefined ? {} : { comparison: summarize(comparisons) }),
     };
   } finally {
@@ -54,17 +58,28 @@ async function verifyDecode(
 ): Promise<(Comparison | undefined)[]> {
   const base = await openCheckpoint(basePath);
   try {
-    return await decodeArchive({
+    const place = (tensor: number): Placement => ({ tensor, output: undefined, outputOffset: 0 });
+    const input = {
       archive,
       archivePath: resolve(path),
       base,
       basePath: resolve(basePath),
       outputs: [],
-      placements: archive.index.tensors.map((_, tensor) => ({ tensor, output: undefined, outputOffset: 0 })),
-      ...(options.against === undefined ? {} : { against: resolve(options.against) }),
       phase: 'verify',
       options,
+    } as const;
+    const { tensors } = archive.index;
+    const refined = tensors.flatMap(({ lossy }, i) => (lossy === undefined ? [] : [place(i)]));
+    if (refined.length > 0) {
+      await decodeArchive({ ...input, selection: selectUsable(archive, 'lossy'), placements: refined });
+    }
+    const results = await decodeArchive({
+      ...input,
+      selection: selectUsable(archive, 'best'),
+      placements: tensors.map((_, i) => place(i)),
+      ...(options.against === undefined ? {} : { against: resolve(options.against) }),
     });
+    return results.map(({ comparison }) => comparison);
   } finally {
     await base.close();
   }

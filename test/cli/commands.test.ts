@@ -10,9 +10,12 @@ describe('ere decode', () => {
     files: ['model.safetensors', 'config.json'],
     tensorCount: 54,
     byteLength: 9_909_200,
+    quality: 'lossy',
+    loss: { relativeError: 0.612, isEstimated: false },
+    incompleteTensorCount: 0,
     digest: DIGEST,
     durationMs: 1200,
-  };
+  } as const;
   const argv = ['decode', 'llama', 'tuned.ere', '-o', 'rebuilt'];
 
   test('passes its options on and says what was written and that it is verified', async () => {
@@ -28,6 +31,7 @@ describe('ere decode', () => {
     expect(stdout).toBe(
       'rebuilt: 54 tensors, 9.91 MB of weights, 1.2 s\n' +
         'files (2): model.safetensors, config.json\n' +
+        'lossy: relative error 0.612, kept energy 62.5 %\n' +
         `every tensor has the digest that the archive records; checkpoint ${DIGEST}\n`,
     );
   });
@@ -40,7 +44,12 @@ describe('ere decode', () => {
 });
 
 describe('ere verify', () => {
-  const report: VerifyReport = { chunkCount: 12, baseTensorCount: 54, decodedTensorCount: 54 };
+  const report: VerifyReport = {
+    chunkCount: 12,
+    baseTensorCount: 54,
+    decodedTensorCount: 54,
+    lossyTensorCount: 0,
+  };
 
   test('without a base says which checks were not made', async () => {
     const verify = async () => ({ ...report, baseTensorCount: 0, decodedTensorCount: 0 });

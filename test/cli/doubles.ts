@@ -46,6 +46,7 @@ export async function runWith(
     decode: missing,
     verify: missing,
     inspect: missing,
+    truncate: missing,
     diff: missing,
     ...operations,
   };
@@ -120,6 +121,10 @@ export function inspectReport(): InspectReport {
     archive: 'tuned.ere',
     byteLength: 594_000,
     tensors: encodeReport().tensors,
+    prefixes: [
+      { byteLength: 148_000, quality: 'partial', loss: { relativeError: 0.81, isEstimated: true } },
+      { byteLength: 594_000, quality: 'lossy', loss: { relativeError: 0.6, isEstimated: false } },
+    ],
     index: {
       generator: 'ere 0.1.0',
       encoding: { allocation: 'layerwise', bits: 4 },

@@ -14,11 +14,22 @@ const SEGMENT = 4 << 20;
 async function encode(
   bytes: Uint8Array,
   base: Uint8Array | undefined,
-  elementByteLength: number,
+  elementByteLength: 0.5 | 1 | 2 | 4 | 8,
 ): Promise<MadeTerm> {
   const from = (source: Uint8Array) => async (offset: number, length: number) =>
     source.subarray(offset, offset + length);
-  return madeTerm(await encodeBytes(from(bytes), base && from(base), bytes.byteLength, elementByteLength));
+  const dtype = ({ 0.5: 'F4', 1: 'U8', 2: 'BF16', 4: 'F32', 8: 'F64' } as const)[elementByteLength]!;
+  return madeTerm(
+    await encodeBytes({
+      dtype,
+      rowCount: 1,
+      columns: bytes.byteLength / elementByteLength,
+      rowByteLength: bytes.byteLength,
+      read: from(bytes),
+      ...(base === undefined ? {} : { prediction: { kind: 'base' as const, read: from(base) } }),
+      kernels: wasm,
+    }),
+  );
 }
 
 async function open(
@@ -167,7 +178,7 @@ describe('a hostile term', () => {
     [
       'an unknown prediction',
       params({ predict: 'parent' }),
-      /"predict": expected one of none, base, found "parent"/,
+      /"predict": expected one of none, base, reconstruction, found "parent"/,
     ],
     ['words of 3 bytes', params({ word: 3 }), /words of 3 bytes do not divide/],
     ['words of 16 bytes', params({ word: 16 }), /"word": expected an integer in \[1, 8\], found 16/],

@@ -32,6 +32,14 @@ describe('the independent decoder', () => {
     });
   }
 
+  it('rebuilds the lossy level below exact terms, digests included', async () => {
+    const base = await readBase(goldenPath('exact-on-top', 'base'));
+    const archive = readFileSync(goldenPath('exact-on-top', 'archive.ere'));
+    const [lossy, exact] = [decodeIndependently(archive, base, true), decodeIndependently(archive, base)];
+    expect([...lossy.keys()]).toEqual([...exact.keys()]);
+    expect(lossy).not.toEqual(exact);
+  });
+
   it('refuses a base with other values', async () => {
     const base = await readBase(goldenPath('dense', 'base'));
     base.tensors.get('flat')!.bytes[0]! ^= 1;

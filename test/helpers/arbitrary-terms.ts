@@ -3,7 +3,7 @@ import { deflateRawSync } from 'node:zlib';
 import fc from 'fast-check';
 import { DTYPES, type Dtype } from '../../formats/dtype.js';
 import type { ArchiveTerm } from '../../formats/ere/archive-index.js';
-import type { DecodableTensor } from '../../src/residual/decode-tensor.js';
+import type { DecodableTensor } from '../../src/residual/tensor-pieces.js';
 
 export interface CodedTensor {
   readonly tensor: DecodableTensor;
@@ -73,12 +73,21 @@ function sign(rows: number, columns: number): fc.Arbitrary<Term> {
 
 const ADDITIVE = { 'low-rank': lowRank, dense, sign };
 
+/** An additive term as a truncated archive may hold it: without its last chunks. */
+function cut(term: fc.Arbitrary<Term>): fc.Arbitrary<Term> {
+  return fc.tuple(term, fc.nat(3)).map(([{ term, chunks }, wanted]) => {
+    const missing = Math.min(wanted, chunks.length);
+    if (missing === 0) return { term, chunks };
+    return { term: { ...term, missing }, chunks: chunks.slice(0, chunks.length - missing) };
+  });
+}
+
 function exact(rows: number, rowByteLength: number, canPredict: boolean): fc.Arbitrary<Term> {
   const byteLength = rows * rowByteLength;
   const words = [1, 2, 4, 8].filter((word) => rowByteLength % word === 0);
   return fc
     .record({
-      predict: fc.constantFrom(...(canPredict ? ['none', 'base'] : ['none'])),
+      predict: fc.constantFrom('none', 'reconstruction', ...(canPredict ? ['base'] : [])),
       word: fc.constantFrom(...words),
       wordsPerSegment: fc.integer({ min: 1, max: 40 }),
       payload: bytesOf(byteLength),
@@ -125,7 +134,7 @@ export const codedTensor: fc.Arbitrary<CodedTensor> = fc
         const coded =
           kind === 'exact' || !isFloat
             ? exact(end - start, rowByteLength, canPredict)
-            : ADDITIVE[kind](end - start, columns);
+            : cut(ADDITIVE[kind](end - start, columns));
         return coded.map(({ term, chunks }) => ({
           term: { ...term, ...(covered === undefined ? {} : { rows: covered }) },
           chunks,

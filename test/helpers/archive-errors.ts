@@ -368,6 +368,59 @@ export const ARCHIVE_ERRORS: readonly ArchiveError[] = [
     'index.removed[1]: expected no tensor of the archive, found "b"',
   ),
 
+  tensor(
+    'error-drops',
+    'w',
+    changed((index) =>
+      Object.assign(index.tensors[0], {
+        terms: [{ codec: 'low-rank', chunks: [1], errorDrops: [1, 2], params: {} }],
+      }),
+    ),
+    'index.tensors[0].terms[0].errorDrops: expected one number for each of 1 chunks, found 2',
+  ),
+  format(
+    'error-drop-negative',
+    changed((index) =>
+      Object.assign(index.tensors[0], {
+        terms: [{ codec: 'low-rank', chunks: [1], errorDrops: [-1], params: {} }],
+      }),
+    ),
+    'index.tensors[0].terms[0].errorDrops[0]: expected a non-negative number, found -1',
+  ),
+  tensor(
+    'lossy-all-terms',
+    'w',
+    changed((index) => refined(index, { terms: 1 })),
+    'index.tensors[0].lossy.terms: expected at least 0 and fewer than all 1 terms, found 1',
+  ),
+  tensor(
+    'lossy-no-terms',
+    'w',
+    changed((index) => Object.assign(refined(index, {}), { base: undefined })),
+    'index.tensors[0].lossy.terms: expected at least 1 and fewer than all 1 terms, found 0',
+  ),
+  tensor(
+    'lossy-and-quality',
+    'w',
+    changed((index) =>
+      Object.assign(refined(index, {}), { quality: { squaredError: 1, squaredResidual: 2 } }),
+    ),
+    'index.tensors[0].quality: expected none beside "lossy", found one',
+  ),
+  format(
+    'lossy-without-digest',
+    changed((index) => {
+      refined(index, {});
+      Object.assign(index.decoded, { lossyDigest: undefined });
+    }),
+    'index.decoded.lossyDigest: expected a digest, as a tensor has "lossy", found none',
+  ),
+  format(
+    'lossy-digest-alone',
+    changed((index) => Object.assign(index.decoded, { lossyDigest: index.decoded.digest })),
+    'index.decoded.lossyDigest: expected none without a tensor that has "lossy", found one',
+  ),
+
   // Chunks
   {
     ...integrity('chunk-crc', damagedChunk(), 'chunk 1', crc32('term payload'), crc32('term payloae')),
@@ -408,6 +461,16 @@ function changed(change: (index: ReturnType<typeof smallIndex>) => unknown): Uin
   const index = smallIndex();
   change(index);
   return buildArchive({ index });
+}
+
+/** Makes the first tensor one with a lossy level below its only term; gives the tensor. */
+function refined(index: ReturnType<typeof smallIndex>, lossy: { terms?: number }): object {
+  const { digest, quality } = index.tensors[0]!;
+  Object.assign(index.decoded, { lossyDigest: index.decoded.digest });
+  return Object.assign(index.tensors[0]!, {
+    quality: undefined,
+    lossy: { terms: 0, digest, quality, ...lossy },
+  });
 }
 
 /** The small archive with a piece of its JSON replaced by something JSON.stringify does not write. */

@@ -43,4 +43,28 @@ export const GOLDEN_ARCHIVES: readonly GoldenArchive[] = [
     archive: '1c4d9f3fa8f37f74fe47f43f749d33e0e295052fd4e3c9ff362730ab274f0f03',
     files: { 'model.safetensors': 'de6507dec8e2a03d5aec1d4579c26066914bc6cf0ec663fa018d26894355b0fd' },
   },
+  {
+    // As every-case, with exact terms on top of two components.
+    name: 'exact-on-top',
+    archive: 'ada879743438bf4a4d325b528360f6eb5299c51c6a2eb52c1a1af9e8202a8108',
+    files: {
+      'model-00001-of-00002.safetensors': '3c3f7563d6dd7f22235b7f31f9b8cb04983f8ecd6f86b3164d1208c96cfbe88e',
+      'model-00002-of-00002.safetensors': 'cc63a1098b0fe3a308112491dadf99693ef275dae8a4d7fdab97e8bd12d816a3',
+      'config.json': 'e767932656fc4d5fa2964013cf6f0c47b523fdaebe00611c3455c21c912dce15',
+      'model.safetensors.index.json': '73a204ccaefe94e94a695f7e7d89c13779a204628a0d114b21a0333988e3fca4',
+      'text/license.txt': '2acec619355edcf49d4d6fba8add99a4da62085df403142c363ef0f71ea3e5f3',
+    },
+  },
+  {
+    // As every-case, with the first bands of eight components, the others left out.
+    name: 'truncated',
+    archive: '0a9d410b2394374d1d4a617fa4383903a9114f27158b88b7bc49b1bfd6b0b292',
+    files: {
+      'model-00001-of-00002.safetensors': '0be7f1c50c2db198a5e931e0aaceedc2e841fff2525dd455f48bbe23b20d90e0',
+      'model-00002-of-00002.safetensors': 'e331e2105a324476cc80da5af36dda15dfa912d8407d673a0a82537b6aa5531b',
+      'config.json': 'e767932656fc4d5fa2964013cf6f0c47b523fdaebe00611c3455c21c912dce15',
+      'model.safetensors.index.json': '73a204ccaefe94e94a695f7e7d89c13779a204628a0d114b21a0333988e3fca4',
+      'text/license.txt': '2acec619355edcf49d4d6fba8add99a4da62085df403142c363ef0f71ea3e5f3',
+    },
+  },
 ];

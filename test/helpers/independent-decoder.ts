@@ -12,6 +12,7 @@ export interface IndependentTerm {
   readonly codec: string;
   readonly rows?: readonly [number, number];
   readonly chunks: readonly number[];
+  readonly missing?: number;
   readonly params: Readonly<Record<string, unknown>>;
 }
 
@@ -31,10 +32,15 @@ interface Blob {
 }
 
 interface Index {
-  decoded: { digest: string };
+  decoded: { digest: string; lossyDigest?: string };
   files: { path: string; byteLength: number; header: Blob }[];
   sideFiles: { path: string; byteLength: number; digest: string; content?: Blob }[];
-  tensors: (IndependentTensor & { file: number; digest: string; base?: { digest: string } })[];
+  tensors: (IndependentTensor & {
+    file: number;
+    digest: string;
+    base?: { digest: string };
+    lossy?: { terms: number; digest: string };
+  })[];
   chunks: [number, number][];
 }
 
@@ -78,15 +84,18 @@ function readBlob({ chunk, byteLength, encoding }: Blob, chunks: readonly Buffer
   return bytes;
 }
 
-/** §7: every file of the decoded checkpoint by path, all digests checked. */
-export function decodeIndependently(archive: Buffer, base: Base): Map<string, Buffer> {
+/** §7: every file of the decoded checkpoint by path, all digests checked; `lossy` for the level below exact terms. */
+export function decodeIndependently(archive: Buffer, base: Base, lossy = false): Map<string, Buffer> {
   const { index, chunks } = readArchive(archive);
   const files: Uint8Array[][] = index.files.map(({ header }) => [readBlob(header, chunks)]);
   for (const tensor of index.tensors) {
     const basis = tensor.base && base.tensors.get(tensor.base.name ?? tensor.name);
     if (tensor.base && digestOf(basis!.bytes) !== tensor.base.digest) throw new Error('base digest');
-    const bytes = decodeTensorIndependently(tensor, chunks, basis?.bytes);
-    if (digestOf(bytes) !== tensor.digest) throw new Error(`digest of ${tensor.name}`);
+    const level =
+      lossy && tensor.lossy ? tensor.lossy : { terms: tensor.terms.length, digest: tensor.digest };
+    const terms = tensor.terms.slice(0, level.terms);
+    const bytes = decodeTensorIndependently({ ...tensor, terms }, chunks, basis?.bytes);
+    if (digestOf(bytes) !== level.digest) throw new Error(`digest of ${tensor.name}`);
     files[tensor.file].push(bytes);
   }
   const result = new Map(index.files.map(({ path }, i) => [path, Buffer.concat(files[i])]));
@@ -149,7 +158,8 @@ export function readCodes(bytes: Uint8Array, start: number, count: number, bits:
   });
 }
 
-type Payload = (i: number) => Uint8Array;
+/** Chunk i of a term; undefined when it was left out, as archive.md §8 allows. */
+type Payload = (i: number) => Uint8Array | undefined;
 
 /** §2: r_ij of all rows of the term. */
 export function lowRankResidual(
@@ -160,7 +170,9 @@ export function lowRankResidual(
 ): number[] {
   const components: { a: bigint[]; b: bigint[] }[] = [];
   for (const [band, size] of (params.bands as number[]).entries()) {
-    const bytes = Buffer.from(payload(band));
+    const chunk = payload(band);
+    if (chunk === undefined) break;
+    const bytes = Buffer.from(chunk);
     let offset = 0;
     for (let i = 0; i < size; i++) {
       const bits = bytes[offset];
@@ -193,7 +205,9 @@ export function denseResidual(
   const residual: number[] = [];
   for (let start = 0, chunk = 0; start < rows; start += blockRows, chunk++) {
     const count = Math.min(blockRows, rows - start);
-    const bytes = Buffer.from(payload(chunk));
+    const stored = payload(chunk);
+    if (stored === undefined) break;
+    const bytes = Buffer.from(stored);
     const codes = readCodes(bytes, count * 2, count * columns, bits);
     if (bytes.length !== count * 2 + Math.ceil((count * columns * bits) / 8)) throw new Error('block length');
     for (const [at, code] of codes.entries()) {
@@ -216,6 +230,7 @@ export function signResidual(
   for (let start = 0, chunk = 0; start < rows; start += blockRows, chunk++) {
     const count = Math.min(blockRows, rows - start) * columns;
     const bytes = payload(chunk);
+    if (bytes === undefined) break;
     if (bytes.length !== Math.ceil(count / 8)) throw new Error('block length');
     for (let at = 0; at < count; at++) {
       residual.push(((bytes[at >> 3]! >> (at & 7)) & 1) === 1 ? -scale : scale);
@@ -230,12 +245,12 @@ const ADDITIVE: Record<string, typeof lowRankResidual> = {
   sign: signResidual,
 };
 
-/** §4: the bytes of the term's rows; `base` holds the base's bytes of the same rows. */
+/** §4: the bytes of the term's rows; `prediction` holds the bytes of the same rows that the term is coded against. */
 export function exactBytes(
   params: IndependentTerm['params'],
   payload: Payload,
   byteLength: number,
-  base: Uint8Array | undefined,
+  prediction: Uint8Array | undefined,
 ): Buffer {
   const { predict, word, segment, encodings } = params as {
     predict: string;
@@ -246,14 +261,14 @@ export function exactBytes(
   const result = Buffer.alloc(byteLength);
   for (let start = 0, chunk = 0; start < byteLength; start += segment, chunk++) {
     const length = Math.min(segment, byteLength - start);
-    const planes = encodings[chunk] === 'stored' ? payload(chunk) : inflateRawSync(payload(chunk));
+    const planes = encodings[chunk] === 'stored' ? payload(chunk)! : inflateRawSync(payload(chunk)!);
     if (planes.length !== length) throw new Error('segment length');
     for (let w = 0; w < length / word; w++) {
       let value = 0n;
       let basis = 0n;
       for (let p = word - 1; p >= 0; p--) {
         value = value * 256n + BigInt(planes[(p * length) / word + w]);
-        if (predict === 'base') basis = basis * 256n + BigInt(base![start + w * word + p]);
+        if (predict !== 'none') basis = basis * 256n + BigInt(prediction![start + w * word + p]);
       }
       value = (value + basis) % 2n ** BigInt(8 * word);
       for (let p = 0; p < word; p++) {
@@ -271,45 +286,65 @@ export function decodeTensorIndependently(
   chunks: readonly Uint8Array[],
   base: Uint8Array | undefined,
 ): Buffer {
+  const rows = productOf(tensor.shape) / tensor.columns;
+  return Buffer.concat(
+    Array.from({ length: rows }, (_, row) => decodeRow(tensor, tensor.terms, chunks, base, row)),
+  );
+}
+
+/** One row from some leading terms of a tensor. */
+function decodeRow(
+  tensor: IndependentTensor,
+  terms: readonly IndependentTerm[],
+  chunks: readonly Uint8Array[],
+  base: Uint8Array | undefined,
+  row: number,
+): Buffer {
   const { dtype, columns } = tensor;
   const rows = productOf(tensor.shape) / columns;
   const rowByteLength = columns * widthOf(dtype);
   const baseDtype = tensor.base?.dtype ?? dtype;
   const baseShape = tensor.base?.shape ?? tensor.shape;
   const baseRows = base === undefined ? 0 : Math.floor(productOf(baseShape) / columns);
-  const terms = tensor.terms.map((term) => {
-    const [start, end] = term.rows ?? [0, rows];
-    const payload = (i: number) => chunks[term.chunks[i]];
-    const size = [end - start, columns] as const;
-    if (term.codec === 'bytes') {
-      const basis = base?.subarray(start * rowByteLength, end * rowByteLength);
-      return { start, end, bytes: exactBytes(term.params, payload, size[0] * rowByteLength, basis) };
-    }
-    const residual = ADDITIVE[term.codec];
-    if (residual === undefined) throw new Error(`codec ${term.codec}`);
-    return { start, end, residual: residual(term.params, payload, ...size) };
-  });
+  const covering = terms.filter(({ rows: [start, end] = [0, rows] }) => start <= row && row < end);
+  const payloadOf = (term: IndependentTerm) => (i: number) =>
+    i < term.chunks.length ? chunks[term.chunks[i]] : undefined;
 
-  const out = Buffer.alloc(rows * rowByteLength);
-  for (let row = 0; row < rows; row++) {
-    const target = out.subarray(row * rowByteLength, (row + 1) * rowByteLength);
-    const covering = terms.filter(({ start, end }) => start <= row && row < end);
-    const exact = covering.filter(({ bytes }) => bytes !== undefined).at(-1);
-    const additive = covering.filter(({ residual }) => residual !== undefined);
-    if (exact !== undefined) {
-      exact.bytes!.copy(target, 0, (row - exact.start) * rowByteLength);
-    } else if (additive.length === 0 && row < baseRows && baseDtype === dtype) {
-      target.set(base!.subarray(row * rowByteLength, (row + 1) * rowByteLength));
-    } else if ((additive.length > 0 || row < baseRows) && isFloat(dtype) && isFloat(baseDtype)) {
-      for (let j = 0; j < columns; j++) {
-        let sum = additive.length === 0 ? -0 : 0;
-        for (const { start, residual } of additive) sum = f32(sum + residual![(row - start) * columns + j]);
-        const basis = row < baseRows ? readElement(baseDtype, base!, row * columns + j) : 0;
-        writeElement(dtype, target, j, dtype === 'F64' ? basis + sum : f32(f32(basis) + sum));
-      }
-    } else {
-      throw new Error(`row ${row} is not coded`);
+  const exact = covering.filter(({ codec }) => codec === 'bytes').at(-1);
+  if (exact !== undefined) {
+    const [start, end] = exact.rows ?? [0, rows];
+    // Only the words of this row are looked at, so the rest of the prediction may be anything.
+    const prediction = Buffer.alloc((end - start) * rowByteLength);
+    const at = (row - start) * rowByteLength;
+    const { predict } = exact.params;
+    if (predict === 'base')
+      prediction.set(base!.subarray(row * rowByteLength, (row + 1) * rowByteLength), at);
+    if (predict === 'reconstruction') {
+      prediction.set(decodeRow(tensor, terms.slice(0, terms.indexOf(exact)), chunks, base, row), at);
     }
+    const bytes = exactBytes(exact.params, payloadOf(exact), prediction.length, prediction);
+    return bytes.subarray(at, at + rowByteLength);
+  }
+
+  const out = Buffer.alloc(rowByteLength);
+  if (covering.length === 0 && row < baseRows && baseDtype === dtype) {
+    out.set(base!.subarray(row * rowByteLength, (row + 1) * rowByteLength));
+  } else if ((covering.length > 0 || row < baseRows) && isFloat(dtype) && isFloat(baseDtype)) {
+    const residuals = covering.map((term) => {
+      const [start, end] = term.rows ?? [0, rows];
+      const residual = ADDITIVE[term.codec];
+      if (residual === undefined) throw new Error(`codec ${term.codec}`);
+      return residual(term.params, payloadOf(term), end - start, columns).slice((row - start) * columns);
+    });
+    for (let j = 0; j < columns; j++) {
+      let sum = covering.length === 0 ? -0 : 0;
+      // A chunk that was left out adds nothing.
+      for (const residual of residuals) sum = f32(sum + (residual[j] ?? 0));
+      const basis = row < baseRows ? readElement(baseDtype, base!, row * columns + j) : 0;
+      writeElement(dtype, out, j, dtype === 'F64' ? basis + sum : f32(f32(basis) + sum));
+    }
+  } else {
+    throw new Error(`row ${row} is not coded`);
   }
   return out;
 }

@@ -17,6 +17,7 @@ export function openTerm(codec: Codec, term: EncodedTerm, shape: TermShape): Pro
     subject: 'test.ere, tensor "w"',
     rowCount: rows,
     columns,
+    dtype: 'F32',
     rowByteLength: columns * 4,
     kernels,
     chunk: async (i) => (i < cut ? term.chunks[i]!.bytes : undefined),

@@ -30,6 +30,7 @@ export function openTerm(codec: Codec, term: MadeTerm, setting: TermSetting): Pr
     subject: 'a.ere, tensor "w"',
     rowCount: rows,
     columns,
+    dtype: 'F32',
     rowByteLength,
     kernels,
     chunk: async (i) => (i < cut ? term.chunks[i] : undefined),

@@ -2,10 +2,11 @@
  * Made test/golden/v1, once: `node dist/test/helpers/write-golden-archives.js`. Archives of a released version are
  * never written again; a new case is a new folder here. Prints the digests that test/helpers/golden.ts holds.
  */
+import { existsSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { decode, type EncodeOptions, encode } from '../../src/index.js';
+import { decode, type EncodeOptions, encode, truncate } from '../../src/index.js';
 import { normalFloats, randomBytes } from '../kernels/samples.js';
 import { digestOf } from './archive-builder.js';
 import { floatTensor, type Model, matrixPair, modelPair, QUICK, valuesOf, writeModel } from './models.js';
@@ -17,6 +18,8 @@ interface GoldenCase {
   readonly base: Model;
   readonly fineTuned: Model;
   readonly options: Partial<EncodeOptions>;
+  /** Truncated to so many bytes afterwards. */
+  readonly to?: number;
 }
 
 /** Everything that happens to tensors and files, with narrow factors. */
@@ -79,16 +82,25 @@ const CASES: readonly GoldenCase[] = [
   { name: 'wide-factors', ...wide, options: { budget: { kind: 'rank', rank: 4 }, bits: 12 } },
   { name: 'dense', ...dense, options: { budget: { kind: 'max-error', relativeError: 0.2 } } },
   { name: 'signs', ...dense, options: { preset: 'bitdelta' } },
+  {
+    ...everyCase(),
+    name: 'exact-on-top',
+    options: { budget: { kind: 'rank', rank: 2 }, bits: 3, exactOnTop: true },
+  },
+  { ...everyCase(), name: 'truncated', options: { budget: { kind: 'rank', rank: 8 }, bits: 4 }, to: 2700 },
 ];
 
 const root = fileURLToPath(new URL('../../../test/golden/v1/', import.meta.url));
-for (const { name, base, fineTuned, options } of CASES) {
+for (const { name, base, fineTuned, options, to } of CASES) {
+  if (existsSync(join(root, name))) continue;
   const [basePath, output] = [join(root, name, 'base'), join(root, name, 'archive.ere')];
   await mkdir(basePath, { recursive: true });
   await writeModel(basePath, base);
   await withTempFolder(async (folder) => {
     await writeModel(folder, fineTuned);
-    await encode(folder, { ...QUICK, ...options, base: basePath, output });
+    const whole = to === undefined ? output : join(folder, 'whole.ere');
+    await encode(folder, { ...QUICK, ...options, base: basePath, output: whole });
+    if (to !== undefined) await truncate(whole, { to, base: basePath, output });
     const decoded = join(folder, 'decoded');
     const { files } = await decode(output, { base: basePath, output: decoded });
     process.stdout.write(`${name}\n  archive ${digestOf(await readFile(output))}\n`);

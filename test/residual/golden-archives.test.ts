@@ -10,7 +10,7 @@ import { listTree, withTempFolder } from '../helpers/temp-folder.js';
 import { PATHS } from '../kernels/samples.js';
 
 describe('golden archives', () => {
-  it('are all listed, and hold every codec and both predictions between them', async () => {
+  it('are all listed, and hold every codec and every prediction between them', async () => {
     expect(readdirSync(goldenPath('..', 'v1')).sort()).toEqual(
       GOLDEN_ARCHIVES.map(({ name }) => name).sort(),
     );
@@ -19,7 +19,9 @@ describe('golden archives', () => {
     );
     const terms = reports.flatMap(({ index }) => index.tensors.flatMap((tensor) => tensor.terms));
     expect(new Set(terms.map(({ codec }) => codec))).toEqual(new Set(['bytes', 'dense', 'low-rank', 'sign']));
-    expect(new Set(terms.map(({ params }) => params.predict))).toEqual(new Set([undefined, 'none', 'base']));
+    expect(new Set(terms.map(({ params }) => params.predict))).toEqual(
+      new Set([undefined, 'none', 'base', 'reconstruction']),
+    );
     expect(new Set(terms.flatMap(({ params }) => params.encodings ?? []))).toEqual(
       new Set(['stored', 'deflate-raw']),
     );

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { bytesSource } from '../../../formats/byte-source.js';
 import { openArchive } from '../../../formats/ere/open-archive.js';
-import { orderChunks } from '../../../formats/ere/order-chunks.js';
+import { selectChunks } from '../../../formats/ere/select-chunks.js';
 import { serializeIndex } from '../../../formats/ere/serialize-index.js';
 import {
   type ArchiveDescription,
@@ -188,9 +188,9 @@ describe('ChunkCollector', () => {
   });
 });
 
-describe('orderChunks', () => {
+describe('selectChunks', () => {
   it('moves chunks, and every reference with them', async () => {
-    const ordered = orderChunks(small, collect(smallChunks()).chunks, [2, 0, 1]);
+    const ordered = selectChunks(small, collect(smallChunks()).chunks, [2, 0, 1]);
     const archive = await open(await archiveBytes(ordered.description, ordered.chunks));
     const { files, sideFiles, tensors } = archive.index;
     expect([files[0].header.chunk, tensors[0].terms[0].chunks[0], sideFiles[0].content?.chunk]).toEqual([
@@ -202,7 +202,16 @@ describe('orderChunks', () => {
     expect(await archive.readChunk(0)).toEqual(config);
   });
 
-  it('refuses an order that is no permutation', () => {
+  it('leaves out chunks that nothing refers to any more', async () => {
+    const [w, b] = small.tensors;
+    const shorter = { ...small, tensors: [{ ...w, terms: [] }, b] };
+    const kept = selectChunks(shorter, collect(smallChunks()).chunks, [0, 2]);
+    const archive = await open(await archiveBytes(kept.description, kept.chunks));
+    expect(archive.index.chunks).toHaveLength(2);
+    expect(await archive.readBlob(archive.index.sideFiles[0].content!)).toEqual(smallChunks()[2]);
+  });
+
+  it('refuses a chunk named twice, one that does not exist, and a reference to one left out', () => {
     const { chunks } = collect(smallChunks());
     for (const order of [
       [0, 1],
@@ -210,7 +219,7 @@ describe('orderChunks', () => {
       [0, 1, 3],
       [0, 1, 2, 2],
     ]) {
-      expect(() => orderChunks(small, chunks, order)).toThrow(RangeError);
+      expect(() => selectChunks(small, chunks, order)).toThrow(RangeError);
     }
   });
 });

@@ -1,16 +1,17 @@
 /**
- * Putting chunks into another order, so that a prefix of the file is a coarser model: what matters most
- * comes first. Only references change; nothing else of the index depends on chunk numbers.
+ * Putting chunks into another order, or leaving some out. Only references change; nothing else of the index
+ * depends on chunk numbers.
  */
 import type { ChunkBlob } from './archive-index.js';
 import type { ArchiveDescription } from './write-archive.js';
 
 /**
  * The description with its references following the new order.
- * @param order old chunk numbers in their new order: a permutation of 0 … n − 1.
- * @throws RangeError when `order` is no permutation, or a reference lies outside it.
+ * @param order old chunk numbers in their new order, each at most once; a chunk that is left out must not be
+ *   referred to.
+ * @throws RangeError when `order` names a chunk twice or one that does not exist, or a reference has no target.
  */
-export function orderChunks<Chunk>(
+export function selectChunks<Chunk>(
   description: ArchiveDescription,
   chunks: readonly Chunk[],
   order: readonly number[],
@@ -18,8 +19,8 @@ export function orderChunks<Chunk>(
   const renumbered = invert(order, chunks.length);
   const chunkNumber = (chunk: number): number => {
     const to = renumbered[chunk];
-    if (to === undefined)
-      throw new RangeError(`expected a chunk number under ${chunks.length}, got ${chunk}`);
+    if (to === undefined || to === -1)
+      throw new RangeError(`expected a reference to one of ${order.length} chunks kept, got ${chunk}`);
     return to;
   };
   const blob = (from: ChunkBlob): ChunkBlob => ({ ...from, chunk: chunkNumber(from.chunk) });
@@ -39,14 +40,13 @@ export function orderChunks<Chunk>(
   };
 }
 
+/** Per old chunk number its new one, −1 where it is left out. */
 function invert(order: readonly number[], length: number): number[] {
   const renumbered = new Array<number>(length).fill(-1);
   order.forEach((from, to) => {
     if (renumbered[from] !== -1)
-      throw new RangeError(`expected a permutation of ${length} chunks, got ${from} at ${to}`);
+      throw new RangeError(`expected each of ${length} chunks at most once, got ${from} at ${to}`);
     renumbered[from] = to;
   });
-  if (order.length !== length)
-    throw new RangeError(`expected ${length} chunks in order, got ${order.length}`);
   return renumbered;
 }

@@ -1,0 +1,92 @@
+/** Exact terms of a tensor: by itself against the base, or on top of lossy terms. */
+import { DTYPES, isFloatDtype } from '../../formats/dtype.js';
+import type { EncodedTerm, ExactInput } from '../codecs/codec.js';
+import { encodeExactRows } from '../codecs/encode-exact.js';
+import type { ReadablePair } from './analyse-tensor.js';
+import { decoderInput } from './encoded-terms.js';
+import { openReconstruction } from './reconstruction.js';
+
+/** The whole tensor: the rows that the base has against it, and further ones by themselves. */
+export async function encodeExactly(readable: ReadablePair): Promise<EncodedTerm[]> {
+  const { commonRows, rows } = readable.pair;
+  if (commonRows === 0 || commonRows === rows) return [await encodeRowsExactly(readable, 0, rows)];
+  return [
+    await encodeRowsExactly(readable, 0, commonRows),
+    await encodeRowsExactly(readable, commonRows, rows),
+  ];
+}
+
+/**
+ * Rows [start, end), which the base has or lacks as a whole, against the base where it has them: its bytes,
+ * or its values in the tensor's dtype.
+ */
+export async function encodeRowsExactly(
+  readable: ReadablePair,
+  start: number,
+  end: number,
+): Promise<EncodedTerm> {
+  const { pair, readBase } = readable;
+  const { base, fineTuned, commonRows } = pair;
+  if (base === undefined || readBase === undefined || end > commonRows) {
+    return encode(readable, start, end, undefined);
+  }
+  if (base.dtype === fineTuned.dtype) return encode(readable, start, end, { kind: 'base', read: readBase });
+  if (!isFloatDtype(base.dtype) || !isFloatDtype(fineTuned.dtype)) {
+    return encode(readable, start, end, undefined);
+  }
+  return encodeOnTop(readable, [], start, end);
+}
+
+/**
+ * The terms that make a tensor exact on top of `terms`. The rows that it adds to its base are exact already.
+ * @param terms every term of the lossy tensor, in order
+ */
+export async function encodeRefinement(
+  readable: ReadablePair,
+  terms: readonly EncodedTerm[],
+): Promise<EncodedTerm[]> {
+  return [await encodeOnTop(readable, terms, 0, readable.pair.commonRows)];
+}
+
+async function encodeOnTop(
+  readable: ReadablePair,
+  terms: readonly EncodedTerm[],
+  start: number,
+  end: number,
+): Promise<EncodedTerm> {
+  const reconstruction = openReconstruction(decoderInput(readable, terms));
+  try {
+    return await encode(readable, start, end, { kind: 'reconstruction', read: reconstruction.read });
+  } finally {
+    await reconstruction.close();
+  }
+}
+
+async function encode(
+  { pair, readFineTuned, runtime }: ReadablePair,
+  start: number,
+  end: number,
+  prediction: ExactInput['prediction'],
+): Promise<EncodedTerm> {
+  const { dtype } = pair.fineTuned;
+  const rowByteLength = (pair.columns * DTYPES[dtype].bits) / 8;
+  const offset = start * rowByteLength;
+  const term = await encodeExactRows({
+    dtype,
+    rowCount: end - start,
+    columns: pair.columns,
+    rowByteLength,
+    read: (byteOffset, byteLength) => readFineTuned(offset + byteOffset, byteLength),
+    ...(prediction === undefined
+      ? {}
+      : {
+          prediction: {
+            kind: prediction.kind,
+            read: (byteOffset: number, byteLength: number) =>
+              prediction.read(offset + byteOffset, byteLength),
+          },
+        }),
+    kernels: runtime.kernels,
+  });
+  return start === 0 && end === pair.rows ? term : { ...term, rows: [start, end] };
+}

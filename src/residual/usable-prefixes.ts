@@ -1,0 +1,55 @@
+/** What the first bytes of an archive are worth: sizes against errors, from the index alone. */
+import { bestLevel, lossyChunkEnd } from '../../formats/ere/levels.js';
+import type { Archive } from '../../formats/ere/open-archive.js';
+import type { UsablePrefix } from './api.js';
+import { lossOf, qualityOf, selectTensors } from './select-tensors.js';
+
+/** Prefixes are shown at these parts of the lossy bytes. */
+const STEPS = 8;
+
+/**
+ * Some prefixes of the file, each ending with a chunk: near eighths of the lossy bytes, the whole lossy level,
+ * and the whole file. Those that lack what a decoder cannot do without, or whose loss is not known, are left out.
+ */
+export function usablePrefixes(archive: Archive): UsablePrefix[] {
+  const { index } = archive;
+  const lossyEnd = lossyChunkEnd(index);
+  const lossyByteLength = archive.chunkOffset(lossyEnd);
+  const counts = new Set<number>();
+  let count = 0;
+  for (let step = 1; step < STEPS; step++) {
+    while (count < lossyEnd && archive.chunkOffset(count + 1) <= (step / STEPS) * lossyByteLength) count++;
+    counts.add(count);
+  }
+  counts.add(lossyEnd);
+  if (bestLevel(index) === 'exact') counts.add(index.chunks.length);
+  const first = firstUsableChunkCount(archive);
+  return [...counts].filter((count) => count >= first).map((count) => prefix(archive, count));
+}
+
+function prefix(archive: Archive, chunkCount: number): UsablePrefix {
+  const cuts = selectTensors(archive.index, { level: 'best', chunkCount })!;
+  return {
+    byteLength: archive.chunkOffset(chunkCount),
+    quality: qualityOf(cuts),
+    loss: lossOf(cuts, archive.index.decoded.squaredResidual),
+  };
+}
+
+/** Number of the first chunks that decode, with a loss that is known. */
+export function firstUsableChunkCount({ index }: Pick<Archive, 'index'>): number {
+  const isUsable = (chunkCount: number): boolean => {
+    const cuts = selectTensors(index, { level: 'best', chunkCount });
+    return cuts !== undefined && lossOf(cuts).relativeError !== undefined;
+  };
+  let low = 0;
+  for (const { header } of index.files) low = Math.max(low, header.chunk + 1);
+  for (const { content } of index.sideFiles) low = Math.max(low, (content?.chunk ?? -1) + 1);
+  let high = index.chunks.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (isUsable(middle)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
