@@ -1,6 +1,12 @@
 /** Argument checks that both implementations share: caller misuse is a RangeError "expected …, got …". */
 import { DTYPES, type FloatDtype } from '../../formats/dtype.js';
-import { type CodesRequest, type GemmRequest, MAX_PRODUCT_K, type UnpackLayout } from './kernels.js';
+import {
+  type CodesRequest,
+  type GemmRequest,
+  MAX_PRODUCT_K,
+  type MatrixEncodeRequest,
+  type UnpackLayout,
+} from './kernels.js';
 import { MAX_COLUMNS } from './matrix-model.js';
 
 function expectLength(what: string, expected: number, actual: number): void {
@@ -132,4 +138,14 @@ export function checkColumns(columns: number, states: number): void {
 export function checkMatrixRows(rows: number, columns: number, what: string, length: number): void {
   expectSize('rows', rows);
   expectLength(what, rows * columns, length);
+}
+
+export function checkEncodeRows(request: MatrixEncodeRequest, columns: number): void {
+  const { values, rows, lambda, codes, columnWeights } = request;
+  checkMatrixRows(rows, columns, 'values', values.length);
+  checkMatrixRows(rows, columns, 'codes', codes.length);
+  if (columnWeights !== undefined) expectLength('columnWeights', columns, columnWeights.length);
+  if (!(lambda >= 0 && lambda < Number.POSITIVE_INFINITY)) {
+    throw new RangeError(`lambda: expected a finite number from 0, got ${lambda}`);
+  }
 }

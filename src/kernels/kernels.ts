@@ -9,6 +9,7 @@
  * a function says otherwise.
  */
 import type { FloatDtype } from '../../formats/dtype.js';
+import type { IntervalDecoder, IntervalEncoder, IntervalModel } from './interval-model.js';
 
 /** Which implementation runs. */
 export type KernelPath = 'wasm' | 'scalar';
@@ -261,4 +262,11 @@ export interface Kernels {
 
   /** A fresh decoder of one matrix. */
   createMatrixDecoder(options: MatrixCoderOptions): MatrixDecoder;
+  /**
+   * Entropy coder of codec "interval" (docs/spec/codecs.md §6), fresh contexts. RangeError on a model
+   * outside its limits. Several coders may be in use at once.
+   */
+  intervalEncoder(model: IntervalModel): IntervalEncoder;
+
+  intervalDecoder(model: IntervalModel): IntervalDecoder;
 }

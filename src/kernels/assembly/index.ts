@@ -5,10 +5,12 @@ export {
 export { statistics, squaredDistanceFloat32, squaredDistanceFloat64 } from './reduce';
 export { accumulateCodes16, accumulateCodes32, unpackCodes, packCodes } from './codes';
 export {
+  beginDecoding, beginEncoding, decodeInterval, dropBits, encodeInterval, finishEncoding, intervalStateBytes, resetInterval,
+} from './interval';
+export {
   packTilesInt16, packPanelsInt16, packTilesWide, packPanelsWide, packTilesFloat32, packPanelsFloat32,
 } from './pack';
 export { productInt16, productFloat64, productFloat32 } from './product';
-export { beginDecoding, beginEncoding, finishEncoding, rawBegin } from './range-coder';
-export {
-  matrixDecodeRows, matrixChooseScale, matrixEncodeRow, matrixOpenRow, matrixQuantize, matrixCodeEntries, updateAverages,
-} from './matrix-coder';
+export { matrixDecodeRows, matrixEncodeRow, matrixOpenRow, matrixQuantize, matrixCodeEntries } from './matrix-coder';
+export { updateAverages } from './matrix-model';
+export { matrixChooseScale } from './matrix-quantizer';

@@ -1,11 +1,10 @@
 /**
- * The adaptive binary range coder of docs/spec/codecs.md §5, shared by every entropy-coded codec.
+ * The adaptive binary range coder of docs/spec/codecs.md §5, shared by every entropy-coded codec: 48 bits of
+ * range, renormalised by 16, so that one rare branch keeps it going.
  *
  * A model is written once for both directions: `codeBit<Decode>` and `codeBit<Encode>` take the same
- * arguments, and the type chooses the code at compile time. The decoder's state is one u64 (range above
- * code), passed through the model's loop as a local, so that it stays in a register: one shift
- * renormalises both halves. Everything that is touched once in a while is a global, loaded from and stored
- * to a 64-byte block around each call, so that several coders can take turns.
+ * arguments, and the type chooses the code at compile time. The registers are globals, loaded from and
+ * stored to a 64-byte block around each call of a kernel, so that several coders can take turns.
  */
 
 /** Directions, as type arguments. */
@@ -17,12 +16,12 @@ export const CONTEXT_BYTES: usize = 8;
 
 // Ends of the estimates, so that no probability comes closer than 24/32768 to 0 or 1.
 const FAST_LOW: u32 = 48;
-const FAST_HIGH: u32 = 65_488;
-const SLOW_LOW: u32 = 48 << 16;
-const SLOW_HIGH: u32 = 0xffd00000;
+const FAST_HIGH: u32 = 0xffff - FAST_LOW;
+const SLOW_LOW: u32 = FAST_LOW << 16;
+const SLOW_HIGH: u32 = 0xffffffff - SLOW_LOW;
 
-/** Result of the last `codeBit`. */
-export let bit: i32 = 0;
+// Bits of a context that are counted.
+const COUNT_LIMIT: u32 = 1023;
 
 /** Result of the last `codeRaw`. */
 export let raw: u32 = 0;
@@ -35,109 +34,96 @@ let rawPointer: usize = 0;
 let rawStart: usize = 0;
 let rawWord: u64 = 0;
 let rawFilled: i32 = 0;
-// Encoder: the interval, the byte that waits for a carry, and the number of 0xff bytes behind it.
+let range: u64 = 0;
+// Decoder.
+let code: u64 = 0;
+// Encoder.
 let low: u64 = 0;
-let range: u32 = 0;
-let cache: u32 = 0;
-let pending: u32 = 0;
 let out: usize = 0;
 
 /** Prepares the block at `coder` for reading the payload [start, end); zero bytes lie around it. */
 export function beginDecoding(coder: usize, start: usize, end: usize): void {
   input = start;
   inputEnd = end;
-  let code: u32 = 0;
-  for (let i = 0; i < 4; i++) code = (code << 8) | nextByte();
-  if (code == 0xffffffff) code = 0xfffffffe; // Always below range, whatever the payload.
+  code = (nextWord() << 32) | (nextWord() << 16) | nextWord();
+  range = 0x1000000000000;
   rawPointer = end;
   rawStart = start;
   rawWord = 0;
   rawFilled = 0;
-  saveDecoder(coder, 0xffffffff00000000 | <u64>code);
+  saveDecoder(coder);
 }
 
-/** Prepares the block at `coder` for writing a payload of [start, end); the byte before it is overwritten. */
+/** Prepares the block at `coder` for writing a payload of [start, end). */
 export function beginEncoding(coder: usize, start: usize, end: usize): void {
-  out = start - 1; // The first byte of the carry chain is always 0 and not part of the payload.
+  out = start;
   rawPointer = end;
   rawStart = start;
   rawWord = 0;
   rawFilled = 0;
   low = 0;
-  range = 0xffffffff;
-  cache = 0;
-  pending = 0;
+  range = 0x1000000000000;
   saveEncoder(coder);
 }
 
-export function loadDecoder(coder: usize): u64 {
-  input = load<u32>(coder, 8);
-  inputEnd = load<u32>(coder, 12);
-  rawWord = load<u64>(coder, 16);
-  rawFilled = load<i32>(coder, 24);
-  rawPointer = load<u32>(coder, 28);
-  rawStart = load<u32>(coder, 32);
-  return load<u64>(coder);
+export function loadDecoder(coder: usize): void {
+  code = load<u64>(coder);
+  range = load<u64>(coder, 8);
+  input = load<u32>(coder, 16);
+  inputEnd = load<u32>(coder, 20);
+  loadRaw(coder);
 }
 
-export function saveDecoder(coder: usize, state: u64): void {
-  store<u64>(coder, state);
-  store<u32>(coder, <u32>input, 8);
-  store<u32>(coder, <u32>inputEnd, 12);
-  store<u64>(coder, rawWord, 16);
-  store<i32>(coder, rawFilled, 24);
-  store<u32>(coder, <u32>rawPointer, 28);
-  store<u32>(coder, <u32>rawStart, 32);
+export function saveDecoder(coder: usize): void {
+  store<u64>(coder, code);
+  store<u64>(coder, range, 8);
+  store<u32>(coder, <u32>input, 16);
+  store<u32>(coder, <u32>inputEnd, 20);
+  saveRaw(coder);
 }
 
 export function loadEncoder(coder: usize): void {
   low = load<u64>(coder);
-  range = load<u32>(coder, 8);
-  cache = load<u32>(coder, 12);
-  rawWord = load<u64>(coder, 16);
-  rawFilled = load<i32>(coder, 24);
-  rawPointer = load<u32>(coder, 28);
-  rawStart = load<u32>(coder, 32);
-  pending = load<u32>(coder, 36);
-  out = load<u32>(coder, 40);
+  range = load<u64>(coder, 8);
+  out = load<u32>(coder, 16);
+  loadRaw(coder);
 }
 
 export function saveEncoder(coder: usize): void {
   store<u64>(coder, low);
-  store<u32>(coder, range, 8);
-  store<u32>(coder, cache, 12);
-  store<u64>(coder, rawWord, 16);
-  store<i32>(coder, rawFilled, 24);
-  store<u32>(coder, <u32>rawPointer, 28);
-  store<u32>(coder, <u32>rawStart, 32);
-  store<u32>(coder, pending, 36);
-  store<u32>(coder, <u32>out, 40);
+  store<u64>(coder, range, 8);
+  store<u32>(coder, <u32>out, 16);
+  saveRaw(coder);
 }
 
-// @ts-ignore: decorator
-@inline
-function nextByte(): u32 {
-  const byte: u32 = load<u8>(input);
-  input += usize(input < inputEnd);
-  return byte;
+function loadRaw(coder: usize): void {
+  rawWord = load<u64>(coder, 24);
+  rawFilled = load<i32>(coder, 32);
+  rawPointer = load<u32>(coder, 36);
+  rawStart = load<u32>(coder, 40);
 }
 
-function put(byte: u32): void {
-  if (out < rawPointer) store<u8>(out, <u8>byte);
-  out++;
+function saveRaw(coder: usize): void {
+  store<u64>(coder, rawWord, 24);
+  store<i32>(coder, rawFilled, 32);
+  store<u32>(coder, <u32>rawPointer, 36);
+  store<u32>(coder, <u32>rawStart, 40);
 }
 
-/** Moves the top byte of `low` out; a carry goes through the bytes that wait. */
-function shiftLow(): void {
-  if (<u32>low < 0xff000000 || low >> 32 != 0) {
-    const carry = <u32>(low >> 32);
-    put(cache + carry);
-    for (; pending > 0; pending--) put(0xff + carry);
-    cache = <u32>low >> 24;
-  } else {
-    pending++;
-  }
-  low = (low & 0x00ffffff) << 8;
+/** Adds a carry to the words that are written: a run of 0xffff becomes 0. */
+function carry(): void {
+  let pointer = out;
+  do {
+    pointer -= 2;
+    if (pointer < rawStart || pointer + 2 > rawPointer) return;
+    store<u16>(pointer, bswap<u16>(bswap<u16>(load<u16>(pointer)) + 1));
+  } while (load<u16>(pointer) == 0);
+}
+
+function putWord(): void {
+  if (out + 2 <= rawPointer) store<u16>(out, bswap<u16>(<u16>(low >> 32)));
+  out += 2;
+  low = (low << 16) & 0xffffffffffff;
 }
 
 /**
@@ -147,14 +133,22 @@ function shiftLow(): void {
 export function finishEncoding(coder: usize): i32 {
   loadEncoder(coder);
   const start = rawStart;
-  let bytes = 1;
-  let mask: u64 = 0xffffff;
-  if (((low + mask) & ~mask) + mask >= low + range) {
-    bytes = 2;
-    mask = 0xffff;
+  let bytes = 0;
+  let mask: u64 = 0xffffffffffff;
+  while (((low + mask) & ~mask) + mask >= low + range) {
+    bytes++;
+    mask >>= 8;
   }
   low = (low + mask) & ~mask;
-  for (let i = 0; i <= bytes; i++) shiftLow();
+  if (low >> 48 != 0) {
+    carry();
+    low &= 0xffffffffffff;
+  }
+  for (let i = 0; i < bytes; i++) {
+    if (out < rawPointer) store<u8>(out, <u8>(low >> 40));
+    out++;
+    low <<= 8;
+  }
   while (rawFilled > 0) {
     putRawByte(<u32>rawWord & 0xff);
     rawWord >>= 8;
@@ -169,61 +163,113 @@ function putRawByte(byte: u32): void {
   if (out <= rawPointer) store<u8>(rawPointer, <u8>byte);
 }
 
-/** Lowest address of the raw bits of a finished payload. */
-export function rawBegin(coder: usize): usize {
-  return load<u32>(coder, 28);
-}
-
 /**
  * Codes one bit under `context`, whose two estimates settle at shifts of `fast` and `slow`. Decoding ignores
  * `value`. The bit is then in `bit`.
  */
 // @ts-ignore: decorator
 @inline
-export function codeBit<D>(state: u64, context: usize, value: i32, fast: u32, slow: u32): u64 {
+export function codeBit<D>(context: usize, value: i32, fast: u32, slow: u32): bool {
   const a: u32 = load<u16>(context);
   const count: u32 = load<u16>(context, 2);
   const b: u32 = load<u32>(context, 4);
-  const zero = (a + (b >> 16)) >> 2;
-  if (count < 511) {
-    const shift: u32 = 32 - clz<u32>((2 * count + 4) / 3);
-    fast = min(fast, shift);
-    slow = min(slow, shift);
-    store<u16>(context, <u16>(count + 1), 2);
-  }
+  const bound = (range >> 15) * <u64>((a + (b >> 16)) >> 2);
+  let v: bool;
   if (isSigned<D>()) {
-    const bound = (<u32>(state >> 32) >> 15) * zero;
-    if (<u32>state < bound) {
-      state = (<u64>bound << 32) | <u64>(<u32>state);
-      bit = 0;
-      store<u16>(context, <u16>(a + ((FAST_HIGH - a) >> fast)));
-      store<u32>(context, b + ((SLOW_HIGH - b) >> slow), 4);
+    v = code >= bound;
+    if (v) {
+      code -= bound;
+      range -= bound;
     } else {
-      state -= <u64>bound * 0x100000001;
-      bit = 1;
-      store<u16>(context, <u16>(a - ((a - FAST_LOW) >> fast)));
-      store<u32>(context, b - ((b - SLOW_LOW) >> slow), 4);
+      range = bound;
     }
-    while (state < 0x100000000000000) state = (state << 8) | <u64>nextByte();
-    return state;
-  }
-  const bound = (range >> 15) * zero;
-  if (value == 0) {
-    range = bound;
-    store<u16>(context, <u16>(a + ((FAST_HIGH - a) >> fast)));
-    store<u32>(context, b + ((SLOW_HIGH - b) >> slow), 4);
+    if (range < 0x100000000) {
+      range <<= 16;
+      code = (code << 16) | nextWord();
+    }
   } else {
-    low += bound;
-    range -= bound;
+    v = value != 0;
+    if (v) {
+      low += bound;
+      range -= bound;
+      if (low >> 48 != 0) {
+        carry();
+        low &= 0xffffffffffff;
+      }
+    } else {
+      range = bound;
+    }
+    if (range < 0x100000000) {
+      range <<= 16;
+      putWord();
+    }
+  }
+  if (count < COUNT_LIMIT) {
+    young(context, a, b, count, v, fast, slow);
+  } else if (v) {
     store<u16>(context, <u16>(a - ((a - FAST_LOW) >> fast)));
     store<u32>(context, b - ((b - SLOW_LOW) >> slow), 4);
+  } else {
+    store<u16>(context, <u16>(a + ((FAST_HIGH - a) >> fast)));
+    store<u32>(context, b + ((SLOW_HIGH - b) >> slow), 4);
   }
-  bit = value;
-  while (range < 0x1000000) {
-    range <<= 8;
-    shiftLow();
+  return v;
+}
+
+function young(context: usize, a: u32, b: u32, count: u32, v: bool, fast: u32, slow: u32): void {
+  const shift: u32 = 32 - <u32>clz<u32>((2 * count + 4) / 3);
+  fast = min(fast, shift);
+  slow = min(slow, shift);
+  store<u16>(context, <u16>(count + 1), 2);
+  if (v) {
+    store<u16>(context, <u16>(a - ((a - FAST_LOW) >> fast)));
+    store<u32>(context, b - ((b - SLOW_LOW) >> slow), 4);
+  } else {
+    store<u16>(context, <u16>(a + ((FAST_HIGH - a) >> fast)));
+    store<u32>(context, b + ((SLOW_HIGH - b) >> slow), 4);
   }
-  return state;
+}
+
+// The next two bytes, most significant first; zeros lie behind the payload.
+// @ts-ignore: decorator
+@inline
+function nextWord(): u64 {
+  const word = <u64>bswap<u16>(load<u16>(input));
+  input = min(input + 2, inputEnd);
+  return word;
+}
+
+/**
+ * The same for a bit that is near even, without a branch on it in the decoder: a wrong guess of the
+ * processor costs more than the masks.
+ */
+// @ts-ignore: decorator
+@inline
+export function codeEvenBit<D>(context: usize, value: i32, fast: u32, slow: u32): bool {
+  if (!isSigned<D>()) return codeBit<D>(context, value, fast, slow);
+  const a: u32 = load<u16>(context);
+  const count: u32 = load<u16>(context, 2);
+  const b: u32 = load<u32>(context, 4);
+  const bound = (range >> 15) * <u64>((a + (b >> 16)) >> 2);
+  const v = code >= bound;
+  const mask = -<u64>v;
+  code -= bound & mask;
+  range = bound + ((range - 2 * bound) & mask);
+  if (range < 0x100000000) {
+    range <<= 16;
+    code = (code << 16) | nextWord();
+  }
+  if (count < COUNT_LIMIT) {
+    young(context, a, b, count, v, fast, slow);
+  } else {
+    // The estimate of the bit that came is mirrored, so that both cases are one: it moves towards LOW.
+    const mirror = ~<u32>mask;
+    const x = a ^ (mirror & 0xffff);
+    const y = b ^ mirror;
+    store<u16>(context, <u16>(x - ((x - FAST_LOW) >> fast)) ^ <u16>mirror);
+    store<u32>(context, (y - ((y - SLOW_LOW) >> slow)) ^ mirror, 4);
+  }
+  return v;
 }
 
 /** Codes `bits` (0 to 32) bits as they are, beside the arithmetic code. They are then in `raw`. */

@@ -2,7 +2,7 @@
  * The matrix coder of docs/spec/matrix-coder.md in plain TypeScript: the model once for both directions,
  * and the encoder's quantiser (scalar/matrix-quantizer.ts) before it.
  */
-import { checkColumns, checkMatrixRows } from '../arguments.js';
+import { checkColumns, checkEncodeRows, checkMatrixRows } from '../arguments.js';
 import type { MatrixCoderOptions, MatrixDecoder, MatrixEncodeRequest, MatrixEncoder } from '../kernels.js';
 import { SEGMENT } from '../matrix-model.js';
 import { MatrixModel } from './matrix-model.js';
@@ -23,12 +23,11 @@ class ScalarMatrixEncoder implements MatrixEncoder {
     this.#quantizer = new MatrixQuantizer(this.#model);
   }
 
-  encodeRows({ values, rows, lambda, codes, columnWeights }: MatrixEncodeRequest): void {
+  encodeRows(request: MatrixEncodeRequest): void {
+    const { values, rows, lambda, codes, columnWeights } = request;
     const columns = this.#columns;
     this.#checkUse();
-    checkMatrixRows(rows, columns, 'values', values.length);
-    checkMatrixRows(rows, columns, 'codes', codes.length);
-    if (columnWeights !== undefined) checkMatrixRows(1, columns, 'columnWeights', columnWeights.length);
+    checkEncodeRows(request, columns);
     if (columns === 0) return;
     const weights = columnWeights ?? new Float32Array(columns).fill(1);
     const bitCost = Math.fround(4 * lambda);

@@ -4,6 +4,7 @@ import {
   CONTEXT,
   CONTEXT_COUNT,
   FIRST_AVERAGE,
+  FIRST_COUNT,
   firstProbabilities,
   LEVELS,
   MAX_LEVEL_NUMBER,
@@ -11,7 +12,7 @@ import {
 } from '../matrix-model.js';
 import { type BitCoder, Contexts } from './range-coder.js';
 
-const FAST = 5;
+const FAST = 6;
 const SLOW = 8;
 
 /** Next state by 2 · state + parity of k, and the states that use Q1. */
@@ -61,12 +62,22 @@ export class MatrixModel {
     for (const [i, probability] of firstProbabilities().entries()) {
       this.contexts.fast[i] = probability;
       this.contexts.slow[i] = probability * 65_536;
+      this.contexts.count[i] = FIRST_COUNT;
     }
+  }
+
+  /** No row with a scale was coded yet. */
+  get fresh(): boolean {
+    return this.#rows === 0;
   }
 
   /** Codes whether the row is all zeros (`scale` undefined), else its scale. Returns true for zeros. */
   codeRowStart(coder: BitCoder, scale: number | undefined): boolean {
     if (this.#bit(coder, CONTEXT.rowZero, scale === undefined ? 1 : 0) === 1) return true;
+    if (this.#rows === 0) {
+      this.scale = Math.min(coder.raw((scale ?? 0) + 40, 7) - 40, 60);
+      return false;
+    }
     const move = scale === undefined ? 0 : scale - this.scale;
     if (this.#bit(coder, CONTEXT.rowMoves, move === 0 ? 0 : 1) === 0) return false;
     const down = this.#bit(coder, CONTEXT.rowDown, move < 0 ? 1 : 0);
@@ -101,8 +112,7 @@ export class MatrixModel {
           continue;
         }
         for (let k = 0; j < blockEnd && k === 0; j++) {
-          const quantizer = this.second[this.place];
-          const context = CONTEXT.first + (quantizer * BLOCK_LEVELS + top) * 16 + j - block;
+          const context = CONTEXT.first + j - block;
           const last = j === blockEnd - 1;
           k =
             last || this.#bit(coder, context, codes[j] === 0 ? 0 : 1) === 1

@@ -44,6 +44,7 @@ export function chooseScale(values: Float32Array, model: MatrixModel): number {
   if (!(largest > 0.5)) return NO_SCALE;
   const ideal = f32(4 * roughLog2(f32((2 * sum) / values.length + 0.0001)));
   const wanted = Math.min(Math.max(nearestEven(ideal), -40), 60);
+  if (model.fresh) return wanted;
   const previous = model.scale;
   const step = wanted < previous ? 1 : -1;
   const loss = f32(f32(0.0217) * f32(Math.min(sum, values.length)));

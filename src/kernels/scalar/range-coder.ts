@@ -1,16 +1,22 @@
 /**
  * The adaptive binary range coder of docs/spec/codecs.md §5. Encoder and decoder have one interface, so
  * that a model is written once: a decoder ignores the values it is given and returns those it read.
+ * All registers stay below 2^49, so float64 holds them exactly.
  */
+
+/** The range starts here and is renormalised below RENORMALISE. */
+const FULL_RANGE = 2 ** 48;
+const RENORMALISE = 2 ** 32;
+const WORD = 2 ** 16;
 
 /** Ends of the estimates, so that no probability comes closer than 24/32768 to 0 or 1. */
 const FAST_LOW = 48;
-const FAST_HIGH = 65_488;
+const FAST_HIGH = 0xffff - FAST_LOW;
 const SLOW_LOW = FAST_LOW * 65_536;
-const SLOW_HIGH = FAST_HIGH * 65_536;
+const SLOW_HIGH = 0xffffffff - SLOW_LOW;
 
 /** Bits of a context that are counted. */
-const COUNT_LIMIT = 511;
+const COUNT_LIMIT = 1023;
 
 /** Adaptive probabilities, by number. Each is the mean of a fast and a slow estimate that the bit is 0. */
 export class Contexts {
@@ -65,24 +71,23 @@ export class RangeEncoder implements BitCoder {
   readonly #bytes: number[] = [];
   readonly #rawBytes: number[] = [];
   #low = 0;
-  #range = 0xffffffff;
-  #cache = 0;
-  #pending = 0;
+  #range = FULL_RANGE;
   #rawByte = 0;
   #rawFilled = 0;
 
   bit(contexts: Contexts, context: number, value: number, fastShift: number, slowShift: number): number {
-    const bound = (this.#range >>> 15) * contexts.zero(context);
+    const bound = Math.floor(this.#range / 32_768) * contexts.zero(context);
     if (value === 0) {
       this.#range = bound;
     } else {
-      this.#low += bound;
+      this.#setLow(this.#low + bound);
       this.#range -= bound;
     }
     contexts.update(context, value, fastShift, slowShift);
-    while (this.#range < 0x1000000) {
-      this.#range *= 256;
-      this.#shiftLow();
+    if (this.#range < RENORMALISE) {
+      this.#range *= WORD;
+      this.#putByte();
+      this.#putByte();
     }
     return value;
   }
@@ -97,17 +102,36 @@ export class RangeEncoder implements BitCoder {
 
   /** Ends the payload: the fewest bytes that decode right whatever follows them, then the raw bytes from the last to the first. */
   finish(): Uint8Array {
-    let bytes = 1;
-    let block = 0x1000000;
-    if (Math.ceil(this.#low / block) * block + block > this.#low + this.#range) {
-      bytes = 2;
-      block = 0x10000;
+    let bytes = 0;
+    let block = FULL_RANGE;
+    while (Math.ceil(this.#low / block) * block + block > this.#low + this.#range) {
+      bytes++;
+      block /= 256;
     }
-    this.#low = Math.ceil(this.#low / block) * block;
-    for (let i = 0; i <= bytes; i++) this.#shiftLow();
+    this.#setLow(Math.ceil(this.#low / block) * block);
+    for (let i = 0; i < bytes; i++) this.#putByte();
     if (this.#rawFilled > 0) this.#flushRaw();
-    // The first byte of the carry chain is always 0 and not part of the payload.
-    return Uint8Array.from([...this.#bytes.slice(1), ...this.#rawBytes.reverse()]);
+    const payload = new Uint8Array(this.#bytes.length + this.#rawBytes.length);
+    payload.set(this.#bytes);
+    payload.set(this.#rawBytes.reverse(), this.#bytes.length);
+    return payload;
+  }
+
+  /** Sets `low`; a carry goes into the bytes that are written. */
+  #setLow(low: number): void {
+    this.#low = low % FULL_RANGE;
+    if (low < FULL_RANGE) return;
+    let last = this.#bytes.length - 1;
+    while (this.#bytes[last] === 255) this.#bytes[last--] = 0;
+    this.#bytes[last]++;
+  }
+
+  /** Moves the top byte of `low` out. */
+  #putByte(): void {
+    const unit = FULL_RANGE / 256;
+    const byte = Math.floor(this.#low / unit);
+    this.#bytes.push(byte);
+    this.#low = (this.#low - byte * unit) * 256;
   }
 
   #flushRaw(): void {
@@ -115,26 +139,13 @@ export class RangeEncoder implements BitCoder {
     this.#rawByte = 0;
     this.#rawFilled = 0;
   }
-
-  /** Moves the top byte of `low` out; a carry goes through the bytes that wait. */
-  #shiftLow(): void {
-    if (this.#low < 0xff000000 || this.#low >= 0x100000000) {
-      const carry = this.#low >= 0x100000000 ? 1 : 0;
-      this.#bytes.push((this.#cache + carry) & 255);
-      for (; this.#pending > 0; this.#pending--) this.#bytes.push((255 + carry) & 255);
-      this.#cache = Math.floor(this.#low / 0x1000000) & 255;
-    } else {
-      this.#pending++;
-    }
-    this.#low = (this.#low & 0xffffff) * 256;
-  }
 }
 
 export class RangeDecoder implements BitCoder {
   readonly decoding = true;
   readonly #payload: Uint8Array;
   #code = 0;
-  #range = 0xffffffff;
+  #range = FULL_RANGE;
   #input = 0;
   #rawPointer: number;
   #rawByte = 0;
@@ -143,12 +154,11 @@ export class RangeDecoder implements BitCoder {
   constructor(payload: Uint8Array) {
     this.#payload = payload;
     this.#rawPointer = payload.length;
-    for (let i = 0; i < 4; i++) this.#code = this.#code * 256 + this.#nextByte();
-    this.#code = Math.min(this.#code, 0xfffffffe); // Always below range, whatever the payload.
+    for (let i = 0; i < 6; i++) this.#code = this.#code * 256 + this.#nextByte();
   }
 
   bit(contexts: Contexts, context: number, _value: number, fastShift: number, slowShift: number): number {
-    const bound = (this.#range >>> 15) * contexts.zero(context);
+    const bound = Math.floor(this.#range / 32_768) * contexts.zero(context);
     const bit = this.#code < bound ? 0 : 1;
     if (bit === 0) {
       this.#range = bound;
@@ -157,9 +167,9 @@ export class RangeDecoder implements BitCoder {
       this.#range -= bound;
     }
     contexts.update(context, bit, fastShift, slowShift);
-    while (this.#range < 0x1000000) {
-      this.#range *= 256;
-      this.#code = this.#code * 256 + this.#nextByte();
+    if (this.#range < RENORMALISE) {
+      this.#range *= WORD;
+      this.#code = this.#code * WORD + this.#nextByte() * 256 + this.#nextByte();
     }
     return bit;
   }

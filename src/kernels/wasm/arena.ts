@@ -1,7 +1,7 @@
 /**
- * The linear memory of one set of kernels: a scratch region that every call lays out anew, and behind
- * it an operand region that keeps the packed right operand of the last product, so that row blocks of
- * one tensor do not copy it again. Both are bounded, whatever the tensors' sizes; memory grows to what
+ * The linear memory of one set of kernels: a scratch region that every call lays out anew; behind it an
+ * operand region that keeps the packed right operand of the last product, so that row blocks of one tensor
+ * do not copy it again; and a coder region with the state of the last entropy coder. All are bounded, whatever the tensors' sizes; memory grows to what
  * was needed. Nobody else holds the memory, so views can only go stale in `reserve`, which renews them.
  */
 import { instantiateKernels, type KernelExports } from './module.js';
@@ -14,6 +14,9 @@ export const SCRATCH_BYTES = 5 * 1024 * 1024;
 /** Default size of the operand region. */
 export const OPERAND_BYTES = 8 * 1024 * 1024;
 
+/** Room for an entropy coder: registers, contexts, columns and a payload. */
+export const CODER_BYTES = 5 * 1024 * 1024;
+
 /** First usable address; below lie lanes, states and the edge tile. */
 export const SCRATCH_START = 1024;
 
@@ -23,12 +26,21 @@ export const OPERAND_START = SCRATCH_BYTES;
 /** Slack behind every buffer: vector loops run past the end by less than this. */
 const SLACK_BYTES = 64;
 
+/** Whose state lies in the coder region. */
+export interface CoderOwner {
+  /** Keeps what it needs of the region, because another coder takes it. */
+  evict(): void;
+}
+
 export class Arena {
   readonly kernels: KernelExports;
   /** Size of the operand region. */
   readonly operandByteLength: number;
   /** What lies in the operand region: a token of its owner, undefined when nothing of use. */
   operand: unknown;
+  /** Address of the coder region. */
+  readonly coderStart: number;
+  #coderOwner: CoderOwner | undefined;
   readonly #memory: WebAssembly.Memory;
   #bytes!: Uint8Array;
   #int16!: Int16Array;
@@ -37,9 +49,10 @@ export class Arena {
 
   constructor(operandByteLength: number = OPERAND_BYTES) {
     this.operandByteLength = operandByteLength;
+    this.coderStart = Math.ceil((OPERAND_START + operandByteLength + SLACK_BYTES) / 64) * 64;
     this.#memory = new WebAssembly.Memory({
       initial: 1,
-      maximum: Math.ceil((OPERAND_START + operandByteLength + SLACK_BYTES) / PAGE_BYTES),
+      maximum: Math.ceil((this.coderStart + CODER_BYTES) / PAGE_BYTES),
     });
     this.kernels = instantiateKernels(this.#memory);
     this.#renewViews();
@@ -81,6 +94,23 @@ export class Arena {
       throw new RangeError(`expected at most ${SCRATCH_BYTES} bytes of scratch, got ${end}`);
     this.reserve(end);
     return addresses;
+  }
+
+  /**
+   * Gives the coder region to `owner`. True when its state is still there; otherwise the last owner is
+   * evicted, and the region holds anything.
+   */
+  claimCoder(owner: CoderOwner): boolean {
+    if (this.#coderOwner === owner) return true;
+    this.#coderOwner?.evict();
+    this.#coderOwner = owner;
+    this.reserve(this.coderStart + CODER_BYTES);
+    return false;
+  }
+
+  /** Takes the coder region back from an owner that needs it no more. */
+  releaseCoder(owner: CoderOwner): void {
+    if (this.#coderOwner === owner) this.#coderOwner = undefined;
   }
 
   /** Grows the memory to at least `byteLength`, and renews the views. */

@@ -1,7 +1,14 @@
 /** The matrix coder over linear memories of its own, which are used again once a coder is freed. */
-import { checkColumns, checkMatrixRows } from '../arguments.js';
+import { checkColumns, checkEncodeRows, checkMatrixRows } from '../arguments.js';
 import type { MatrixCoderOptions, MatrixDecoder, MatrixEncodeRequest, MatrixEncoder } from '../kernels.js';
-import { CONTEXT_COUNT, decisionCosts, FIRST_AVERAGE, firstProbabilities, SEGMENT } from '../matrix-model.js';
+import {
+  CONTEXT_COUNT,
+  decisionCosts,
+  FIRST_AVERAGE,
+  FIRST_COUNT,
+  firstProbabilities,
+  SEGMENT,
+} from '../matrix-model.js';
 import { instantiateKernels, type KernelExports } from './module.js';
 
 // The memory map of assembly/matrix-coder.ts.
@@ -9,8 +16,8 @@ const CONTEXTS = 128;
 const CONTEXT_BYTES = 8;
 const COSTS = 12_288;
 const DYNAMIC = 73_728;
-const RAW_POINTER = 28;
-const OUT = 40;
+const OUT = 16;
+const RAW_POINTER = 36;
 
 const PAGE_BYTES = 65_536;
 /** Entries of a call. */
@@ -55,7 +62,7 @@ class CoderMemory {
     for (let i = 0; i < CONTEXT_COUNT; i++) {
       const at = CONTEXTS + i * CONTEXT_BYTES;
       this.shorts[at / 2] = probabilities[i];
-      this.shorts[at / 2 + 1] = 0;
+      this.shorts[at / 2 + 1] = FIRST_COUNT;
       this.words[at / 4 + 1] = probabilities[i] << 16;
     }
     this.words.fill(FIRST_AVERAGE, averages / 4, levels / 4);
@@ -110,7 +117,7 @@ abstract class WasmCoder {
 
   /** Rows of a call. */
   protected get blockRows(): number {
-    return Math.max(1, Math.floor(BLOCK / this.columns));
+    return Math.max(1, Math.floor(BLOCK / Math.max(1, this.columns)));
   }
 
   free(): void {
@@ -184,11 +191,10 @@ class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
     this.#begin();
   }
 
-  encodeRows({ values, rows, lambda, codes, columnWeights }: MatrixEncodeRequest): void {
+  encodeRows(request: MatrixEncodeRequest): void {
+    const { values, rows, lambda, codes, columnWeights } = request;
     const { memory, columns } = this;
-    checkMatrixRows(rows, columns, 'values', values.length);
-    checkMatrixRows(rows, columns, 'codes', codes.length);
-    if (columnWeights !== undefined) checkMatrixRows(1, columns, 'columnWeights', columnWeights.length);
+    checkEncodeRows(request, columns);
     if (columns === 0) return;
     if (columnWeights !== undefined) memory.floats.set(columnWeights, this.#weights / 4);
     else memory.floats.fill(1, this.#weights / 4, this.#weights / 4 + columns);
@@ -201,7 +207,7 @@ class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
       memory.floats.set(values.subarray(start, end), this.#values / 4);
       for (let i = 0; i < count; i++) {
         if (columns <= SEGMENT) this.#encodeRow(i * columns, bitCost);
-        else this.#encodeLongRow(bitCost);
+        else this.#encodeLongRow(i * columns, bitCost);
       }
       codes.set(memory.shorts.subarray(this.#codes / 2, this.#codes / 2 + count * columns), start);
     }
@@ -210,7 +216,7 @@ class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
   endChunk(): Uint8Array {
     const { memory } = this;
     const front = memory.kernels.finishEncoding(0);
-    const back = memory.kernels.rawBegin(0);
+    const back = memory.words[RAW_POINTER / 4];
     const out = new Uint8Array(front + this.#payloadEnd - back);
     out.set(memory.bytes.subarray(this.#payload, this.#payload + front));
     out.set(memory.bytes.subarray(back, this.#payloadEnd), front);
@@ -238,24 +244,26 @@ class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
   }
 
   /** Quantises and codes segment by segment, so that costs follow the contexts, and room stays bounded. */
-  #encodeLongRow(bitCost: number): void {
+  #encodeLongRow(offset: number, bitCost: number): void {
     const { columns, memory, states } = this;
     const { kernels } = memory;
+    const values = this.#values + 4 * offset;
+    const row = this.#codes + 2 * offset;
     this.#makeRoom(0);
-    const scale = kernels.matrixChooseScale(this.#values, columns);
+    const scale = kernels.matrixChooseScale(values, columns);
     kernels.matrixOpenRow(scale, this.#averages, this.#levels, columns);
     if (scale === -100) {
-      memory.bytes.fill(0, this.#codes, this.#codes + 2 * columns);
+      memory.bytes.fill(0, row, row + 2 * columns);
       return;
     }
     for (let start = 0; start < columns; start += SEGMENT) {
       const count = Math.min(SEGMENT, columns - start);
       const levels = this.#levels + start;
-      const codes = this.#codes + 2 * start;
+      const codes = row + 2 * start;
       this.#makeRoom(count);
       kernels.matrixQuantize(
         states,
-        this.#values + 4 * start,
+        values + 4 * start,
         this.#weights + 4 * start,
         levels,
         codes,
@@ -264,7 +272,7 @@ class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
       );
       kernels.matrixCodeEntries(states, levels, codes, count);
     }
-    kernels.updateAverages(this.#averages, this.#codes, columns);
+    kernels.updateAverages(this.#averages, row, columns);
   }
 
   /** Makes sure that `entries` more entries fit: the raw bits, at the end of the payload, move up. */
@@ -272,8 +280,7 @@ class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
     const { memory } = this;
     const needed = entries * ENTRY_BYTES + ROW_BYTES;
     const rawBegin = memory.words[RAW_POINTER / 4];
-    // Bytes that wait for a carry are not written yet, so they count too.
-    const free = rawBegin - memory.words[OUT / 4] - memory.words[OUT / 4 - 1];
+    const free = rawBegin - memory.words[OUT / 4];
     if (free >= needed) return;
     const end = this.#payloadEnd + Math.max(needed, this.#payloadEnd - this.#payload);
     memory.reserve(end + SLACK);

@@ -62,8 +62,6 @@ export interface KernelExports {
   ): void;
   beginDecoding(coder: number, start: number, end: number): void;
   beginEncoding(coder: number, start: number, end: number): void;
-  finishEncoding(coder: number): number;
-  rawBegin(coder: number): number;
   matrixDecodeRows(
     states: number,
     averages: number,
@@ -95,7 +93,25 @@ export interface KernelExports {
   ): number;
   matrixCodeEntries(states: number, levels: number, codes: number, columns: number): void;
   updateAverages(averages: number, codes: number, columns: number): void;
+  /** Bytes of arithmetic code, −1 where the payload did not fit. */
+  finishEncoding(coder: number): number;
+  intervalStateBytes(columns: number): number;
+  resetInterval(job: number, columns: number): void;
+  dropBits(patterns: number, count: number, drop: number): void;
+  encodeInterval: CodeInterval;
+  decodeInterval: CodeInterval;
 }
+
+type CodeInterval = (
+  job: number,
+  coder: number,
+  rows: number,
+  columns: number,
+  values: number,
+  predicted: number,
+  wide: number,
+  narrowed: number,
+) => void;
 
 type AccumulateCodes = (
   codes: number,
@@ -120,7 +136,7 @@ type IntegerProduct = (
 
 let compiled: WebAssembly.Module | undefined;
 
-/** An instance over `memory`. Compiles on first use, synchronously: the module is about 16 KB. */
+/** An instance over `memory`. Compiles on first use, synchronously: the module is about 80 KB. */
 export function instantiateKernels(memory: WebAssembly.Memory): KernelExports {
   compiled ??= new WebAssembly.Module(Uint8Array.from(atob(KERNELS_WASM), (char) => char.charCodeAt(0)));
   const instance = new WebAssembly.Instance(compiled, { env: { memory } });

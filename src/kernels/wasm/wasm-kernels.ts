@@ -1,9 +1,10 @@
-/** The WebAssembly SIMD implementation: about 16 KB of code over a bounded arena. */
+/** The WebAssembly SIMD implementation: about 80 KB of code over a bounded arena. */
 import type { Kernels, ProductRequest } from '../kernels.js';
 import { Arena } from './arena.js';
 import { accumulateCodes, packCodes, unpackCodes } from './codes.js';
 import { addAndRound, fromFloat32, quantize, subtract, toFloat32 } from './elementwise.js';
 import { gemm } from './gemm.js';
+import { intervalDecoder, intervalEncoder } from './interval.js';
 import { CoderPool, createMatrixDecoder, createMatrixEncoder } from './matrix-coder.js';
 import { prepareProduct, prepareWideProduct } from './product.js';
 import { squaredDistance, statistics } from './reduce.js';
@@ -11,7 +12,7 @@ import { squaredDistance, statistics } from './reduce.js';
 export interface WasmKernelOptions {
   /**
    * Bytes of linear memory for packed operands, at least 2 MiB; default 8 MiB. Operands over it stream
-   * through it. With the scratch region, the whole memory stays under this plus 5 MiB.
+   * through it. With the scratch and coder regions, the whole memory stays under this plus 11 MiB.
    */
   readonly operandByteLength?: number;
 }
@@ -63,5 +64,7 @@ export function wasmKernels(options: WasmKernelOptions = {}): Kernels {
     gemm: (request) => gemm(arena, request),
     createMatrixEncoder: (options) => createMatrixEncoder(coders, options),
     createMatrixDecoder: (options) => createMatrixDecoder(coders, options),
+    intervalEncoder: (model) => intervalEncoder(arena, model),
+    intervalDecoder: (model) => intervalDecoder(arena, model),
   };
 }
