@@ -38,9 +38,9 @@ export function productProblem(factors: IntegerFactors): string | undefined {
   const bounds = boundsOf(factors);
   if (factors.rank > MAX_PRODUCT_K)
     return `expected a rank of at most ${MAX_PRODUCT_K}, found ${factors.rank}`;
-  if (bounds.magnitude >= FACTOR_LIMIT) return 'an integer factor of 2^26 or more, which the spec rules out';
   if (!(bounds.sum < EXACT_SUM_LIMIT))
     return `sums up to ${bounds.sum.toExponential(2)} are not exact; expected below 2^53`;
+  if (bounds.magnitude >= FACTOR_LIMIT) return 'an integer factor of 2^26 or more, which the spec rules out';
   return undefined;
 }
 

@@ -94,11 +94,14 @@ export async function encodeFactors(
 
   const weighted = scaleRows(codesToMatrix(right.codes, kept.length, columns), columnWeights, Math.sqrt);
   const inner = innerProducts(fitted.projected, right.codes, kept.length, columns, columnWeights);
-  const exactGains = solveGains(fitted.gram, await engine.gram(weighted), inner);
-  const gains = integerGains(exactGains, left.codes, rows);
+  const gramRight = await engine.gram(weighted);
+  const gains = integerGains(solveGains(fitted.gram, gramRight, inner), left.codes, rows);
+  // Codes are in half steps on both sides, the matrices here in steps.
+  const realGains = Float64Array.from(gains.integers, (gain) => gain * gains.scale * 4);
+  const drops = errorDrops(fitted.gram, gramRight, inner, realGains);
   const factors = integerFactors(left.codes, right.codes, gains.integers, rows, columns);
   if (productProblem(factors) !== undefined) return undefined;
-  const coded = bandsOf(left.chunks, right.chunks, gains.integers, bands, svd.singularValues);
+  const coded = bandsOf(left.chunks, right.chunks, gains.integers, bands, drops);
   const term = codedLowRankTerm(coded, gains.scale, encoding.factorStates);
   const byteLength = term.chunks.reduce((sum, chunk) => sum + chunk.bytes.byteLength, 0);
   return { term, factors, scale: gains.scale, byteLength };
@@ -255,18 +258,37 @@ function integerFactors(
   return { a, b, rank };
 }
 
+/**
+ * What each further component takes off ‖R − Σ g_k x_k y_kᵀ‖² (weighted): 2 g_k b_k − g_k² A_kk − 2 g_k Σ_{l<k} g_l A_kl,
+ * with A = XᵀX ∘ YᵀY and b = diag(XᵀRY).
+ */
+function errorDrops(
+  gramX: Float64Array,
+  gramY: Float64Array,
+  inner: Float64Array,
+  gains: Float64Array,
+): Float64Array {
+  const size = gains.length;
+  return gains.map((gain, k) => {
+    let overlap = 0;
+    for (let l = 0; l < k; l++) overlap += gains[l] * gramX[k * size + l] * gramY[k * size + l];
+    const own = gramX[k * size + k] * gramY[k * size + k];
+    return Math.max(Number.MIN_VALUE, gain * (2 * inner[k] - gain * own - 2 * overlap));
+  });
+}
+
 function bandsOf(
   chunksA: readonly Uint8Array[],
   chunksB: readonly Uint8Array[],
   gains: Uint16Array,
   sizes: readonly number[],
-  singularValues: Float64Array,
+  drops: Float64Array,
 ): CodedBand[] {
   let first = 0;
   return sizes.map((size, band) => {
     const range = [first, first + size] as const;
     first += size;
-    const squaredErrorDrop = singularValues.subarray(...range).reduce((sum, sigma) => sum + sigma * sigma, 0);
+    const squaredErrorDrop = drops.subarray(...range).reduce((sum, drop) => sum + drop, 0);
     return { gains: gains.slice(...range), codesA: chunksA[band], codesB: chunksB[band], squaredErrorDrop };
   });
 }

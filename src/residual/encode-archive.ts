@@ -92,7 +92,13 @@ async function encodeWithPool(
         ? await encodeExactOnTop(work)
         : await encodeLossy(work, 0);
   const { productRanks } = session;
-  return { ...archive, sideFiles: fixed.sideFiles, bits, productRanks, gemm: options.lossless === true ? NO_ENGINE : await session.engine() };
+  return {
+    ...archive,
+    sideFiles: fixed.sideFiles,
+    bits,
+    productRanks,
+    gemm: options.lossless === true ? NO_ENGINE : await session.engine(),
+  };
 }
 
 const NO_ENGINE: EngineResult = { engine: 'none', warning: undefined };
