@@ -2,11 +2,12 @@
 import { bytesCodec } from './bytes.js';
 import type { Codec } from './codec.js';
 import { denseCodec } from './dense.js';
+import { intervalCodec } from './interval.js';
 import { lowRankCodec } from './low-rank.js';
 import { signCodec } from './sign.js';
 
 export const CODECS: ReadonlyMap<string, Codec> = new Map(
-  [lowRankCodec, denseCodec, signCodec, bytesCodec].map((codec) => [codec.id, codec]),
+  [lowRankCodec, denseCodec, signCodec, bytesCodec, intervalCodec].map((codec) => [codec.id, codec]),
 );
 
 /** Names of the codecs this build decodes. */
