@@ -78,7 +78,7 @@ export async function encodeBytes(input: ExactInput): Promise<EncodedTerm> {
     plain.push(await packSegment(bytes, word));
     if (prediction === undefined) continue;
     const difference = new Uint8Array(length);
-    combineWords(bytes, await prediction.read(start, length), -1, word, difference);
+    combineWords(bytes, (await prediction.read(start, length)).bytes, -1, word, difference);
     differences.push(await packSegment(difference, word));
   }
   const size = (segments: readonly Segment[]): number =>
@@ -159,7 +159,7 @@ export const bytesCodec: Codec = {
           out.set(bytes.subarray(first, first + count), position - start);
           position += count;
         }
-        if (prediction !== undefined) combineWords(out.slice(), prediction, 1, word, out);
+        if (prediction !== undefined) combineWords(out.slice(), prediction.bytes, 1, word, out);
       },
       close: () => {
         current = undefined;

@@ -39,19 +39,33 @@ export interface AdditiveDecoder {
  */
 export type Prediction = 'none' | 'base' | 'reconstruction';
 
+/** The prediction of some rows. */
+export interface PredictedRows {
+  /** Elements of the tensor's dtype. */
+  readonly bytes: Uint8Array;
+  /**
+   * f32(base + R̂) before it was rounded to `bytes`; for float dtypes of fewer than 32 bits, where the
+   * rows are computed from additive terms or from a base of another dtype.
+   */
+  readonly values?: Float32Array | undefined;
+}
+
 /** Gives the bytes of rows. Offsets are relative to the start of the term. */
 export interface ExactDecoder {
   readonly kind: 'exact';
   /** What `decode` needs of the same place. */
   readonly prediction: Prediction;
   /**
-   * Fills `out` with the bytes from `byteOffset` on, asked for in ascending order. Offset and length are
-   * whole rows, or multiples of 8 bytes from the start of one.
+   * Fills `out` with the bytes from `byteOffset` on, asked for in ascending order without gaps: whole rows,
+   * or multiples of PIECE_BYTE_LENGTH from the start of a row that is longer.
    * @param prediction as many bytes as `out`, apart from it; undefined for 'none'
    */
-  decode(byteOffset: number, prediction: Uint8Array | undefined, out: Uint8Array): Promise<void>;
+  decode(byteOffset: number, prediction: PredictedRows | undefined, out: Uint8Array): Promise<void>;
   close(): void;
 }
+
+/** Bytes given out at a time of rows that are longer. */
+export const PIECE_BYTE_LENGTH = 4 << 20;
 
 export type TermDecoder = AdditiveDecoder | ExactDecoder;
 
@@ -74,6 +88,9 @@ export interface EncodedTerm {
 /** Reads bytes of the rows that a term covers, offsets relative to the first; in ascending order within a pass. */
 export type ReadBytes = (byteOffset: number, byteLength: number) => Promise<Uint8Array>;
 
+/** The same for a prediction. */
+export type ReadPrediction = (byteOffset: number, byteLength: number) => Promise<PredictedRows>;
+
 /** Rows to be coded exactly, and what a decoder will know of them. */
 export interface ExactInput {
   readonly dtype: Dtype;
@@ -83,7 +100,7 @@ export interface ExactInput {
   readonly rowByteLength: number;
   readonly read: ReadBytes;
   /** Absent where there is nothing to predict from. */
-  readonly prediction?: { readonly kind: Exclude<Prediction, 'none'>; readonly read: ReadBytes };
+  readonly prediction?: { readonly kind: Exclude<Prediction, 'none'>; readonly read: ReadPrediction };
   readonly kernels: Kernels;
 }
 

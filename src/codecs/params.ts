@@ -23,6 +23,13 @@ export function float32Param(context: TermContext, name: string): number {
   return value;
 }
 
+/** true or false. @throws CodecError */
+export function booleanParam(context: TermContext, name: string): boolean {
+  const value = context.term.params[name];
+  if (typeof value === 'boolean') return value;
+  throw codecError(context, `parameter "${name}": expected true or false, found ${show(value)}`);
+}
+
 /** One of the given values. @throws CodecError */
 export function choiceParam<T extends string | number>(
   context: TermContext,

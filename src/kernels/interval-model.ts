@@ -24,16 +24,18 @@ export interface IntervalModel {
   readonly drop: number;
 }
 
-/**
- * The prediction of some elements: elements of the tensor's own dtype, float32 values (float dtypes),
- * or none.
- */
-export type Prediction = Uint8Array | Float32Array | undefined;
+/** What is predicted of some elements; undefined where nothing is. */
+export interface IntervalPrediction {
+  /** Elements of the tensor's own dtype. */
+  readonly elements: Uint8Array;
+  /** The float32 values that `elements` were rounded from; for float dtypes of fewer than 32 bits. */
+  readonly values?: Float32Array | undefined;
+}
 
 /** One payload after another; contexts carry over from one to the next. */
 export interface IntervalEncoder {
   /** Codes values.byteLength / (columns · element) whole coded rows; `columns` may be fewer than the model's. */
-  encode(values: Uint8Array, prediction: Prediction, columns?: number): void;
+  encode(values: Uint8Array, prediction: IntervalPrediction | undefined, columns?: number): void;
   /** Ends the payload. Undefined when it would be longer than MAX_PAYLOAD_BYTES; the encoder is then useless. */
   finish(): Uint8Array | undefined;
 }
@@ -42,7 +44,7 @@ export interface IntervalDecoder {
   /** Starts the next payload. Whatever it holds, decoding stays within bounds and gives some value. */
   begin(payload: Uint8Array): void;
   /** The inverse of encode: fills `out`. */
-  decode(prediction: Prediction, out: Uint8Array, columns?: number): void;
+  decode(prediction: IntervalPrediction | undefined, out: Uint8Array, columns?: number): void;
 }
 
 /** Number layout of a dtype as the coder sees it. */
@@ -102,7 +104,7 @@ export function checkedRows(
   model: IntervalModel,
   columns: number,
   byteLength: number,
-  prediction: Prediction,
+  prediction: IntervalPrediction | undefined,
 ): number {
   const element = elementLayout(model.dtype).byteLength;
   expectRange('columns', columns, 1, model.columns);
@@ -111,9 +113,12 @@ export function checkedRows(
       `expected whole rows of ${columns} elements of ${element} bytes, got ${byteLength} bytes`,
     );
   }
-  const expected = prediction instanceof Float32Array ? byteLength / element : byteLength;
-  if (prediction !== undefined && prediction.length !== expected) {
-    throw new RangeError(`prediction: expected a length of ${expected}, got ${prediction.length}`);
+  const { elements, values } = prediction ?? {};
+  if (elements !== undefined && elements.byteLength !== byteLength) {
+    throw new RangeError(`prediction: expected ${byteLength} bytes, got ${elements.byteLength}`);
+  }
+  if (values !== undefined && values.length !== byteLength / element) {
+    throw new RangeError(`prediction: expected ${byteLength / element} values, got ${values.length}`);
   }
   return byteLength / (columns * element);
 }

@@ -4,8 +4,9 @@
  */
 import { tensorByteLength } from '../../formats/dtype.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
+import { PIECE_BYTE_LENGTH } from '../codecs/codec.js';
 import type { Hasher, ReadTensor, Runtime } from './runtime.js';
-import { PIECE_BYTE_LENGTH, type TensorPiecesInput, tensorPieces } from './tensor-pieces.js';
+import { type TensorPiecesInput, tensorPieces } from './tensor-pieces.js';
 
 export interface DecodeTensorInput extends TensorPiecesInput {
   /** Receives the decoded bytes in order; must not keep `bytes`. */

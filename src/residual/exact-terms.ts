@@ -30,7 +30,11 @@ export async function encodeRowsExactly(
   if (base === undefined || readBase === undefined || end > commonRows) {
     return encode(readable, start, end, undefined);
   }
-  if (base.dtype === fineTuned.dtype) return encode(readable, start, end, { kind: 'base', read: readBase });
+  if (base.dtype === fineTuned.dtype)
+    return encode(readable, start, end, {
+      kind: 'base',
+      read: async (byteOffset, byteLength) => ({ bytes: await readBase(byteOffset, byteLength) }),
+    });
   if (!isFloatDtype(base.dtype) || !isFloatDtype(fineTuned.dtype)) {
     return encode(readable, start, end, undefined);
   }

@@ -2,12 +2,13 @@
  * A tensor as some of its terms give it, read like a file: what exact terms on top of lossy ones are coded
  * against. One piece is held at a time; going back starts the decoder anew.
  */
-import type { ReadBytes } from '../codecs/codec.js';
+import { DTYPES, type FloatDtype } from '../../formats/dtype.js';
+import type { ReadPrediction } from '../codecs/codec.js';
 import { type TensorPiece, type TensorPiecesInput, tensorPieces } from './tensor-pieces.js';
 
 export interface Reconstruction {
-  /** Bytes of the tensor; cheap in ascending order. */
-  readonly read: ReadBytes;
+  /** Rows of the tensor; cheap in ascending order. */
+  readonly read: ReadPrediction;
   close(): Promise<void>;
 }
 
@@ -26,7 +27,7 @@ export function openReconstruction(input: TensorPiecesInput): Reconstruction {
   /** The piece that holds a byte. */
   const pieceAt = async (byteOffset: number): Promise<TensorPiece> => {
     if (byteOffset < piece.byteOffset) await close();
-    pieces ??= tensorPieces(input);
+    pieces ??= tensorPieces({ ...input, withValues: true });
     while (byteOffset >= piece.byteOffset + piece.bytes.byteLength) {
       const next = await pieces.next();
       if (next.done) throw new RangeError(`expected an offset inside the tensor, got ${byteOffset}`);
@@ -35,17 +36,34 @@ export function openReconstruction(input: TensorPiecesInput): Reconstruction {
     return piece;
   };
 
+  /** Rows that are not computed are their own values. */
+  const widen = (bytes: Uint8Array, values: Float32Array): void => {
+    input.runtime.kernels.toFloat32(input.tensor.dtype as FloatDtype, bytes, values);
+  };
+
   return {
     async read(byteOffset, byteLength) {
-      const out = new Uint8Array(byteLength);
+      const bytes = new Uint8Array(byteLength);
+      const elementByteLength = DTYPES[input.tensor.dtype].bits / 8;
+      let values: Float32Array | undefined;
       for (let done = 0; done < byteLength; ) {
-        const { byteOffset: start, bytes } = await pieceAt(byteOffset + done);
-        const first = byteOffset + done - start;
-        const part = bytes.subarray(first, first + byteLength - done);
-        out.set(part, done);
+        const current = await pieceAt(byteOffset + done);
+        const first = byteOffset + done - current.byteOffset;
+        const part = current.bytes.subarray(first, first + byteLength - done);
+        const start = done / elementByteLength;
+        if (current.values !== undefined && values === undefined) {
+          values = new Float32Array(byteLength / elementByteLength);
+          widen(bytes.subarray(0, done), values.subarray(0, start));
+        }
+        bytes.set(part, done);
         done += part.byteLength;
+        if (values === undefined) continue;
+        const from = first / elementByteLength;
+        const place = values.subarray(start, done / elementByteLength);
+        if (current.values === undefined) widen(part, place);
+        else place.set(current.values.subarray(from, from + place.length));
       }
-      return out;
+      return { bytes, values };
     },
     close,
   };

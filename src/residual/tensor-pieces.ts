@@ -12,7 +12,13 @@ import {
 } from '../../formats/dtype.js';
 import type { ArchiveTensor, ArchiveTerm } from '../../formats/ere/archive-index.js';
 import { CodecError, UnsupportedError } from '../../formats/errors.js';
-import type { AdditiveDecoder, ExactDecoder, TermDecoder } from '../codecs/codec.js';
+import {
+  type AdditiveDecoder,
+  type ExactDecoder,
+  PIECE_BYTE_LENGTH,
+  type PredictedRows,
+  type TermDecoder,
+} from '../codecs/codec.js';
 import { CODECS } from '../codecs/registry.js';
 import { blockRows, type ReadTensor, type Runtime } from './runtime.js';
 
@@ -30,12 +36,13 @@ export interface TensorPiecesInput {
   /** Absent for added tensors. Called in ascending order, for every byte at most once. */
   readonly readBase?: ReadTensor;
   readonly runtime: Pick<Runtime, 'kernels'>;
+  /** Give computed rows with their float32 values where these say more; default false. */
+  readonly withValues?: boolean;
 }
 
 /** Bytes of the tensor; valid until the next piece is asked for. */
-export interface TensorPiece {
+export interface TensorPiece extends PredictedRows {
   readonly byteOffset: number;
-  readonly bytes: Uint8Array;
 }
 
 interface OpenTerm<Decoder extends TermDecoder = TermDecoder> {
@@ -44,9 +51,6 @@ interface OpenTerm<Decoder extends TermDecoder = TermDecoder> {
   readonly codec: string;
   readonly decoder: Decoder;
 }
-
-/** Bytes read or given out at a time where no arithmetic needs whole rows; a multiple of every word. */
-export const PIECE_BYTE_LENGTH = 4 << 20;
 
 /**
  * Decodes a tensor in ascending order, without gaps.
@@ -170,27 +174,39 @@ async function* blockPieces(block: Block): AsyncGenerator<TensorPiece, void, voi
   const below = onTop.length === 0 ? terms : terms.slice(0, terms.indexOf(onTop[0]!));
   const pieces =
     first === -1
-      ? reconstructedPieces(block, below.filter(isAdditive))
+      ? reconstructedPieces(block, below.filter(isAdditive), onTop.length > 0)
       : bytePieces(block, terms[first] as OpenTerm<ExactDecoder>);
   if (onTop.length === 0) {
     yield* pieces;
     return;
   }
   const byteOffset = start * block.rowByteLength;
-  let rows = new Uint8Array((block.end - start) * block.rowByteLength);
-  for await (const piece of pieces) rows.set(piece.bytes, piece.byteOffset - byteOffset);
+  let rows = await wholeBlock(block, pieces);
   for (const term of onTop) {
-    const out = new Uint8Array(rows.byteLength);
+    const out = new Uint8Array(rows.bytes.byteLength);
     await term.decoder.decode(byteOffset - term.start * block.rowByteLength, rows, out);
-    rows = out;
+    rows = { bytes: out };
   }
-  yield { byteOffset, bytes: rows };
+  yield { byteOffset, bytes: rows.bytes };
+}
+
+async function wholeBlock(
+  { start, end, rowByteLength }: Block,
+  pieces: AsyncIterable<TensorPiece>,
+): Promise<PredictedRows> {
+  const bytes = new Uint8Array((end - start) * rowByteLength);
+  for await (const piece of pieces) {
+    if (piece.bytes.byteLength === bytes.byteLength) return { bytes: piece.bytes, values: piece.values };
+    bytes.set(piece.bytes, piece.byteOffset - start * rowByteLength);
+  }
+  return { bytes };
 }
 
 /** The rows without exact terms: the base's very bytes, so that NaN payloads and −0 survive, or base + Σ terms. */
 async function* reconstructedPieces(
   block: Block,
   additive: readonly OpenTerm<AdditiveDecoder>[],
+  isPrediction: boolean,
 ): AsyncGenerator<TensorPiece, void, void> {
   const { input, layout, start, end } = block;
   const { dtype } = input.tensor;
@@ -200,7 +216,9 @@ async function* reconstructedPieces(
   } else if ((additive.length > 0 || inBase) && isFloatDtype(dtype) && isFloatDtype(layout.dtype)) {
     const [baseOffset, baseLength] = [start * layout.rowByteLength, (end - start) * layout.rowByteLength];
     const base = inBase ? await input.readBase!(baseOffset, baseLength) : new Uint8Array(baseLength);
-    yield { byteOffset: start * block.rowByteLength, bytes: await computeRows(block, base, additive) };
+    const withValues = isPrediction || input.withValues === true;
+    const rows = await computeRows(block, base, additive, withValues);
+    yield { byteOffset: start * block.rowByteLength, ...rows };
   } else {
     throw blockError(block, 'none', 'are not coded');
   }
@@ -213,15 +231,21 @@ async function* bytePieces(
 ): AsyncGenerator<TensorPiece, void, void> {
   const { input, layout, rowByteLength, start, end } = block;
   const needsBase = exact === undefined || exact.decoder.prediction === 'base';
+  const step = Math.max(1, Math.floor(PIECE_BYTE_LENGTH / rowByteLength)) * rowByteLength;
+  const pieceByteLength = rowByteLength > PIECE_BYTE_LENGTH ? PIECE_BYTE_LENGTH : step;
   if (needsBase && end > layout.rows) throw blockError(block, exact?.codec ?? 'none', 'are not in the base');
-  for (let offset = start * rowByteLength; offset < end * rowByteLength; offset += PIECE_BYTE_LENGTH) {
-    const length = Math.min(PIECE_BYTE_LENGTH, end * rowByteLength - offset);
+  for (let offset = start * rowByteLength; offset < end * rowByteLength; offset += pieceByteLength) {
+    const length = Math.min(pieceByteLength, end * rowByteLength - offset);
     const base = needsBase ? await input.readBase!(offset, length) : undefined;
     if (exact === undefined) {
       yield { byteOffset: offset, bytes: base! };
     } else {
       const piece = new Uint8Array(length);
-      await exact.decoder.decode(offset - exact.start * rowByteLength, base, piece);
+      await exact.decoder.decode(
+        offset - exact.start * rowByteLength,
+        base === undefined ? undefined : { bytes: base },
+        piece,
+      );
       yield { byteOffset: offset, bytes: piece };
     }
   }
@@ -231,15 +255,22 @@ async function computeRows(
   { input, layout, columns, rowByteLength, start, end }: Block,
   base: Uint8Array,
   additive: readonly OpenTerm<AdditiveDecoder>[],
-): Promise<Uint8Array> {
+  withValues: boolean,
+): Promise<PredictedRows> {
   const { tensor, runtime } = input;
   // Sums start at +0. Without a term the value is the base's own, and only x + (−0) is x for every x.
   const residual = new Float32Array((end - start) * columns).fill(additive.length === 0 ? -0 : 0);
   for (const term of additive) await term.decoder.accumulate(start - term.start, end - start, residual);
   const out = new Uint8Array((end - start) * rowByteLength);
   const [dtype, baseDtype] = [tensor.dtype as FloatDtype, layout.dtype as FloatDtype];
-  runtime.kernels.addAndRound(dtype, baseDtype, base, residual, out);
-  return out;
+  if (!withValues || DTYPES[dtype].bits >= 32) {
+    runtime.kernels.addAndRound(dtype, baseDtype, base, residual, out);
+    return { bytes: out };
+  }
+  const values = new Float32Array(residual.length);
+  runtime.kernels.addAndRound('F32', baseDtype, base, residual, new Uint8Array(values.buffer));
+  runtime.kernels.fromFloat32(dtype, values, out);
+  return { bytes: out, values };
 }
 
 function isAdditive(term: OpenTerm): term is OpenTerm<AdditiveDecoder> {

@@ -26,7 +26,14 @@ async function encode(
       columns: bytes.byteLength / elementByteLength,
       rowByteLength: bytes.byteLength,
       read: from(bytes),
-      ...(base === undefined ? {} : { prediction: { kind: 'base' as const, read: from(base) } }),
+      ...(base === undefined
+        ? {}
+        : {
+            prediction: {
+              kind: 'base' as const,
+              read: async (offset: number, length: number) => ({ bytes: await from(base)(offset, length) }),
+            },
+          }),
       kernels: wasm,
     }),
   );
@@ -62,7 +69,8 @@ async function decode(
   const out = new Uint8Array(rows * rowByteLength);
   for (let offset = 0; offset < out.byteLength; offset += pieceRows * rowByteLength) {
     const piece = out.subarray(offset, offset + pieceRows * rowByteLength);
-    await decoder.decode(offset, base?.subarray(offset, offset + piece.byteLength), piece);
+    const prediction = base && { bytes: base.subarray(offset, offset + piece.byteLength) };
+    await decoder.decode(offset, prediction, piece);
   }
   decoder.close();
   return out;

@@ -1,8 +1,12 @@
 /** Codec "interval" in both implementations: exact, the same bytes, and within bounds whatever the payload. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { DTYPES, type Dtype } from '../../formats/dtype.js';
-import { elementLayout, type IntervalModel, type Prediction } from '../../src/kernels/interval-model.js';
+import { DTYPES, type Dtype, type FloatDtype } from '../../formats/dtype.js';
+import {
+  elementLayout,
+  type IntervalModel,
+  type IntervalPrediction,
+} from '../../src/kernels/interval-model.js';
 import type { Kernels } from '../../src/kernels/kernels.js';
 import { loadKernels } from '../../src/kernels/load-kernels.js';
 import { bytesOf, normalFloats, PATHS, randomBytes, scalar, wasm } from './samples.js';
@@ -60,7 +64,7 @@ function encode(
   kernels: Kernels,
   model: IntervalModel,
   values: Uint8Array,
-  prediction: Prediction,
+  prediction: IntervalPrediction | undefined,
 ): Uint8Array {
   const encoder = kernels.intervalEncoder(model);
   encoder.encode(values, prediction);
@@ -71,7 +75,7 @@ function decode(
   kernels: Kernels,
   model: IntervalModel,
   payload: Uint8Array,
-  prediction: Prediction,
+  prediction: IntervalPrediction | undefined,
   byteLength: number,
 ): Uint8Array {
   const decoder = kernels.intervalDecoder(model);
@@ -100,9 +104,12 @@ describe('wasm and scalar', () => {
           const base = weights(dtype, rows * columns, seed, spread, odd);
           const values = moved(base, dtype, seed + 5, share);
           const model = { dtype, columns, unit, skip, means: seed % 4 !== 0, drop: 0 } as const;
-          let prediction: Prediction = kind === 'none' ? undefined : base;
-          if (kind === 'values' && isFloat) {
-            prediction = normalFloats(rows * columns, seed, spread * 1.01);
+          let prediction: IntervalPrediction | undefined = kind === 'none' ? undefined : { elements: base };
+          if (kind === 'values' && isFloat && byteLength < 4) {
+            const values = normalFloats(rows * columns, seed, spread * 1.01);
+            const elements = new Uint8Array(values.length * byteLength);
+            wasm.fromFloat32(dtype as FloatDtype, values, elements);
+            prediction = { elements, values };
           }
           const payload = encode(wasm, model, values, prediction);
           expect(bytesOf(encode(scalar, model, values, prediction)).equals(payload)).toBe(true);

@@ -1,7 +1,7 @@
 /** The prediction of codec "interval" in the forms that its model reads. */
 import { type FloatDtype, isFloatDtype } from '../../../formats/dtype.js';
-import { elementLayout, type IntervalModel, type Prediction } from '../interval-model.js';
-import { fromFloat32, toFloat32 } from './elementwise.js';
+import { elementLayout, type IntervalModel, type IntervalPrediction } from '../interval-model.js';
+import { toFloat32 } from './elementwise.js';
 
 export interface PredictionForms {
   /** Elements of the tensor's dtype. */
@@ -12,45 +12,33 @@ export interface PredictionForms {
   readonly narrowed: Uint32Array;
 }
 
+const NO_PATTERNS = new Uint32Array(0);
+
 export function preparePrediction(
   model: IntervalModel,
-  prediction: Prediction,
+  prediction: IntervalPrediction | undefined,
   count: number,
 ): PredictionForms {
   const { isFloat, byteLength } = elementLayout(model.dtype);
-  const dtype: FloatDtype = model.dtype === 'C64' ? 'F32' : isFloatDtype(model.dtype) ? model.dtype : 'F32';
-  if (prediction instanceof Float32Array && !isFloat) {
-    throw new TypeError(`prediction: expected elements of ${model.dtype}, got float32 values`);
-  }
-  let elements: Uint8Array;
-  if (prediction instanceof Float32Array) {
-    elements = new Uint8Array(count * byteLength);
-    fromFloat32(dtype, prediction, elements);
-  } else {
-    elements = prediction ?? new Uint8Array(count * byteLength);
-  }
-  if (!isFloat || byteLength === 8) {
-    return { elements, wide: new Uint32Array(0), narrowed: new Uint32Array(0) };
-  }
+  const elements = prediction?.elements ?? new Uint8Array(count * byteLength);
+  if (!isFloat || byteLength === 8) return { elements, wide: NO_PATTERNS, narrowed: NO_PATTERNS };
+  const dtype: FloatDtype = isFloatDtype(model.dtype) ? model.dtype : 'F32';
   const narrowed = new Uint32Array(count);
   toFloat32(dtype, elements, new Float32Array(narrowed.buffer));
+  const values = prediction?.values;
   const wide =
-    prediction instanceof Float32Array
-      ? new Uint32Array(prediction.buffer, prediction.byteOffset, count)
-      : narrowed.slice();
-  if (model.drop > 0) {
-    elements = new Uint8Array(count * byteLength);
-    const view = new DataView(elements.buffer);
-    for (let i = 0; i < count; i++) {
-      narrowed[i] = dropBits(narrowed[i], model.drop);
-      view.setUint32(4 * i, narrowed[i], true);
-    }
-  }
-  return { elements, wide, narrowed };
+    values === undefined ? narrowed.slice() : new Uint32Array(values.buffer, values.byteOffset, count);
+  return model.drop === 0 ? { elements, wide, narrowed } : dropped(wide, narrowed, model.drop);
 }
 
-/** Rounds a pattern to nearest even at `drop` bits, modulo 2^32. */
-function dropBits(pattern: number, drop: number): number {
-  const half = 2 ** (drop - 1) - 1 + ((pattern >>> drop) & 1);
-  return (((pattern + half) >>> drop) << drop) >>> 0;
+/** Rounds the patterns to nearest even at `drop` bits, modulo 2^32. */
+function dropped(wide: Uint32Array, narrowed: Uint32Array, drop: number): PredictionForms {
+  const elements = new Uint8Array(narrowed.byteLength);
+  const view = new DataView(elements.buffer);
+  for (const [i, pattern] of narrowed.entries()) {
+    const half = 2 ** (drop - 1) - 1 + ((pattern >>> drop) & 1);
+    narrowed[i] = ((pattern + half) >>> drop) << drop;
+    view.setUint32(4 * i, narrowed[i], true);
+  }
+  return { elements, wide, narrowed };
 }

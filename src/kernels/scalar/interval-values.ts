@@ -398,13 +398,16 @@ export class IntervalValues {
   #store(i: number, pattern: number): void {
     switch (this.#layout.byteLength) {
       case 1:
-        return this.#values.setUint8(i, pattern);
+        this.#values.setUint8(i, pattern);
+        break;
       case 2:
-        return this.#values.setUint16(2 * i, pattern, true);
+        this.#values.setUint16(2 * i, pattern, true);
+        break;
       case 4:
-        return this.#values.setUint32(4 * i, pattern << this.#drop, true);
+        this.#values.setUint32(4 * i, pattern << this.#drop, true);
+        break;
       default:
-        return this.#values.setUint32(8 * i + 4, pattern, true);
+        this.#values.setUint32(8 * i + 4, pattern, true);
     }
   }
 }

@@ -9,8 +9,8 @@ import {
   type IntervalDecoder,
   type IntervalEncoder,
   type IntervalModel,
+  type IntervalPrediction,
   MAX_PAYLOAD_BYTES,
-  type Prediction,
 } from '../interval-model.js';
 import { preparePrediction } from './interval-prediction.js';
 import { CONTEXT, eighths, IntervalValues, powerOfTwo } from './interval-values.js';
@@ -52,7 +52,12 @@ class ScalarInterval {
     this.#means = new Int32Array(model.columns).fill(ONE);
   }
 
-  code(coder: BitCoder, values: Uint8Array, prediction: Prediction, columns: number): void {
+  code(
+    coder: BitCoder,
+    values: Uint8Array,
+    prediction: IntervalPrediction | undefined,
+    columns: number,
+  ): void {
     const rows = checkedRows(this.#model, columns, values.byteLength, prediction);
     const basis = preparePrediction(this.#model, prediction, values.byteLength / this.#element);
     this.#values.attach(coder, values, basis);
@@ -113,7 +118,7 @@ class ScalarInterval {
       if (!same) model.codeValue(i, spread, inBlock);
       if (!this.#model.means) continue;
       const step = Math.abs(model.difference(i)) * gain;
-      const next = mean + (((step < 65_536 ? Math.trunc(step) : 65_536) - mean) >> rate);
+      const next = mean + ((Math.trunc(atMost(step, 65_536)) - mean) >> rate);
       this.#means[column] = Math.max(next, LEAST_MEAN);
     }
   }
@@ -162,11 +167,17 @@ class ScalarInterval {
     let sum = 0;
     for (let column = 0; column < columns; column++) {
       const difference = Math.abs(this.#values.difference(start + column)) * inverseUnit;
-      sum += ((difference < ONE ? difference : ONE) * ONE) / this.#means[column];
+      sum += (atMost(difference, ONE) * ONE) / this.#means[column];
     }
     const [minimum, maximum] = SCALE_RANGE;
     return Math.max(minimum, Math.min(maximum, (eighths(sum / columns + 0.001) + 1) >> 1));
   }
+}
+
+/** x, but no more than `limit`; `limit` for NaN. */
+function atMost(x: number, limit: number): number {
+  if (x < limit) return x;
+  return limit;
 }
 
 function rateOf(row: number): number {

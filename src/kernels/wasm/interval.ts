@@ -11,9 +11,9 @@ import {
   type IntervalDecoder,
   type IntervalEncoder,
   type IntervalModel,
+  type IntervalPrediction,
   MAX_CODED_COLUMNS,
   MAX_PAYLOAD_BYTES,
-  type Prediction,
 } from '../interval-model.js';
 import { type Arena, bytesOf, CODER_BYTES } from './arena.js';
 import { FORMAT_NUMBERS } from './module.js';
@@ -88,12 +88,14 @@ class IntervalState {
   }
 
   /** Runs `kernel` over batches of rows; `values` are copied in or out. */
-  run(decoding: boolean, values: Uint8Array, prediction: Prediction, columns: number): void {
+  run(
+    decoding: boolean,
+    values: Uint8Array,
+    prediction: IntervalPrediction | undefined,
+    columns: number,
+  ): void {
     const { arena, layout } = this;
     const rows = checkedRows(this.model, columns, values.byteLength, prediction);
-    if (prediction instanceof Float32Array && !layout.isFloat) {
-      throw new TypeError(`prediction: expected elements of ${this.model.dtype}, got float32 values`);
-    }
     const batchRows = Math.max(1, Math.floor(BATCH / columns));
     const kernel = decoding ? arena.kernels.decodeInterval : arena.kernels.encodeInterval;
     const width = layout.byteLength;
@@ -113,29 +115,28 @@ class IntervalState {
   }
 
   /** Brings elements [start, end) of the prediction in, in all forms; returns the address of `narrowed`. */
-  #layPrediction(addresses: readonly number[], prediction: Prediction, start: number, end: number): number {
+  #layPrediction(
+    addresses: readonly number[],
+    prediction: IntervalPrediction | undefined,
+    start: number,
+    end: number,
+  ): number {
     const { arena, layout, model } = this;
     const [, predicted, wide, narrowed] = addresses;
     const count = end - start;
     const width = layout.byteLength;
     const dtype = (model.dtype === 'C64' ? 'F32' : model.dtype) as FloatDtype;
-    if (prediction instanceof Float32Array) {
-      arena.bytes.set(bytesOf(prediction.subarray(start, end)), wide);
-      arena.kernels.fromFloat32(FORMAT_NUMBERS[dtype], wide, predicted, count);
-    } else if (prediction === undefined) {
-      arena.bytes.fill(0, predicted, predicted + count * width);
-    } else {
-      arena.bytes.set(prediction.subarray(start * width, end * width), predicted);
-    }
+    if (prediction === undefined) arena.bytes.fill(0, predicted, predicted + count * width);
+    else arena.bytes.set(prediction.elements.subarray(start * width, end * width), predicted);
     if (!layout.isFloat || width === 8) return wide;
-    if (!(prediction instanceof Float32Array)) {
-      arena.kernels.toFloat32(FORMAT_NUMBERS[dtype], predicted, wide, count);
-    }
+    const values = prediction?.values;
+    if (values === undefined) arena.kernels.toFloat32(FORMAT_NUMBERS[dtype], predicted, wide, count);
+    else arena.bytes.set(bytesOf(values.subarray(start, end)), wide);
     if (model.drop > 0) {
       arena.kernels.dropBits(predicted, count, model.drop);
       return predicted;
     }
-    if (!(prediction instanceof Float32Array)) return wide;
+    if (values === undefined) return wide;
     arena.kernels.toFloat32(FORMAT_NUMBERS[dtype], predicted, narrowed, count);
     return narrowed;
   }
@@ -162,7 +163,11 @@ class WasmIntervalEncoder implements IntervalEncoder {
     };
   }
 
-  encode(values: Uint8Array, prediction: Prediction, columns: number = this.#state.model.columns): void {
+  encode(
+    values: Uint8Array,
+    prediction: IntervalPrediction | undefined,
+    columns: number = this.#state.model.columns,
+  ): void {
     this.#claim();
     this.#state.run(false, values, prediction, columns);
   }
@@ -226,7 +231,11 @@ class WasmIntervalDecoder implements IntervalDecoder {
     arena.kernels.beginDecoding(coder, start, start + payload.byteLength);
   }
 
-  decode(prediction: Prediction, out: Uint8Array, columns: number = this.#state.model.columns): void {
+  decode(
+    prediction: IntervalPrediction | undefined,
+    out: Uint8Array,
+    columns: number = this.#state.model.columns,
+  ): void {
     if (!this.#state.arena.claimCoder(this)) {
       this.#state.restore();
       this.#layPayload();
