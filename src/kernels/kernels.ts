@@ -237,6 +237,12 @@ export interface Kernels {
   /** Σ (x_i − y_i)² in float64, each operation rounded, in the lane order of `statistics`. */
   squaredDistance(dtype: FloatDtype, x: Uint8Array, y: Uint8Array): number;
 
+  /** A fresh encoder of one matrix. */
+  createMatrixEncoder(options: MatrixCoderOptions): MatrixEncoder;
+
+  /** A fresh decoder of one matrix. */
+  createMatrixDecoder(options: MatrixCoderOptions): MatrixDecoder;
+
   /**
    * out_i = f32(values_i · inverseStep) rounded to the nearest integer, ties to even, clamped to
    * [minimum, maximum] (integers within int16). NaN gives 0.
@@ -255,10 +261,4 @@ export interface Kernels {
    * k from 0, then c_ij = f32(c_ij + s). The signs of NaN are unspecified.
    */
   gemm(request: GemmRequest): void;
-
-  /** A fresh encoder of one matrix. */
-  createMatrixEncoder(options: MatrixCoderOptions): MatrixEncoder;
-
-  /** A fresh decoder of one matrix. */
-  createMatrixDecoder(options: MatrixCoderOptions): MatrixDecoder;
 }

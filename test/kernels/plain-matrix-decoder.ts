@@ -90,7 +90,7 @@ class Bits {
       this.#code += this.#byte();
     }
     let [fast, slow] = [6, 8];
-    if (c.count < 511) {
+    if (c.count < 1023) {
       const young = Math.floor(Math.log2(Math.floor((2 * c.count + 4) / 3))) + 1;
       [fast, slow] = [Math.min(fast, young), Math.min(slow, young)];
       c.count++;

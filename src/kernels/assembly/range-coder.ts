@@ -1,11 +1,10 @@
 /**
- * The adaptive binary range coder of docs/spec/codecs.md §5, shared by every entropy-coded codec.
+ * The adaptive binary range coder of docs/spec/codecs.md §5, shared by every entropy-coded codec: 48 bits of
+ * range, renormalised by 16, so that one rare branch keeps it going.
  *
  * A model is written once for both directions: `codeBit<Decode>` and `codeBit<Encode>` take the same
- * arguments, and the type chooses the code at compile time. The decoder's state is one u64 (range above
- * code), passed through the model's loop as a local, so that it stays in a register: one shift
- * renormalises both halves. Everything that is touched once in a while is a global, loaded from and stored
- * to a 64-byte block around each call, so that several coders can take turns.
+ * arguments, and the type chooses the code at compile time. The registers are globals, loaded from and
+ * stored to a 64-byte block around each call of a kernel, so that several coders can take turns.
  */
 
 /** Directions, as type arguments. */
@@ -20,6 +19,9 @@ const FAST_LOW: u32 = 48;
 const FAST_HIGH: u32 = 0xffff - FAST_LOW;
 const SLOW_LOW: u32 = FAST_LOW << 16;
 const SLOW_HIGH: u32 = 0xffffffff - SLOW_LOW;
+
+// Bits of a context that are counted.
+const COUNT_LIMIT: u32 = 1023;
 
 /** Result of the last `codeRaw`. */
 export let raw: u32 = 0;
@@ -131,8 +133,8 @@ function putWord(): void {
 export function finishEncoding(coder: usize): i32 {
   loadEncoder(coder);
   const start = rawStart;
-  let bytes = 1;
-  let mask: u64 = 0xffffffffff;
+  let bytes = 0;
+  let mask: u64 = 0xffffffffffff;
   while (((low + mask) & ~mask) + mask >= low + range) {
     bytes++;
     mask >>= 8;
@@ -202,7 +204,7 @@ export function codeBit<D>(context: usize, value: i32, fast: u32, slow: u32): bo
       putWord();
     }
   }
-  if (count < 1023) {
+  if (count < COUNT_LIMIT) {
     young(context, a, b, count, v, fast, slow);
   } else if (v) {
     store<u16>(context, <u16>(a - ((a - FAST_LOW) >> fast)));
@@ -257,7 +259,7 @@ export function codeEvenBit<D>(context: usize, value: i32, fast: u32, slow: u32)
     range <<= 16;
     code = (code << 16) | nextWord();
   }
-  if (count < 1023) {
+  if (count < COUNT_LIMIT) {
     young(context, a, b, count, v, fast, slow);
   } else {
     // The estimate of the bit that came is mirrored, so that both cases are one: it moves towards LOW.

@@ -1,7 +1,13 @@
 /**
  * The adaptive binary range coder of docs/spec/codecs.md §5. Encoder and decoder have one interface, so
  * that a model is written once: a decoder ignores the values it is given and returns those it read.
+ * All registers stay below 2^49, so float64 holds them exactly.
  */
+
+/** The range starts here and is renormalised below RENORMALISE. */
+const FULL_RANGE = 2 ** 48;
+const RENORMALISE = 2 ** 32;
+const WORD = 2 ** 16;
 
 /** Ends of the estimates, so that no probability comes closer than 24/32768 to 0 or 1. */
 const FAST_LOW = 48;
@@ -10,7 +16,7 @@ const SLOW_LOW = FAST_LOW * 65_536;
 const SLOW_HIGH = 0xffffffff - SLOW_LOW;
 
 /** Bits of a context that are counted. */
-const COUNT_LIMIT = 511;
+const COUNT_LIMIT = 1023;
 
 /** Adaptive probabilities, by number. Each is the mean of a fast and a slow estimate that the bit is 0. */
 export class Contexts {
@@ -60,16 +66,12 @@ export interface BitCoder {
   raw(value: number, bits: number): number;
 }
 
-const RANGE = 2 ** 48;
-const LEAST_RANGE = 2 ** 32;
-
 export class RangeEncoder implements BitCoder {
   readonly decoding = false;
-  /** Big-endian 16-bit words. */
-  readonly #words: number[] = [];
+  readonly #bytes: number[] = [];
   readonly #rawBytes: number[] = [];
   #low = 0;
-  #range = RANGE;
+  #range = FULL_RANGE;
   #rawByte = 0;
   #rawFilled = 0;
 
@@ -78,15 +80,14 @@ export class RangeEncoder implements BitCoder {
     if (value === 0) {
       this.#range = bound;
     } else {
-      this.#low += bound;
+      this.#setLow(this.#low + bound);
       this.#range -= bound;
-      this.#carry();
     }
     contexts.update(context, value, fastShift, slowShift);
-    if (this.#range < LEAST_RANGE) {
-      this.#range *= 65_536;
-      this.#words.push(Math.floor(this.#low / LEAST_RANGE));
-      this.#low = (this.#low % LEAST_RANGE) * 65_536;
+    if (this.#range < RENORMALISE) {
+      this.#range *= WORD;
+      this.#putByte();
+      this.#putByte();
     }
     return value;
   }
@@ -101,27 +102,36 @@ export class RangeEncoder implements BitCoder {
 
   /** Ends the payload: the fewest bytes that decode right whatever follows them, then the raw bytes from the last to the first. */
   finish(): Uint8Array {
-    let bytes = 1;
-    let block = 2 ** 40;
+    let bytes = 0;
+    let block = FULL_RANGE;
     while (Math.ceil(this.#low / block) * block + block > this.#low + this.#range) {
       bytes++;
       block /= 256;
     }
-    this.#low = Math.ceil(this.#low / block) * block;
-    this.#carry();
-    const front = this.#words.flatMap((word) => [word >> 8, word & 255]);
-    for (let i = 0; i < bytes; i++) front.push(Math.floor(this.#low / 2 ** (40 - 8 * i)) & 255);
+    this.#setLow(Math.ceil(this.#low / block) * block);
+    for (let i = 0; i < bytes; i++) this.#putByte();
     if (this.#rawFilled > 0) this.#flushRaw();
-    return Uint8Array.from([...front, ...this.#rawBytes.reverse()]);
+    const payload = new Uint8Array(this.#bytes.length + this.#rawBytes.length);
+    payload.set(this.#bytes);
+    payload.set(this.#rawBytes.reverse(), this.#bytes.length);
+    return payload;
   }
 
-  /** Adds a carry out of `low` to the words: a run of 0xffff becomes 0. */
-  #carry(): void {
-    if (this.#low < RANGE) return;
-    this.#low -= RANGE;
-    let last = this.#words.length - 1;
-    while (last >= 0 && this.#words[last] === 0xffff) this.#words[last--] = 0;
-    if (last >= 0) this.#words[last]++;
+  /** Sets `low`; a carry goes into the bytes that are written. */
+  #setLow(low: number): void {
+    this.#low = low % FULL_RANGE;
+    if (low < FULL_RANGE) return;
+    let last = this.#bytes.length - 1;
+    while (this.#bytes[last] === 255) this.#bytes[last--] = 0;
+    this.#bytes[last]++;
+  }
+
+  /** Moves the top byte of `low` out. */
+  #putByte(): void {
+    const unit = FULL_RANGE / 256;
+    const byte = Math.floor(this.#low / unit);
+    this.#bytes.push(byte);
+    this.#low = (this.#low - byte * unit) * 256;
   }
 
   #flushRaw(): void {
@@ -135,7 +145,7 @@ export class RangeDecoder implements BitCoder {
   readonly decoding = true;
   readonly #payload: Uint8Array;
   #code = 0;
-  #range = RANGE;
+  #range = FULL_RANGE;
   #input = 0;
   #rawPointer: number;
   #rawByte = 0;
@@ -144,7 +154,7 @@ export class RangeDecoder implements BitCoder {
   constructor(payload: Uint8Array) {
     this.#payload = payload;
     this.#rawPointer = payload.length;
-    for (let i = 0; i < 3; i++) this.#code = this.#code * 65_536 + this.#nextWord();
+    for (let i = 0; i < 6; i++) this.#code = this.#code * 256 + this.#nextByte();
   }
 
   bit(contexts: Contexts, context: number, _value: number, fastShift: number, slowShift: number): number {
@@ -157,9 +167,9 @@ export class RangeDecoder implements BitCoder {
       this.#range -= bound;
     }
     contexts.update(context, bit, fastShift, slowShift);
-    if (this.#range < LEAST_RANGE) {
-      this.#range *= 65_536;
-      this.#code = this.#code * 65_536 + this.#nextWord();
+    if (this.#range < RENORMALISE) {
+      this.#range *= WORD;
+      this.#code = this.#code * WORD + this.#nextByte() * 256 + this.#nextByte();
     }
     return bit;
   }
@@ -178,9 +188,7 @@ export class RangeDecoder implements BitCoder {
     return value >>> 0;
   }
 
-  #nextWord(): number {
-    const high = this.#payload[this.#input++] ?? 0;
-    const low = this.#payload[this.#input++] ?? 0;
-    return high * 256 + low;
+  #nextByte(): number {
+    return this.#input < this.#payload.length ? this.#payload[this.#input++] : 0;
   }
 }

@@ -30,12 +30,12 @@ export function scalarKernels(): Kernels {
     accumulateCodes,
     unpackCodes,
     packCodes,
+    createMatrixEncoder,
+    createMatrixDecoder,
     subtract,
     statistics,
     squaredDistance,
     quantize,
     gemm,
-    createMatrixEncoder,
-    createMatrixDecoder,
   };
 }

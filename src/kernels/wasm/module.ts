@@ -35,31 +35,6 @@ export interface KernelExports {
   accumulateCodes32: AccumulateCodes;
   unpackCodes(source: number, firstBit: number, count: number, bits: number, target: number): void;
   packCodes(source: number, count: number, bits: number, target: number, firstBit: number): number;
-  packTilesInt16(source: number, rows: number, k: number, target: number): void;
-  packPanelsInt16(source: number, columns: number, k: number, target: number): void;
-  packTilesWide(source: number, rows: number, k: number, target: number, integers: number): void;
-  packPanelsWide(source: number, columns: number, k: number, target: number, integers: number): void;
-  packTilesFloat32(
-    source: number,
-    rowStride: number,
-    kStride: number,
-    rows: number,
-    k: number,
-    target: number,
-  ): void;
-  packPanelsFloat32(source: number, columns: number, k: number, target: number): void;
-  productInt16: IntegerProduct;
-  productFloat64: IntegerProduct;
-  productFloat32(
-    a: number,
-    b: number,
-    rows: number,
-    columns: number,
-    steps: number,
-    out: number,
-    stride: number,
-    edge: number,
-  ): void;
   beginDecoding(coder: number, start: number, end: number): void;
   beginEncoding(coder: number, start: number, end: number): void;
   finishEncoding(coder: number): number;
@@ -94,6 +69,31 @@ export interface KernelExports {
   ): number;
   matrixCodeEntries(states: number, levels: number, codes: number, columns: number): void;
   updateAverages(averages: number, codes: number, columns: number): void;
+  packTilesInt16(source: number, rows: number, k: number, target: number): void;
+  packPanelsInt16(source: number, columns: number, k: number, target: number): void;
+  packTilesWide(source: number, rows: number, k: number, target: number, integers: number): void;
+  packPanelsWide(source: number, columns: number, k: number, target: number, integers: number): void;
+  packTilesFloat32(
+    source: number,
+    rowStride: number,
+    kStride: number,
+    rows: number,
+    k: number,
+    target: number,
+  ): void;
+  packPanelsFloat32(source: number, columns: number, k: number, target: number): void;
+  productInt16: IntegerProduct;
+  productFloat64: IntegerProduct;
+  productFloat32(
+    a: number,
+    b: number,
+    rows: number,
+    columns: number,
+    steps: number,
+    out: number,
+    stride: number,
+    edge: number,
+  ): void;
 }
 
 type AccumulateCodes = (
@@ -119,7 +119,7 @@ type IntegerProduct = (
 
 let compiled: WebAssembly.Module | undefined;
 
-/** An instance over `memory`. Compiles on first use, synchronously: the module is about 30 KB. */
+/** An instance over `memory`. Compiles on first use, synchronously: the module is about 16 KB. */
 export function instantiateKernels(memory: WebAssembly.Memory): KernelExports {
   compiled ??= new WebAssembly.Module(Uint8Array.from(atob(KERNELS_WASM), (char) => char.charCodeAt(0)));
   const instance = new WebAssembly.Instance(compiled, { env: { memory } });
