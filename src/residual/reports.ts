@@ -23,6 +23,7 @@ export function encodeReport(
     allocation: strategyOf(options),
     ...(options.preset === undefined ? {} : { preset: options.preset }),
     bits: describeBits(encoded.allocation.bits),
+    productRanks: encoded.productRanks,
     tensors: encoded.tensors.map(({ analysis }, i) => tensorReport(encoded.layout.index, i, analysis.case)),
     removed: pairing.removed,
     sideFiles: encoded.sideFiles.map(({ path, byteLength, blob }) => ({
