@@ -238,6 +238,12 @@ export interface Kernels {
   /** Σ (x_i − y_i)² in float64, each operation rounded, in the lane order of `statistics`. */
   squaredDistance(dtype: FloatDtype, x: Uint8Array, y: Uint8Array): number;
 
+  /** A fresh encoder of one matrix. */
+  createMatrixEncoder(options: MatrixCoderOptions): MatrixEncoder;
+
+  /** A fresh decoder of one matrix. */
+  createMatrixDecoder(options: MatrixCoderOptions): MatrixDecoder;
+
   /**
    * out_i = f32(values_i · inverseStep) rounded to the nearest integer, ties to even, clamped to
    * [minimum, maximum] (integers within int16). NaN gives 0.
@@ -256,14 +262,8 @@ export interface Kernels {
    * k from 0, then c_ij = f32(c_ij + s). The signs of NaN are unspecified.
    */
   gemm(request: GemmRequest): void;
-
-  /** A fresh encoder of one matrix. */
-  createMatrixEncoder(options: MatrixCoderOptions): MatrixEncoder;
-
-  /** A fresh decoder of one matrix. */
-  createMatrixDecoder(options: MatrixCoderOptions): MatrixDecoder;
   /**
-   * Entropy coder of codec "interval" (docs/spec/codecs.md §6), fresh contexts. RangeError on a model
+   * Entropy coder of codec "interval" (docs/spec/codecs.md), fresh contexts. RangeError on a model
    * outside its limits. Several coders may be in use at once.
    */
   intervalEncoder(model: IntervalModel): IntervalEncoder;

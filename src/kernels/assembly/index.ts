@@ -3,14 +3,15 @@ export {
   toFloat32, fromFloat32, addBase, addResidualFloat64, subtractBase, subtractFloat64, quantize,
 } from './elementwise';
 export { statistics, squaredDistanceFloat32, squaredDistanceFloat64 } from './reduce';
+export { beginDecoding, beginEncoding, finishEncoding } from './range-coder';
+export { matrixDecodeRows, matrixEncodeRow, matrixOpenRow, matrixQuantize, matrixCodeEntries } from './matrix-coder';
+export { updateAverages } from './matrix-model';
+export { matrixChooseScale } from './matrix-quantizer';
 export { accumulateCodes16, accumulateCodes32, unpackCodes, packCodes } from './codes';
 export {
-  beginDecoding, beginEncoding, decodeInterval, dropBits, encodeInterval, finishEncoding, intervalStateBytes, resetInterval,
+  decodeInterval, dropBits, encodeInterval, intervalStateBytes, resetInterval,
 } from './interval';
 export {
   packTilesInt16, packPanelsInt16, packTilesWide, packPanelsWide, packTilesFloat32, packPanelsFloat32,
 } from './pack';
 export { productInt16, productFloat64, productFloat32 } from './product';
-export { matrixDecodeRows, matrixEncodeRow, matrixOpenRow, matrixQuantize, matrixCodeEntries } from './matrix-coder';
-export { updateAverages } from './matrix-model';
-export { matrixChooseScale } from './matrix-quantizer';

@@ -148,7 +148,7 @@ export class MatrixQuantizer {
     paths[place] = 0;
     for (let j = start; j < end; j++) {
       const doubled = Math.min(f32(Math.abs(values[j]) * 2), 32_766);
-      const size = doubled > 0 ? doubled : 0;
+      const size = Number.isNaN(doubled) ? 0 : doubled;
       const level = this.#model.levels[j];
       const entry = [0, 1].flatMap((quantizer) =>
         bestByParity(quantizer, size, weights[j], this.#levelCosts(quantizer, level), bitCost),
@@ -210,7 +210,7 @@ export class MatrixQuantizer {
 
   #learnBlock(top: number): { zero: number; flag: number } {
     const zero = f32(cost(this.#model.contexts.zero(CONTEXT.block + top)) * 0.0625);
-    return { zero, flag: Math.max(0, f32(-roughLog2(f32(zero * f32(0.6931472))))) };
+    return { zero, flag: Math.max(0, f32(-roughLog2(f32(zero * f32(Math.LN2))))) };
   }
 }
 

@@ -35,31 +35,6 @@ export interface KernelExports {
   accumulateCodes32: AccumulateCodes;
   unpackCodes(source: number, firstBit: number, count: number, bits: number, target: number): void;
   packCodes(source: number, count: number, bits: number, target: number, firstBit: number): number;
-  packTilesInt16(source: number, rows: number, k: number, target: number): void;
-  packPanelsInt16(source: number, columns: number, k: number, target: number): void;
-  packTilesWide(source: number, rows: number, k: number, target: number, integers: number): void;
-  packPanelsWide(source: number, columns: number, k: number, target: number, integers: number): void;
-  packTilesFloat32(
-    source: number,
-    rowStride: number,
-    kStride: number,
-    rows: number,
-    k: number,
-    target: number,
-  ): void;
-  packPanelsFloat32(source: number, columns: number, k: number, target: number): void;
-  productInt16: IntegerProduct;
-  productFloat64: IntegerProduct;
-  productFloat32(
-    a: number,
-    b: number,
-    rows: number,
-    columns: number,
-    steps: number,
-    out: number,
-    stride: number,
-    edge: number,
-  ): void;
   beginDecoding(coder: number, start: number, end: number): void;
   beginEncoding(coder: number, start: number, end: number): void;
   matrixDecodeRows(
@@ -95,6 +70,31 @@ export interface KernelExports {
   updateAverages(averages: number, codes: number, columns: number): void;
   /** Bytes of arithmetic code, −1 where the payload did not fit. */
   finishEncoding(coder: number): number;
+  packTilesInt16(source: number, rows: number, k: number, target: number): void;
+  packPanelsInt16(source: number, columns: number, k: number, target: number): void;
+  packTilesWide(source: number, rows: number, k: number, target: number, integers: number): void;
+  packPanelsWide(source: number, columns: number, k: number, target: number, integers: number): void;
+  packTilesFloat32(
+    source: number,
+    rowStride: number,
+    kStride: number,
+    rows: number,
+    k: number,
+    target: number,
+  ): void;
+  packPanelsFloat32(source: number, columns: number, k: number, target: number): void;
+  productInt16: IntegerProduct;
+  productFloat64: IntegerProduct;
+  productFloat32(
+    a: number,
+    b: number,
+    rows: number,
+    columns: number,
+    steps: number,
+    out: number,
+    stride: number,
+    edge: number,
+  ): void;
   intervalStateBytes(columns: number): number;
   resetInterval(job: number, columns: number): void;
   dropBits(patterns: number, count: number, drop: number): void;

@@ -1,4 +1,5 @@
 /** The WebAssembly SIMD implementation: about 80 KB of code over a bounded arena. */
+
 import type { Kernels, ProductRequest } from '../kernels.js';
 import { Arena } from './arena.js';
 import { accumulateCodes, packCodes, unpackCodes } from './codes.js';
@@ -55,6 +56,8 @@ export function wasmKernels(options: WasmKernelOptions = {}): Kernels {
     accumulateCodes: (request) => accumulateCodes(arena, request),
     unpackCodes: (bytes, bits, count, out, layout) => unpackCodes(arena, bytes, bits, count, out, layout),
     packCodes: (codes, bits, out, bitOffset) => packCodes(arena, codes, bits, out, bitOffset),
+    createMatrixEncoder: (options) => createMatrixEncoder(coders, options),
+    createMatrixDecoder: (options) => createMatrixDecoder(coders, options),
     subtract: (fineDtype, fine, baseDtype, base, out) =>
       subtract(arena, fineDtype, fine, baseDtype, base, out),
     statistics: (values) => statistics(arena, values),
@@ -62,8 +65,6 @@ export function wasmKernels(options: WasmKernelOptions = {}): Kernels {
     quantize: (values, inverseStep, minimum, maximum, out) =>
       quantize(arena, values, inverseStep, minimum, maximum, out),
     gemm: (request) => gemm(arena, request),
-    createMatrixEncoder: (options) => createMatrixEncoder(coders, options),
-    createMatrixDecoder: (options) => createMatrixDecoder(coders, options),
     intervalEncoder: (model) => intervalEncoder(arena, model),
     intervalDecoder: (model) => intervalDecoder(arena, model),
   };
