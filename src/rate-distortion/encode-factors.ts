@@ -43,6 +43,16 @@ export interface EncodedFactors {
   readonly byteLength: number;
 }
 
+/** Smaller bands cost more in chunk ends than they help a prefix: about 40 bytes each, with its index record. */
+const BAND_BYTE_LENGTH = 4096;
+/** Bits of a factor entry, roughly: what a band is measured with before it is coded. */
+const ENTRY_BITS = 1.5;
+
+/** Band sizes by eighths of the rank, as long as the bands stay large enough; one band of everything otherwise. */
+function bandsOfAbout(byteLength: number, rank: number, length: number): readonly number[] {
+  return (rank * length * ENTRY_BITS) / 8 >= 4 * byteLength ? bandSizes(rank) : [rank];
+}
+
 /** Largest integer gain: the strongest component's gain is this times σ_min / σ_max, still fine enough to fit. */
 const LARGEST_GAIN = 4096;
 
@@ -87,7 +97,7 @@ export async function encodeFactors(
   }
   const kept = quantizeOnly(x, rows, coder)?.kept;
   if (kept === undefined) return undefined;
-  const bands = bandSizes(kept.length);
+  const bands = bandsOfAbout(BAND_BYTE_LENGTH, kept.length, rows + columns);
   const left = encodeBands(selectComponents(x, kept, rows), bands, rows, coder);
   const fitted = await refitRight(left);
   const right = encodeBands(fitted.values, bands, columns, coder, columnWeights);

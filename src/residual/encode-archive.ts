@@ -191,10 +191,13 @@ async function searchSteps(search: Search): Promise<Encoded> {
     squaredResidual: session.squaredResidual,
     residuals: session.residualShapes,
     firstStep: await modelFirstStep(search),
-    attempt: (step) => {
-      const choice: Choice = { kind: 'rate-distortion', step, lambda: LAMBDA, ...EFFORTS[effort] };
-      const encoding = { ...encodingRecord(options), effort, step: Number(step.toPrecision(6)) };
-      return attemptChoices(search, () => choice, encoding);
+    attempt: (stepOf) => {
+      const encoding = { ...encodingRecord(options), effort };
+      return attemptChoices(
+        search,
+        (i): Choice => ({ kind: 'rate-distortion', step: stepOf(i), lambda: LAMBDA, ...EFFORTS[effort] }),
+        encoding,
+      );
     },
   });
   return { archive, bits: undefined };

@@ -11,7 +11,8 @@ export interface StepSearchInput<Found extends Attempt<unknown>> {
   readonly residuals: readonly { readonly elements: number; readonly energy: number }[];
   /** Where to begin: what a model says. */
   readonly firstStep: number;
-  attempt(step: number): Promise<Found>;
+  /** @param stepOf of the i-th residual */
+  attempt(stepOf: (residual: number) => number): Promise<Found>;
 }
 
 /** Encodes at most this often. */
@@ -40,7 +41,8 @@ export async function searchStep<Found extends Attempt<unknown>>(
   if (budget.kind === 'fixed') {
     throw new RangeError('expected a size or an error for a rate–distortion allocation');
   }
-  if (input.residuals.length === 0) return input.attempt(1);
+  const attempt = (step: number): Promise<Found> => input.attempt(() => step);
+  if (input.residuals.length === 0) return attempt(1);
   const goal = budget.kind === 'size' ? budget.byteLength : budget.relativeError;
   const measure = (found: Found): number =>
     budget.kind === 'size' ? found.byteLength : Math.sqrt(found.squaredError / input.squaredResidual);
@@ -50,7 +52,7 @@ export async function searchStep<Found extends Attempt<unknown>>(
   const samples: Sample<Found>[] = [];
   let step = input.firstStep;
   for (let i = 0; i < MAX_ATTEMPTS && !isExhausted(step, input); i++) {
-    const found = await input.attempt(step);
+    const found = await attempt(step);
     const value = measure(found);
     samples.push({ found, value, step, excess: Math.log(Math.max(value, Number.MIN_VALUE) / (goal * AIM)) });
     if (value <= goal && value >= goal * (1 - TOLERANCE)) return found;
@@ -58,12 +60,48 @@ export async function searchStep<Found extends Attempt<unknown>>(
     if (Math.abs(Math.log(next / step)) < 1e-6) break;
     step = next;
   }
-  const fits = samples.filter((sample) => sample.value <= goal).map((sample) => sample.found);
-  if (fits.length > 0) return fits.reduce((best, found) => (isBetter(found, best, budget) ? found : best));
-  // No step in between will do: nothing lossy at all, or everything left out.
-  const last = await input.attempt(budget.kind === 'size' ? largestStep(input) : smallestStep(input));
-  if (measure(last) <= goal) return last;
-  throw sizeError(last.byteLength, goal);
+  if (!samples.some((sample) => sample.value <= goal)) {
+    // Nothing lossy at all, or everything left out: one of them does, or nothing will.
+    const end = budget.kind === 'size' ? largestStep(input) : smallestStep(input);
+    const found = await attempt(end);
+    const value = measure(found);
+    if (value > goal) throw sizeError(found.byteLength, goal);
+    samples.push({
+      found,
+      value,
+      step: end,
+      excess: Math.log(Math.max(value, Number.MIN_VALUE) / (goal * AIM)),
+    });
+  }
+  return mixSteps(input, samples, goal, measure);
+}
+
+/**
+ * Where no one step comes close: a choice of coding changed all at once (dense or not, exact or not). The first
+ * residuals take the step that exceeds the goal, the others the one that fits; how many is bisected.
+ */
+async function mixSteps<Found extends Attempt<unknown>>(
+  { budget, residuals, attempt }: StepSearchInput<Found>,
+  samples: readonly Sample<Found>[],
+  goal: number,
+  measure: (found: Found) => number,
+): Promise<Found> {
+  const nearest = [...samples].sort((x, y) => Math.abs(x.excess) - Math.abs(y.excess));
+  const fits = nearest.find((sample) => sample.value <= goal)!;
+  const exceeds = nearest.find((sample) => sample.value > goal);
+  let best = fits.found;
+  if (exceeds === undefined || measure(best) >= goal * (1 - TOLERANCE)) return best;
+  let low = 0;
+  let high = residuals.length;
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    const found = await attempt((i) => (i < middle ? exceeds.step : fits.step));
+    if (measure(found) <= goal) {
+      low = middle;
+      if (isBetter(found, best, budget)) best = found;
+    } else high = middle;
+  }
+  return best;
 }
 
 /** At a size, less error; at an error, fewer bytes. */
@@ -73,13 +111,16 @@ function isBetter(found: Attempt<unknown>, best: Attempt<unknown>, budget: Resol
 
 /** Secant on logarithms through the two samples nearest to the aim, kept between those on its two sides. */
 function nextStep(samples: readonly Sample<unknown>[], goal: number, guessedSlope: number): number {
-  const nearest = [...samples].sort((x, y) => Math.abs(x.excess) - Math.abs(y.excess));
+  // Of equal ones the later: it lies further in the direction of the search.
+  const nearest = [...samples].reverse().sort((x, y) => Math.abs(x.excess) - Math.abs(y.excess));
   const [first, second] = nearest;
   const measured =
     second === undefined ? guessedSlope : (first.excess - second.excess) / Math.log(first.step / second.step);
   // Steps of the value (a component more or less) can hide the slope of two near samples, or turn it.
   const slope = measured / guessedSlope > MIN_SLOPE_SHARE ? measured : guessedSlope;
-  const change = -first.excess / slope;
+  // As long as all samples lie on one side, the way grows: a coding choice may hold the value where it is.
+  const isOneSided = samples.every((sample) => sample.value <= goal === first.value <= goal);
+  const change = (-first.excess / slope) * (isOneSided ? 2 ** Math.max(0, samples.length - 2) : 1);
   const limited = Math.sign(change) * Math.min(Math.abs(change), Math.log(LARGEST_FACTOR));
   const step = first.step * Math.exp(limited);
   const fits = nearest.find((sample) => sample.value <= goal);
