@@ -4,9 +4,9 @@ export {
 } from './elementwise';
 export { statistics, squaredDistanceFloat32, squaredDistanceFloat64 } from './reduce';
 export { accumulateCodes16, accumulateCodes32, unpackCodes, packCodes } from './codes';
-export {
-  beginDecoding, beginEncoding, decodeInterval, dropBits, encodeInterval, finishEncoding, intervalStateBytes, resetInterval,
-} from './interval';
+export { beginDecoding, beginEncoding, finishEncoding } from './range-coder';
+export { decodeInterval, dropBits, encodeInterval, resetInterval } from './interval';
+export { intervalStateBytes } from './interval-contexts';
 export {
   packTilesInt16, packPanelsInt16, packTilesWide, packPanelsWide, packTilesFloat32, packPanelsFloat32,
 } from './pack';
