@@ -142,7 +142,7 @@ test('what an adapter cannot hold is refused by name, and with drop it is listed
     const refused = await exportLora(archive, { output, base }).catch((cause: unknown) => cause);
     expect(refused).toMatchObject({ code: 'ERE_UNSUPPORTED' });
     expect((refused as Error).message).toMatch(
-      /"model\.[a-z0-9_.]+norm\.weight": stored by codec bytes, not as a low-rank product/,
+      /"model\.[a-z0-9_.]+norm\.weight": stored by codec interval, not as a low-rank product/,
     );
     await expect(access(output)).rejects.toThrow();
     const { dropped, modules } = await exportLora(archive, { output, drop: true });

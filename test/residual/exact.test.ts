@@ -107,7 +107,7 @@ describe('lossless', () => {
     expect(report.tensors.every(({ relativeError }) => relativeError === 0)).toBe(true);
     const { index } = await inspect(archive);
     expect(index.encoding).toEqual({ lossless: true });
-    expect(index.codecs).toEqual(['bytes']);
+    expect(index.codecs).toEqual(['bytes', 'interval']);
     const predictions = new Map(
       index.tensors.map(({ name, terms }) => [name, terms.map((t) => t.params.predict)]),
     );

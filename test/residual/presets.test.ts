@@ -23,7 +23,7 @@ test('bitdelta: 1 bit per weight of every matrix, at the error of signs', async 
   const { report, index } = await encodeTinylm({ preset: 'bitdelta' });
   expect(report).toMatchObject({ preset: 'bitdelta', allocation: 'signs', bits: 1 });
   expect(index.encoding).toEqual({ preset: 'bitdelta', allocation: 'signs', bits: 1 });
-  expect(index.codecs).toEqual(['bytes', 'sign']);
+  expect(index.codecs).toEqual(['interval', 'sign']);
   const matrices = report.tensors.filter((tensor) => tensor.case === 'residual');
   for (const { shape, byteLength, codecs } of matrices) {
     expect(codecs).toEqual(['sign']);
@@ -36,7 +36,7 @@ test('bitdelta: 1 bit per weight of every matrix, at the error of signs', async 
 test('delta-come: 1/16 of the bytes in bands of 8, 3 and 2 bits', async () => {
   const { report, index } = await encodeTinylm({ preset: 'delta-come' });
   expect(report).toMatchObject({ preset: 'delta-come', allocation: 'bands', bits: '8/3/2' });
-  expect(index.codecs).toEqual(['bytes', 'low-rank']);
+  expect(index.codecs).toEqual(['interval', 'low-rank']);
   expect(report.ratio).toBeLessThanOrEqual(1 / 16);
   expect(report.ratio).toBeGreaterThan(0.061);
   expect(report.relativeError ** 2).toBeLessThan(0.21);
@@ -45,7 +45,7 @@ test('delta-come: 1/16 of the bytes in bands of 8, 3 and 2 bits', async () => {
 test('lora: one rank, 16 bits, and nothing but low rank', async () => {
   const { report, index } = await encodeTinylm({ preset: 'lora', budget: { kind: 'rank', rank: 8 } });
   expect(report).toMatchObject({ preset: 'lora', allocation: 'uniform', bits: 16 });
-  expect(index.codecs).toEqual(['bytes', 'low-rank']);
+  expect(index.codecs).toEqual(['interval', 'low-rank']);
   for (const tensor of report.tensors) {
     if (tensor.case === 'residual') expect(tensor).toMatchObject({ rank: 8, codecs: ['low-rank'] });
   }

@@ -98,7 +98,7 @@ describe('residual', () => {
         expect(trip.tensors.get('w')).toEqual(pair.fineTuned.data);
         expect(trip.encoded.get('w')).toMatchObject({
           case: 'residual',
-          codecs: ['bytes'],
+          codecs: ['interval'],
           relativeError: 0,
         });
         expect(trip.report.relativeError).toBe(0);

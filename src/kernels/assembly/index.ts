@@ -8,9 +8,8 @@ export { matrixDecodeRows, matrixEncodeRow, matrixOpenRow, matrixQuantize, matri
 export { updateAverages } from './matrix-model';
 export { matrixChooseScale } from './matrix-quantizer';
 export { accumulateCodes16, accumulateCodes32, unpackCodes, packCodes } from './codes';
-export {
-  decodeInterval, dropBits, encodeInterval, intervalStateBytes, resetInterval,
-} from './interval';
+export { decodeInterval, dropBits, encodeInterval, resetInterval } from './interval';
+export { intervalStateBytes } from './interval-contexts';
 export {
   packTilesInt16, packPanelsInt16, packTilesWide, packPanelsWide, packTilesFloat32, packPanelsFloat32,
 } from './pack';
