@@ -97,11 +97,9 @@ async function encodeWithPool(
     sideFiles: fixed.sideFiles,
     bits,
     productRanks,
-    gemm: options.lossless === true ? NO_ENGINE : await session.engine(),
+    gemm: await session.engine(),
   };
 }
-
-const NO_ENGINE: EngineResult = { engine: 'none', warning: undefined };
 
 interface EncodeWork {
   readonly inputs: EncodeInputs;

@@ -233,7 +233,8 @@ export class EncodeSession {
   async encodeExactly(): Promise<(EncodedTensor | undefined)[]> {
     return this.#encodeChoices((pair) => {
       const tensorCase = this.analyses[pair]!.case;
-      return { kind: tensorCase === 'residual' || tensorCase === 'resized' ? 'exact' : 'none' };
+      const isResidual = tensorCase === 'residual' || tensorCase === 'resized';
+      return isResidual ? { kind: 'exact', lowRankFirst: true } : { kind: 'none' };
     });
   }
 
