@@ -9,6 +9,7 @@ import { type AllocateOptions, type AllocationResult, allocate } from '../alloca
 import type { AllocationTarget } from '../allocation/allocation.js';
 import type { AllocationTensor, Choice } from '../allocation/operating-points.js';
 import type { EncodedTerm } from '../codecs/codec.js';
+import { componentByteLength } from '../codecs/low-rank.js';
 import type { WorkerPool } from '../io/worker-pool.js';
 import type { Progress } from './api.js';
 import type {
@@ -204,6 +205,17 @@ export class EncodeSession {
       if (short.length === 0) return result;
       await this.#extendSpectra(short, (state) => 2 * state.singularValues.length);
     }
+  }
+
+  /** The i-th residual as a low-rank product that was merged and rounded, where it was recognised as one. */
+  product(
+    residual: number,
+  ): { readonly rank: number; readonly bits: number; readonly byteLength: number } | undefined {
+    const { pair, productBits: bits, singularValues } = this.#residuals[residual]!;
+    if (bits === undefined) return undefined;
+    const { commonRows, columns } = this.#pairs[pair]!;
+    const rank = singularValues.length;
+    return { rank, bits, byteLength: rank * componentByteLength(commonRows, columns, bits) };
   }
 
   /** The engine of the matrix products. */
