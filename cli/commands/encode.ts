@@ -26,6 +26,7 @@ interface EncodeFlags extends RunFlags {
   readonly allocation?: Allocation;
   readonly bits?: number | 'auto';
   readonly prior?: number;
+  readonly failAbove?: number;
   readonly baseName?: string;
   readonly baseRevision?: string;
   readonly sideFiles: boolean;
@@ -97,6 +98,12 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
         'weight of the uniform allocation in layerwise, 0 to 1 (default: 0)',
       ).argParser(parseWeight),
     )
+    .addOption(
+      new Option(
+        '--fail-above <error>',
+        'write nothing and fail when the relative error over all residuals is above this',
+      ).argParser(parseRelativeError),
+    )
     .option('--base-name <name>', 'name of the base to record (default: last part of its path)')
     .option('--base-revision <revision>', 'revision of the base to record')
     .option('--no-side-files', 'leave out config, tokenizer and other small files')
@@ -156,6 +163,7 @@ function encodeOptions(base: string, flags: EncodeFlags, command: Command): Enco
     allocation,
     bits,
     prior,
+    failAbove: flags.failAbove,
     sideFiles: flags.sideFiles,
     baseName: flags.baseName,
     baseRevision: flags.baseRevision,

@@ -58,6 +58,11 @@ export interface ArchiveQuality {
   readonly squaredError: number;
   /** ‖W_ft − W_base‖². */
   readonly squaredResidual: number;
+  /**
+   * Bits per weight of the residual that Gaussian data of its spectrum takes at least at this error;
+   * absent where the writer did not say.
+   */
+  readonly gaussianBits?: number;
 }
 
 export interface ArchiveTensor {

@@ -163,9 +163,11 @@ function term(field: JsonCursor): ArchiveTerm {
 }
 
 function tensorQuality(field: JsonCursor): ArchiveQuality {
+  const gaussianBits = field.optional('gaussianBits');
   return {
     squaredError: field.field('squaredError').magnitude(),
     squaredResidual: field.field('squaredResidual').magnitude(),
+    ...optional('gaussianBits', gaussianBits?.magnitude()),
   };
 }
 

@@ -92,6 +92,7 @@ function tensor({ name, dtype, shape, file, digest, base, columns, terms, qualit
         record([
           ['squaredError', json(quality.squaredError)],
           ['squaredResidual', json(quality.squaredResidual)],
+          ['gaussianBits', optionalJson(quality.gaussianBits)],
         ]),
     ],
   ]);

@@ -35,6 +35,22 @@ export function formatRelativeError(relativeError: number): string {
   return relativeError < 0.001 ? relativeError.toExponential(1) : threeDigits(relativeError);
 }
 
+/** Bits per weight: '0.96', '16', '0.013', '−0.02'; never '0' for something. */
+export function formatBits(bits: number): string {
+  if (bits === 0) return '0';
+  if (!Number.isFinite(bits)) return '–';
+  const magnitude = Math.abs(bits);
+  const text = magnitude < 0.1 ? `${Number(magnitude.toPrecision(2))}` : `${Number(magnitude.toFixed(2))}`;
+  return bits < 0 ? `−${text}` : text;
+}
+
+/** '6.9', '−0.2'. The unit stands beside it. */
+export function formatDecibel(decibel: number): string {
+  if (!Number.isFinite(decibel)) return '–';
+  const text = Math.abs(decibel).toFixed(1);
+  return decibel < 0 && text !== '0.0' ? `−${text}` : text;
+}
+
 /** '830 ms', '4.2 s', '2 min 05 s'. */
 export function formatDuration(durationMs: number): string {
   if (durationMs < 999.5) return `${Math.round(durationMs)} ms`;

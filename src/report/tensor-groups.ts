@@ -16,6 +16,12 @@ export interface TensorGroup {
   readonly fineTunedByteLength: number;
   /** Smallest and largest relative error. */
   readonly relativeError: readonly [low: number, high: number];
+  readonly bitsPerWeight: readonly [low: number, high: number];
+  /** Over the members that have one; undefined when all are exact. */
+  readonly signalToNoiseDb: readonly [low: number, high: number] | undefined;
+  readonly keptEnergy: readonly [low: number, high: number];
+  /** Over the members that state one. */
+  readonly boundGapBits: readonly [low: number, high: number] | undefined;
 }
 
 // A number that is a whole component of the name: `layers.3.mlp`, not `conv2d` or `w1`.
@@ -66,6 +72,10 @@ function summarise(group: PatternGroup<TensorReport>): TensorGroup {
     byteLength: sum((tensor) => tensor.byteLength),
     fineTunedByteLength: sum((tensor) => tensor.fineTunedByteLength),
     relativeError: extent(tensors.map((tensor) => tensor.relativeError)),
+    bitsPerWeight: extent(tensors.map((tensor) => tensor.bitsPerWeight)),
+    signalToNoiseDb: extentOfKnown(tensors.map((tensor) => tensor.signalToNoiseDb)),
+    keptEnergy: extent(tensors.map((tensor) => tensor.keptEnergy)),
+    boundGapBits: extentOfKnown(tensors.map((tensor) => tensor.boundGapBits)),
   };
 }
 
@@ -91,4 +101,9 @@ export function extent(values: readonly number[]): [number, number] {
     high = Math.max(high, value);
   }
   return [low, high];
+}
+
+function extentOfKnown(values: readonly (number | undefined)[]): [number, number] | undefined {
+  const known = values.filter((value) => value !== undefined);
+  return known.length === 0 ? undefined : extent(known);
 }

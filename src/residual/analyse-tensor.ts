@@ -10,6 +10,7 @@ import type { EncodedTerm } from '../codecs/codec.js';
 import type { TensorCase } from './api.js';
 import { digestRange } from './digest-tensor.js';
 import type { TensorPair } from './pair-tensors.js';
+import { roundingEnergy } from './rounding-energy.js';
 import { blockRows, type ReadTensor, type Runtime } from './runtime.js';
 
 /** A pair whose bytes can be read. */
@@ -27,6 +28,8 @@ export interface TensorAnalysis {
   readonly baseDigest: Digest | undefined;
   /** ‖W_ft − W_base‖² over the common rows; 0 where there is no residual. */
   readonly squaredResidual: number;
+  /** Share of it that rounding to the fine-tune's dtype explains, Σ ulp²/12; 0 where there is no residual. */
+  readonly roundingEnergy: number;
   /** Finished terms: all of an exact tensor, or the added rows of a resized one. */
   readonly exactTerms: readonly EncodedTerm[];
 }
@@ -39,23 +42,30 @@ export async function analyseTensor(readable: ReadablePair): Promise<TensorAnaly
     pair.base && readBase ? await digestRange(readBase, pair.base.byteLength, runtime) : undefined;
   const digests = { fineTunedDigest, baseDigest };
   if (pair.base !== undefined && fineTunedDigest === baseDigest && sameLayout(pair.base, pair.fineTuned)) {
-    return { case: 'identical', ...digests, squaredResidual: 0, exactTerms: [] };
+    return { case: 'identical', ...digests, squaredResidual: 0, roundingEnergy: 0, exactTerms: [] };
   }
   if (pair.kind === 'matrix') {
-    const squaredResidual = await squaredResidualOf(readable);
+    const { squaredResidual, roundingEnergy } = await measureResidual(readable);
     // A residual of 0 between different bytes of one dtype is a sign of zero or a payload: only exact coding keeps it.
     const isZeroSign = squaredResidual === 0 && sameLayout(pair.base!, pair.fineTuned);
     if (Number.isFinite(squaredResidual) && !isZeroSign) {
       const resized = pair.commonRows < pair.rows;
       const exactTerms = resized ? [await encodeRows(readable, pair.commonRows)] : [];
       const isResized = resized || pair.base!.shape[0] !== pair.fineTuned.shape[0];
-      return { case: isResized ? 'resized' : 'residual', ...digests, squaredResidual, exactTerms };
+      return {
+        case: isResized ? 'resized' : 'residual',
+        ...digests,
+        squaredResidual,
+        roundingEnergy,
+        exactTerms,
+      };
     }
   }
   return {
     case: exactCase(pair),
     ...digests,
     squaredResidual: 0,
+    roundingEnergy: 0,
     exactTerms: [await encodeRows(readable, 0)],
   };
 }
@@ -78,6 +88,14 @@ function rowByteLength(pair: TensorPair, tensor: TensorInfo): number {
 export function residualReader(
   readable: ReadablePair,
 ): (start: number, count: number) => Promise<Float32Array> {
+  const read = blockReader(readable);
+  return async (start, count) => (await read(start, count)).residual;
+}
+
+/** Reads rows of the residual, and the bytes of the fine-tune that they come from. */
+function blockReader(
+  readable: ReadablePair,
+): (start: number, count: number) => Promise<{ residual: Float32Array; fineTuned: Uint8Array }> {
   const { pair, readFineTuned, readBase, runtime } = readable;
   const base = pair.base!;
   const fineTunedRow = rowByteLength(pair, pair.fineTuned);
@@ -90,24 +108,27 @@ export function residualReader(
     const residual = new Float32Array(count * pair.columns);
     const fineTunedDtype = pair.fineTuned.dtype as FloatDtype;
     runtime.kernels.subtract(fineTunedDtype, fineTunedBytes, base.dtype as FloatDtype, baseBytes, residual);
-    return residual;
+    return { residual, fineTuned: fineTunedBytes };
   };
 }
 
-/** ‖R‖², or NaN when the fine-tune or the base holds a value that is not finite. */
-async function squaredResidualOf(readable: ReadablePair): Promise<number> {
-  const { commonRows, columns } = readable.pair;
-  const read = residualReader(readable);
+/** ‖R‖², or NaN when the fine-tune or the base holds a value that is not finite; and what rounding adds to it. */
+async function measureResidual(
+  readable: ReadablePair,
+): Promise<Pick<TensorAnalysis, 'squaredResidual' | 'roundingEnergy'>> {
+  const { commonRows, columns, fineTuned } = readable.pair;
+  const read = blockReader(readable);
   const step = blockRows(columns);
-  let sum = 0;
+  let squaredResidual = 0;
+  let rounding = 0;
   for (let start = 0; start < commonRows; start += step) {
-    const statistics = readable.runtime.kernels.statistics(
-      await read(start, Math.min(step, commonRows - start)),
-    );
-    if (statistics.nonFiniteCount > 0) return Number.NaN;
-    sum += statistics.sumOfSquares;
+    const block = await read(start, Math.min(step, commonRows - start));
+    const statistics = readable.runtime.kernels.statistics(block.residual);
+    if (statistics.nonFiniteCount > 0) return { squaredResidual: Number.NaN, roundingEnergy: 0 };
+    squaredResidual += statistics.sumOfSquares;
+    rounding += roundingEnergy(fineTuned.dtype, block.fineTuned);
   }
-  return sum;
+  return { squaredResidual, roundingEnergy: rounding };
 }
 
 /** Exact term for rows [start, rows), against the base where dtype and rows allow it. */

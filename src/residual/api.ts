@@ -55,6 +55,11 @@ export interface EncodeOptions extends CommonOptions {
   readonly bits?: number | 'auto';
   /** Weight of the uniform allocation in 'layerwise', 0 to 1; default 0. */
   readonly prior?: number;
+  /**
+   * Write nothing and throw BudgetError when the relative error over all residuals comes out above this;
+   * default: no limit. Unlike a 'max-error' budget it does not change what is encoded.
+   */
+  readonly failAbove?: number;
   /** Carry config, tokenizer and other small files; default true. */
   readonly sideFiles?: boolean;
   /** Matrix products: 'auto' (default) is onnxruntime-node where it loads, else WebAssembly. */
@@ -92,6 +97,17 @@ export interface TensorReport {
   readonly fineTunedByteLength: number;
   /** ‖W_ft − Ŵ‖ / ‖W_ft − W_base‖; 0 when exact. */
   readonly relativeError: number;
+  /** Payload bits over elements; 0 for a tensor without elements. */
+  readonly bitsPerWeight: number;
+  /** 10·log10(‖R‖² / ‖R − R̂‖²); undefined when exact. */
+  readonly signalToNoiseDb: number | undefined;
+  /** 1 − relativeError²: 1 when exact, negative where the error is over the residual. */
+  readonly keptEnergy: number;
+  /**
+   * Bits per weight of the residual's terms over the least that Gaussian data of the same spectrum takes at
+   * this error (docs/guide/quality.md); undefined when exact, or where the archive does not say.
+   */
+  readonly boundGapBits: number | undefined;
 }
 
 export interface EncodeReport {

@@ -7,6 +7,7 @@ import type { Checkpoint } from '../../formats/checkpoint.js';
 import { deflateRaw } from '../../formats/deflate.js';
 import type {
   ArchiveIndex,
+  ArchiveQuality,
   ArchiveSideFile,
   ArchiveTensor,
   ChunkBlob,
@@ -18,6 +19,7 @@ import {
   type ArchiveDescription,
   ChunkCollector,
 } from '../../formats/ere/write-archive.js';
+import { gaussianBits } from '../allocation/gaussian-bound.js';
 import type { TensorAnalysis } from './analyse-tensor.js';
 import type { EncodedTensor } from './encode-tensor.js';
 import type { TensorPair } from './pair-tensors.js';
@@ -49,6 +51,8 @@ export interface AssembledTensor {
   readonly pair: TensorPair;
   readonly analysis: Omit<TensorAnalysis, 'exactTerms'>;
   readonly encoded: EncodedTensor;
+  /** Of the residual, as far as they are known. */
+  readonly singularValues: Float64Array;
 }
 
 export interface AssembleInput {
@@ -144,7 +148,7 @@ function placeChunks(tensors: readonly AssembledTensor[], add: (bytes: Uint8Arra
 function tensorRecord(tensor: AssembledTensor, chunkNumbers: readonly (readonly number[])[]): ArchiveTensor {
   const { pair, encoded, analysis } = tensor;
   const { fineTuned, base } = pair;
-  const { baseDigest, squaredResidual } = analysis;
+  const { baseDigest } = analysis;
   const terms = encoded.terms.map((term, i) => ({
     codec: term.codec,
     ...(term.rows === undefined ? {} : { rows: term.rows }),
@@ -169,18 +173,29 @@ function tensorRecord(tensor: AssembledTensor, chunkNumbers: readonly (readonly 
         }),
     columns: pair.columns,
     terms,
-    ...(encoded.decodedDigest === analysis.fineTunedDigest
-      ? {}
-      : {
-          quality: {
-            squaredError: sixDigits(encoded.squaredError),
-            squaredResidual: sixDigits(squaredResidual),
-          },
-        }),
+    ...(encoded.decodedDigest === analysis.fineTunedDigest ? {} : { quality: quality(tensor) }),
+  };
+}
+
+/** What was lost of a residual, and how few bits that loss could take. */
+function quality({ pair, analysis, encoded, singularValues }: AssembledTensor): ArchiveQuality {
+  const { squaredResidual: energy, roundingEnergy } = analysis;
+  const model = { rows: pair.commonRows, columns: pair.columns, energy, singularValues, roundingEnergy };
+  // Without an error in the sums only bits like the sign of zero differ; no bound speaks of those.
+  const isBounded = encoded.squaredError > 0 && energy > 0;
+  return {
+    squaredError: sixDigits(encoded.squaredError),
+    squaredResidual: sixDigits(energy),
+    ...(isBounded ? { gaussianBits: fourDigits(gaussianBits(model, encoded.squaredError)) } : {}),
   };
 }
 
 /** Six significant digits are more than anyone compares, and compress better. */
 function sixDigits(value: number): number {
   return Number(value.toPrecision(6));
+}
+
+/** The bound is a model: four digits say all that it holds. */
+function fourDigits(value: number): number {
+  return Number(value.toPrecision(4));
 }

@@ -131,7 +131,7 @@ async function assemble(
   const tensors = pairing.pairs.map((pair, i): AssembledTensor => {
     const analysis = session.analyses[i]!;
     const result = encoded[i] ?? { terms: [], decodedDigest: analysis.fineTunedDigest, squaredError: 0 };
-    return { pair, analysis, encoded: result };
+    return { pair, analysis, encoded: result, singularValues: session.singularValues(i) };
   });
   const assembled = await assembleArchive({
     generator: `${PACKAGE_NAME} ${PACKAGE_VERSION}`,

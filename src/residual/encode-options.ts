@@ -30,6 +30,10 @@ export function assertEncodeOptions(options: EncodeOptions): void {
     throw new RangeError(`expected bits to be 'auto' or an integer in [2, 16], got ${bits}`);
   }
   if (!(prior >= 0 && prior <= 1)) throw new RangeError(`expected prior in [0, 1], got ${prior}`);
+  const { failAbove } = options;
+  if (failAbove !== undefined && !(failAbove >= 0)) {
+    throw new RangeError(`expected failAbove to be a relative error of at least 0, got ${failAbove}`);
+  }
   if (options.budget !== undefined) assertBudget(options.budget);
   const implied = impliedStrategy(options);
   if (implied !== undefined && allocation !== undefined && allocation !== implied) {

@@ -118,6 +118,12 @@ export class EncodeSession {
     );
   }
 
+  /** Leading singular values of a pair's residual as far as they are known; none without a residual. */
+  singularValues(pair: number): Float64Array {
+    const state = this.#residuals.find((candidate) => candidate.pair === this.aliases[pair]);
+    return state?.singularValues ?? new Float64Array(0);
+  }
+
   /** Computes spectra up to `maxRank`, then allocates; spectra that turn out too short are doubled. */
   async allocate(
     target: AllocationTarget,

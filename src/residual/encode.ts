@@ -3,6 +3,7 @@
  * Pair, analyse, allocate, encode, decode back, assemble; the output appears whole or not at all.
  */
 import { resolve } from 'node:path';
+import { BudgetError } from '../../formats/errors.js';
 import { withAtomicFile } from '../io/atomic-output.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
@@ -11,12 +12,12 @@ import { type EncodeInputs, encodeArchive } from './encode-archive.js';
 import { assertEncodeOptions } from './encode-options.js';
 import { assertPaired, pairTensors } from './pair-tensors.js';
 import { assertRelated, sampleRelativeResidual } from './relatedness.js';
-import { encodeReport } from './reports.js';
+import { encodeReport, relativeError } from './reports.js';
 
 /**
  * Encodes `fineTuned` (a model folder, an index.json or one .safetensors file) against `options.base`
  * into `options.output`. The achieved size is never over the asked one, nor the error over the asked error.
- * @throws EreError: CheckpointMismatchError for a wrong base, BudgetError for a budget out of reach,
+ * @throws EreError: CheckpointMismatchError for a wrong base, BudgetError for a budget out of reach or an error above `failAbove`,
  * FormatError for malformed input, ConflictError for an output that exists; TypeError or RangeError for
  * options out of range. Nothing is written then.
  */
@@ -44,6 +45,7 @@ export async function encode(fineTuned: string, options: EncodeOptions): Promise
       return await withAtomicFile(options.output, outputOptions, async (file) => {
         const warnings = await checkBase(inputs);
         const encoded = await encodeArchive(inputs);
+        assertError(relativeError(encoded.layout.index), options.failAbove, options.output);
         await file.write(encoded.layout.front);
         for (const chunk of encoded.chunks) await file.write(chunk.bytes);
         return encodeReport(inputs, encoded, warnings, performance.now() - started);
@@ -54,6 +56,17 @@ export async function encode(fineTuned: string, options: EncodeOptions): Promise
   } finally {
     await base.close();
   }
+}
+
+/** @throws BudgetError when the error reached is above the one that the caller accepts. */
+function assertError(reached: number, accepted: number | undefined, output: string): void {
+  if (accepted === undefined || reached <= accepted) return;
+  throw new BudgetError(
+    `${output} is not written: its relative error would be ${reached.toPrecision(4)}, above the accepted ${accepted}; ` +
+      'allow more bytes or a larger error',
+    accepted,
+    reached,
+  );
 }
 
 /**

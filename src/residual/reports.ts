@@ -1,6 +1,6 @@
 /** Reports on what an archive holds, from the encoder's side and from an archive alone. */
-import { isFloatDtype, tensorByteLength } from '../../formats/dtype.js';
-import type { ArchiveIndex, ArchiveTensor } from '../../formats/ere/archive-index.js';
+import { elementCount, isFloatDtype, tensorByteLength } from '../../formats/dtype.js';
+import type { ArchiveIndex, ArchiveTensor, ArchiveTerm } from '../../formats/ere/archive-index.js';
 import { describeBits } from '../codecs/bits-profile.js';
 import type { EncodeReport, TensorCase, TensorReport } from './api.js';
 import type { EncodedArchive, EncodeInputs } from './encode-archive.js';
@@ -50,7 +50,10 @@ export function relativeError(index: ArchiveIndex): number {
 /** @param tensorCase where the encoder knows it; otherwise read off the record. */
 export function tensorReport(index: ArchiveIndex, i: number, tensorCase?: TensorCase): TensorReport {
   const tensor = index.tensors[i]!;
-  const chunks = new Set(tensor.terms.flatMap((term) => term.chunks));
+  const byteLength = payloadByteLength(index, tensor.terms);
+  const elements = elementCount(tensor.shape);
+  const { quality } = tensor;
+  const error = quality ? Math.sqrt(quality.squaredError / quality.squaredResidual) : 0;
   return {
     name: tensor.name,
     case: tensorCase ?? caseOf(tensor),
@@ -58,12 +61,31 @@ export function tensorReport(index: ArchiveIndex, i: number, tensorCase?: Tensor
     shape: tensor.shape,
     codecs: tensor.terms.map((term) => term.codec),
     rank: rankOf(tensor),
-    byteLength: [...chunks].reduce((sum, chunk) => sum + index.chunks[chunk]![0], 0),
+    byteLength,
     fineTunedByteLength: tensorByteLength(tensor.dtype, tensor.shape)!,
-    relativeError: tensor.quality
-      ? Math.sqrt(tensor.quality.squaredError / tensor.quality.squaredResidual)
-      : 0,
+    relativeError: error,
+    bitsPerWeight: elements === 0 ? 0 : (8 * byteLength) / elements,
+    signalToNoiseDb: error > 0 ? -20 * Math.log10(error) : undefined,
+    keptEnergy: 1 - error ** 2,
+    boundGapBits: boundGap(index, tensor),
   };
+}
+
+/** Stored bytes of all chunks of some terms. */
+function payloadByteLength(index: ArchiveIndex, terms: readonly ArchiveTerm[]): number {
+  const chunks = new Set(terms.flatMap((term) => term.chunks));
+  return [...chunks].reduce((sum, chunk) => sum + index.chunks[chunk]![0], 0);
+}
+
+/** Bits per weight over the Gaussian bound, of the rows that are coded with loss. */
+function boundGap(index: ArchiveIndex, tensor: ArchiveTensor): number | undefined {
+  const bound = tensor.quality?.gaussianBits;
+  if (bound === undefined) return undefined;
+  // Rows that grew beyond the base are stored exactly, behind those the bound speaks of.
+  const shared = Math.min(elementCount(tensor.shape), elementCount(tensor.base?.shape ?? tensor.shape));
+  const rows = Math.floor(shared / tensor.columns);
+  const lossy = tensor.terms.filter((term) => term.rows === undefined || term.rows[0] < rows);
+  return (8 * payloadByteLength(index, lossy)) / (rows * tensor.columns) - bound;
 }
 
 function rankOf(tensor: ArchiveTensor): number {

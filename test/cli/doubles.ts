@@ -60,6 +60,7 @@ export async function runWith(
 }
 
 export function tensorReport(fields: Partial<TensorReport> = {}): TensorReport {
+  const { relativeError = 0.61 } = fields;
   return {
     name: 'model.layers.0.mlp.up_proj.weight',
     case: 'residual',
@@ -69,7 +70,11 @@ export function tensorReport(fields: Partial<TensorReport> = {}): TensorReport {
     rank: 12,
     byteLength: 9000,
     fineTunedByteLength: 360_448,
-    relativeError: 0.61,
+    relativeError,
+    bitsPerWeight: 0.4,
+    signalToNoiseDb: relativeError > 0 ? -20 * Math.log10(relativeError) : undefined,
+    keptEnergy: 1 - relativeError ** 2,
+    boundGapBits: relativeError > 0 ? 0.25 : undefined,
     ...fields,
   };
 }
@@ -92,6 +97,7 @@ export function encodeReport(fields: Partial<EncodeReport> = {}): EncodeReport {
         codecs: ['exact'],
         rank: 0,
         byteLength: 380,
+        bitsPerWeight: 11.875,
         fineTunedByteLength: 512,
         relativeError: 0,
       }),

@@ -74,6 +74,13 @@ describe('ere encode: options', () => {
     expect(await optionsOf('--prior', '0.25', '--bits', 'auto')).toMatchObject({ prior: 0.25, bits: 'auto' });
   });
 
+  test('--fail-above takes an error as --max-error does', async () => {
+    expect((await optionsOf('--fail-above', '40%')).failAbove).toBe(0.4);
+    const { status, stderr } = await runWith([...ARGUMENTS, '--fail-above', '1.2']);
+    expect(status).toBe(2);
+    expect(stderr).toContain('Expected a relative error');
+  });
+
   test('a preset goes to the library, and brings its own budget', async () => {
     const options = await optionsOf('--preset', 'delta-come');
     expect(options.preset).toBe('delta-come');
@@ -144,9 +151,9 @@ describe('ere encode: output', () => {
       [
         'tuned.ere: 594 kB, 6.0 % of 9.91 MB; relative error 0.600, kept energy 64.0 %',
         '',
-        'tensor                             case      count  shape     rank    bytes   share  relative error',
-        'model.layers.*.mlp.up_proj.weight  residual      2  704×256  12–31  18.0 kB   2.5 %     0.580–0.610',
-        'model.norm.weight                  vector        1  256          –    380 B  74.2 %           exact',
+        'tensor                             case      count  shape     rank    bytes  bits/weight  relative error       dB           kept  over bound',
+        'model.layers.*.mlp.up_proj.weight  residual      2  704×256  12–31  18.0 kB          0.4     0.580–0.610  4.3–4.7  62.8 %–66.4 %        0.25',
+        'model.norm.weight                  vector        1  256          –    380 B        11.88           exact        –        100.0 %           –',
         '',
         'carried files (1): config.json (565 B)',
         'files taken from the base (1): model.onnx (285 kB)',

@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
+  formatBits,
   formatByteLength,
   formatCount,
+  formatDecibel,
   formatDuration,
   formatRange,
   formatRelativeError,
@@ -78,3 +80,20 @@ test('a range of values that print alike is one value', () => {
   expect(formatRange(0.6121, 0.6123, formatRelativeError)).toBe('0.612');
   expect(formatRange(3, 12, String)).toBe('3–12');
 });
+
+test.each([
+  [0, '0'],
+  [0.9649, '0.96'],
+  [16, '16'],
+  [0.0131, '0.013'],
+  [-0.02, '−0.02'],
+  [4e-7, '4e-7'],
+  [Number.NaN, '–'],
+])('%d bits read %s', (bits, text) => expect(formatBits(bits)).toBe(text));
+
+test.each([
+  [6.94, '6.9'],
+  [-0.3, '−0.3'],
+  [-0.01, '0.0'],
+  [Number.POSITIVE_INFINITY, '–'],
+])('%d dB read %s', (decibel, text) => expect(formatDecibel(decibel)).toBe(text));

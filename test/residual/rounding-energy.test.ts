@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest';
+import { roundingEnergy } from '../../src/residual/rounding-energy.js';
+import { normalFloats, wasm } from '../kernels/samples.js';
+
+test.each([
+  ['BF16', 1, 2 ** -7],
+  ['BF16', 3.5, 2 ** -6],
+  ['BF16', -0.015, 2 ** -14],
+  ['BF16', 0, 2 ** -133],
+  ['F16', 1, 2 ** -10],
+  ['F16', 2 ** -20, 2 ** -24], // subnormal
+  ['F32', -1.5, 2 ** -23],
+] as const)('%s %d has a unit in the last place of %d', (dtype, value, unit) => {
+  const bytes = new Uint8Array(dtype === 'F32' ? 4 : 2);
+  wasm.fromFloat32(dtype, Float32Array.of(value), bytes);
+  expect(roundingEnergy(dtype, bytes)).toBeCloseTo(unit ** 2 / 12, 300);
+});
+
+test.each(['BF16', 'F16'] as const)('the rounding of spread values to %s has that energy', (dtype) => {
+  const values = normalFloats(100_000, 4, 0.02);
+  const bytes = new Uint8Array(2 * values.length);
+  const rounded = new Float32Array(values.length);
+  wasm.fromFloat32(dtype, values, bytes);
+  wasm.toFloat32(dtype, bytes, rounded);
+  let energy = 0;
+  for (let i = 0; i < values.length; i++) energy += (values[i]! - rounded[i]!) ** 2;
+  expect(energy / roundingEnergy(dtype, bytes)).toBeCloseTo(1, 1);
+});
+
+test('other dtypes count as not rounded', () => {
+  expect(roundingEnergy('F64', new Uint8Array(16).fill(64))).toBe(0);
+  expect(roundingEnergy('F8_E4M3', new Uint8Array(16).fill(64))).toBe(0);
+});
