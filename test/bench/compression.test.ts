@@ -272,7 +272,14 @@ describe('the plot', () => {
   });
 
   test('labels side by side do not overlap', () => {
-    const label = (text: string, x: number, y: number) => ({ text, x, y, color: '#000000', isStrong: false });
+    const label = (text: string, x: number, y: number) => ({
+      text,
+      x,
+      y,
+      color: '#000000',
+      isStrong: false,
+      endsAtX: false,
+    });
     const placed = placeLabels([
       label('b', 10, 20),
       label('a', 10, 18),

@@ -1,7 +1,8 @@
 /**
  * `npm run bench:compression -- [--quick] [--out docs]`: every method on every pair, in tables, against
  * what has to be reached. Markdown on stdout; with --out it replaces the part of FOLDER/benchmarks.md
- * between the marks, and writes FOLDER/benchmarks/rate-distortion.svg. A quick run takes small pairs and few methods.
+ * between the marks, and writes FOLDER/benchmarks/rate-distortion.svg. A quick run takes small pairs and few
+ * methods; `--pair NAME`, as often as wanted, measures some pairs only, which is to be looked at and not to be kept.
  */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
@@ -23,10 +24,17 @@ import { PAIRS, withPair } from './compression/pairs.js';
 import { type ModelQuality, requirements, type Speed } from './compression/requirements.js';
 
 const { values } = parseArgs({
-  options: { quick: { type: 'boolean', default: false }, out: { type: 'string' } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    pair: { type: 'string', multiple: true },
+    out: { type: 'string' },
+  },
 });
 const isQuick = values.quick;
-const KINDS = Object.keys(PAIRS) as PairKind[];
+const KINDS = (Object.keys(PAIRS) as PairKind[]).filter((kind) => values.pair?.includes(kind) ?? true);
+if (values.pair !== undefined && (KINDS.length !== values.pair.length || values.out !== undefined)) {
+  throw new TypeError(`expected --pair of ${Object.keys(PAIRS).join(', ')}, and no --out with it`);
+}
 const FIGURE = join('benchmarks', 'rate-distortion.svg');
 
 const folder = await mkdtemp(join(tmpdir(), 'ere-bench-'));

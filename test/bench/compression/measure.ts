@@ -181,7 +181,7 @@ function measureXor(pair: Pair, method: Method): Measurement {
 /** Σ bits of the bound over the weights, from reports that state the gap to it. */
 function boundOf(reports: EncodeReport['tensors'], weightCount: number): number | undefined {
   let bits = 0;
-  for (const report of reports as readonly (EncodeReport['tensors'][number] & { boundGapBits?: number })[]) {
+  for (const report of reports) {
     if (report.boundGapBits === undefined) return undefined;
     bits += 8 * report.byteLength - report.boundGapBits * elementCount(report.shape)!;
   }

@@ -12,8 +12,10 @@ export interface PlotSeries {
   readonly points: readonly CurvePoint[];
   /** The method that the plot is about. */
   readonly isStrong?: boolean;
-  /** A bound, not a method: dashed and without markers. */
+  /** A bound, not a method: dashed, without markers, its name on the left. */
   readonly isBound?: boolean;
+  /** Rings without a line, for a variant that was measured at a few points only. */
+  readonly isScattered?: boolean;
 }
 
 export interface PlotPanel {
@@ -69,7 +71,11 @@ function renderPanel({ title, series }: PlotPanel): string {
     ...x.ticks.map((tick) => line(x.at(tick), PANEL.top, x.at(tick), bottom)),
     ...y.ticks.map((tick) => line(PANEL.left, y.at(tick), right, y.at(tick))),
     ...x.ticks.map((tick) =>
-      text(x.at(tick), bottom + 20, String(tick), { color: FAINT, anchor: 'middle', size: 12 }),
+      text(x.at(tick), bottom + 20, tick < 1 ? `1/${1 / tick}` : String(tick), {
+        color: FAINT,
+        anchor: 'middle',
+        size: 12,
+      }),
     ),
     ...y.ticks.map((tick) =>
       text(PANEL.left - 8, y.at(tick) + 4, String(tick), { color: FAINT, anchor: 'end', size: 12 }),
@@ -83,13 +89,15 @@ function renderPanel({ title, series }: PlotPanel): string {
         color: label.color,
         weight: label.isStrong ? 700 : 500,
         halo: true,
+        ...(label.endsAtX ? { anchor: 'end' as const } : {}),
       }),
     ),
   ];
   return parts.join('\n');
 }
 
-function renderSeries({ points, color, isStrong, isBound }: PlotSeries, x: Axis, y: Axis): string {
+function renderSeries(series: PlotSeries, x: Axis, y: Axis): string {
+  const { points, color, isStrong, isBound, isScattered } = series;
   const places = points.map(
     (point) => [round(x.at(point.bitsPerWeight)), round(y.at(decibels(point.squaredError)))] as const,
   );
@@ -97,11 +105,10 @@ function renderSeries({ points, color, isStrong, isBound }: PlotSeries, x: Axis,
   const dash = isBound ? ' stroke-dasharray="5 4"' : '';
   const stroke = `<path d="${path}" fill="none" stroke="${color}" stroke-width="${isStrong ? 3 : 1.75}" stroke-linejoin="round"${dash}/>`;
   if (isBound) return stroke;
-  const radius = isStrong ? 4 : 3;
-  return [
-    stroke,
-    ...places.map(([px, py]) => `<circle cx="${px}" cy="${py}" r="${radius}" fill="${color}"/>`),
-  ].join('\n');
+  const radius = isStrong || isScattered ? 4 : 3;
+  const fill = isScattered ? `fill="#ffffff" stroke="${color}" stroke-width="1.75"` : `fill="${color}"`;
+  const markers = places.map(([px, py]) => `<circle cx="${px}" cy="${py}" r="${radius}" ${fill}/>`);
+  return [...(isScattered ? [] : [stroke]), ...markers].join('\n');
 }
 
 export interface PlotLabel {
@@ -110,16 +117,20 @@ export interface PlotLabel {
   readonly isStrong: boolean;
   readonly x: number;
   readonly y: number;
+  /** Whether the text ends at x instead of starting there. */
+  readonly endsAtX: boolean;
 }
 
-function labelOf({ label, color, points, isStrong }: PlotSeries, x: Axis, y: Axis): PlotLabel {
+function labelOf({ label, color, points, isStrong, isBound }: PlotSeries, x: Axis, y: Axis): PlotLabel {
   const end = points.at(-1)!;
+  const endsAtX = isBound ?? false;
   return {
     text: label,
     color,
     isStrong: isStrong ?? false,
-    x: x.at(end.bitsPerWeight) + 9,
+    x: x.at(end.bitsPerWeight) + (endsAtX ? -9 : 9),
     y: y.at(decibels(end.squaredError)) + 4,
+    endsAtX,
   };
 }
 
@@ -129,7 +140,8 @@ export function placeLabels(labels: readonly PlotLabel[]): PlotLabel[] {
   for (const label of [...labels].sort((p, q) => p.y - q.y)) {
     let y = label.y;
     for (const other of placed) {
-      const apart = label.x > other.x + textWidth(other.text) || other.x > label.x + textWidth(label.text);
+      const [[from, to], [otherFrom, otherTo]] = [extentOf(label), extentOf(other)];
+      const apart = from > otherTo || otherFrom > to;
       if (!apart && Math.abs(y - other.y) < LABEL_DISTANCE) y = other.y + LABEL_DISTANCE;
     }
     placed.push({ ...label, y });
@@ -137,9 +149,10 @@ export function placeLabels(labels: readonly PlotLabel[]): PlotLabel[] {
   return placed;
 }
 
-/** Roughly, at 13 pixels. */
-function textWidth(value: string): number {
-  return 7 * value.length + 4;
+/** Where a label starts and ends, roughly, at 13 pixels. */
+function extentOf({ text: value, x, endsAtX }: PlotLabel): [from: number, to: number] {
+  const width = 7 * value.length + 4;
+  return endsAtX ? [x - width, x] : [x, x + width];
 }
 
 /** Powers of two around all rates. */
@@ -151,7 +164,7 @@ function rateAxis(points: readonly CurvePoint[], from: number, to: number): Axis
   const ticks: number[] = [];
   for (let power = low; power <= high; power += step) ticks.push(2 ** power);
   return {
-    ticks: ticks.map((tick) => Number(tick.toPrecision(2))),
+    ticks,
     at: (value) => from + ((to - from) * (Math.log2(value) - low)) / (high - low),
   };
 }
