@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { Matrix as DenseMatrix, SingularValueDecomposition } from 'ml-matrix';
 import { describe, expect, test } from 'vitest';
 import { openCheckpoint } from '../../src/io/open-checkpoint.js';
+import { GAUSSIAN_DEVIATION, gaussianPair } from '../helpers/pairs/gaussian.js';
 import { HEAVY_TAILED, heavyTailedPair } from '../helpers/pairs/heavy-tailed.js';
 import { LOW_RANK_NOISE, lowRankNoisePair } from '../helpers/pairs/low-rank-noise.js';
 import { MERGED_LORA, mergedLoraPair } from '../helpers/pairs/merged-lora.js';
@@ -16,10 +17,11 @@ import {
 import { CHANGED_SHARE, masterStepPair, sparseStepPair } from '../helpers/pairs/sparse-step.js';
 import { withTempFolder } from '../helpers/temp-folder.js';
 import { bitsAt, equalErrorRatios, frontOf } from './compression/curve.js';
-import { MARKS, markdownTable, replaceBetweenMarks } from './compression/markdown.js';
+import { MARKS, markdownTable, paragraph, replaceBetweenMarks } from './compression/markdown.js';
 import { METHODS } from './compression/methods.js';
 import { placeLabels, renderPlot } from './compression/plot.js';
 import { requirement } from './compression/requirements.js';
+import { idealScalarBits } from './compression/scalar-quantizer-bound.js';
 import { compareUlps } from './compression/ulps.js';
 import { undoXorPlanes, xorPlanes } from './compression/xor-planes.js';
 
@@ -40,14 +42,18 @@ function singularValues(matrix: PairMatrix): number[] {
 const noiseEdge = (entry: number): number => entry * (Math.sqrt(SMALL.rows) + Math.sqrt(SMALL.columns));
 
 function changedShare({ matrices }: GeneratedPair): number {
-  const comparison = compareUlps(
-    matrices.map(({ base, fineTuned }) => ({ dtype: 'BF16', x: base, y: fineTuned })),
-  );
-  return 1 - comparison.equalShare;
+  return 1 - compareUlps(matrices.map((matrix) => ({ ...matrix, decoded: matrix.base }))).equalShare;
 }
 
 describe('generated pairs', () => {
-  const generators = { lowRankNoisePair, heavyTailedPair, sparseStepPair, masterStepPair, mergedLoraPair };
+  const generators = {
+    gaussianPair,
+    lowRankNoisePair,
+    heavyTailedPair,
+    sparseStepPair,
+    masterStepPair,
+    mergedLoraPair,
+  };
 
   test.each(Object.entries(generators))(
     '%s: same seed, same bytes; base weights as stated',
@@ -97,12 +103,20 @@ describe('generated pairs', () => {
   test('sparse step: 1 % of the weights, each by one unit in the last place', () => {
     const pair = sparseStepPair({ rows: 512, columns: 256, count: 1 });
     expect(changedShare(pair)).toBeCloseTo(CHANGED_SHARE, 2.5);
-    const [{ base, fineTuned }] = pair.matrices as [PairMatrix];
-    expect(compareUlps([{ dtype: 'BF16', x: base, y: fineTuned }]).largestDistance).toBe(1);
+    expect(compareUlps(pair.matrices.map((matrix) => ({ ...matrix, decoded: matrix.base })))).toMatchObject({
+      neighbourShare: 1,
+      largestError: 1,
+    });
     const residual = residualOf(pair.matrices[0]!);
     const up = residual.filter((x) => x > 0).length;
     const down = residual.filter((x) => x < 0).length;
     expect(Math.abs(up - down)).toBeLessThan(4 * Math.sqrt(up + down));
+  });
+
+  test('Gaussian: the stated spread, and no singular value over the edge of noise', () => {
+    const [matrix] = gaussianPair(SMALL).matrices;
+    expect(deviation(residualOf(matrix!))).toBeCloseTo(GAUSSIAN_DEVIATION, 4);
+    expect(singularValues(matrix!)[0]).toBeLessThan(1.05 * noiseEdge(GAUSSIAN_DEVIATION));
   });
 
   test('step of master weights: about 1 % of the weights, mostly small ones', () => {
@@ -181,6 +195,16 @@ describe('curves', () => {
   });
 });
 
+test('the ideal scalar quantiser is as far from the Gaussian bound as theory says', () => {
+  // ½·log2(πe/6) at high rate; at lower ones known from tables: 0.24 at 1 bit, 0.15 at half a bit.
+  const gapAt = (squaredError: number) => idealScalarBits(squaredError) + 0.5 * Math.log2(squaredError);
+  expect(gapAt(0.02)).toBeCloseTo(0.5 * Math.log2((Math.PI * Math.E) / 6), 2);
+  expect(idealScalarBits(0.347)).toBeCloseTo(1, 1);
+  expect(gapAt(0.347)).toBeCloseTo(0.24, 2);
+  expect(gapAt(0.616)).toBeCloseTo(0.153, 2);
+  expect(() => idealScalarBits(0)).toThrow(RangeError);
+});
+
 test('a requirement is judged by the value, not by what is printed of it', () => {
   const format = (value: number) => value.toFixed(1);
   const bound = { what: 'size', limit: 0.5, kind: 'at most', format } as const;
@@ -203,15 +227,28 @@ test('methods of a pair have names of their own, and each pair has a quick one',
   }
 });
 
-test('ulps: neighbours are one apart, also across zero, and NaN bits are equal to themselves', () => {
+describe('ulps', () => {
   const codes = (...values: number[]) => new Uint8Array(Uint16Array.from(values).buffer);
-  const compare = (x: Uint8Array, y: Uint8Array) => compareUlps([{ dtype: 'BF16', x, y }]);
-  expect(compare(codes(0x3f80, 0x7fc0), codes(0x3f81, 0x7fc0))).toEqual({
-    equalShare: 0.5,
-    largestDistance: 1,
+  const compare = (base: number, fineTuned: number, decoded: number) =>
+    compareUlps([{ base: codes(base), fineTuned: codes(fineTuned), decoded: codes(decoded) }]);
+
+  test('neighbours are one apart, also over a power of two, and zeros are one value', () => {
+    expect(compare(0x3f80, 0x3f80, 0x3f81)).toEqual({ equalShare: 0, neighbourShare: 1, largestError: 1 });
+    expect(compare(0x3f80, 0x3f80, 0x3f7f)).toEqual({ equalShare: 0, neighbourShare: 1, largestError: 0.5 });
+    expect(compare(0x3f80, 0x3f80, 0x3f82)).toEqual({ equalShare: 0, neighbourShare: 0, largestError: 2 });
+    expect(compare(0x8000, 0x8000, 0x0000)).toEqual({ equalShare: 0, neighbourShare: 1, largestError: 0 });
+    expect(compare(0x8001, 0x8001, 0x0001)).toEqual({ equalShare: 0, neighbourShare: 0, largestError: 2 });
   });
-  expect(compare(codes(0x8001), codes(0x0001))).toEqual({ equalShare: 0, largestDistance: 2 });
-  expect(compare(codes(0x8000), codes(0x0000))).toEqual({ equalShare: 0, largestDistance: 0 });
+
+  test('errors are in units of the larger of base and fine-tuned weight', () => {
+    // 2^-20 decoded as 0, after a base of 1 or of 2^-20 itself.
+    expect(compare(0x3f80, 0x3580, 0).largestError).toBe(2 ** -20 / 2 ** -7);
+    expect(compare(0x3580, 0x3580, 0).largestError).toBe(2 ** 7);
+  });
+
+  test('NaN with the same bits is equal', () => {
+    expect(compare(0, 0x7fc0, 0x7fc0)).toEqual({ equalShare: 1, neighbourShare: 1, largestError: 0 });
+  });
 });
 
 test('XOR planes undo themselves, and equal bytes become nought', () => {
@@ -297,6 +334,14 @@ describe('Markdown', () => {
     const table = markdownTable([{ title: 'name' }, { title: 'n', align: 'right' }], [['a|b', '12']]);
     expect(table).toBe('| name |   n |\n|------|----:|\n| a\\|b |  12 |\n');
     expect(() => markdownTable([{ title: 'one' }], [['a', 'b']])).toThrow(RangeError);
+  });
+
+  test('prose is broken between words, at 120 characters', () => {
+    const prose = 'a word '.repeat(60).trim();
+    const lines = paragraph(prose).trimEnd().split('\n');
+    expect(lines.slice(0, -1).every((line) => line.length <= 120 && line.length > 114)).toBe(true);
+    expect(lines.at(-1)!.length).toBeLessThanOrEqual(120);
+    expect(lines.join(' ')).toBe(prose);
   });
 
   test('only what is between the marks is replaced', () => {

@@ -14,6 +14,8 @@ import { tinylm } from '../helpers/tinylm.js';
 import { figureOf } from './compression/figure.js';
 import {
   type PairSection,
+  paragraph,
+  renderComparisons,
   renderPairSection,
   renderRequirements,
   replaceBetweenMarks,
@@ -21,7 +23,7 @@ import {
 import { evaluate, measure, type Pair } from './compression/measure.js';
 import { METHODS, type PairKind } from './compression/methods.js';
 import { PAIRS, withPair } from './compression/pairs.js';
-import { type ModelQuality, requirements, type Speed } from './compression/requirements.js';
+import { comparisons, type ModelQuality, requirements, type Speed } from './compression/requirements.js';
 
 const { values } = parseArgs({
   options: {
@@ -109,23 +111,30 @@ async function measureSpeed(runs: number): Promise<Speed> {
 
 function render(sections: ReadonlyMap<PairKind, PairSection>, speed: Speed): string {
   const results = new Map([...sections].map(([kind, { measurements }]) => [kind, measurements]));
-  const rows = requirements(results, sections.get('tinylm')?.quality, speed);
   const quality = sections.get('tinylm')?.quality;
+  const rows = requirements(results, quality, speed);
+  const gain =
+    quality === undefined
+      ? ''
+      : " The gain is what fine-tuning takes off the base's bits per byte, " +
+        `${quality.base.toFixed(4)} → ${quality.fineTuned.toFixed(4)}.`;
   return [
     `## Compression\n`,
-    `${machine()}, \`npm run bench:compression -- ${isQuick ? '--quick ' : ''}--out docs\`.\n`,
-    'Share is over the bytes of the fine-tuned weight files, and counts the whole archive. Bits per weight are those of ' +
-      'the matrices that differ. Errors are measured on decoded files: ‖W_ft − Ŵ‖ / ‖W_ft − W_base‖ over these ' +
-      'matrices, its square, and −10·log10 of that.' +
-      (quality === undefined
-        ? ''
-        : ` The gain is what fine-tuning takes off the base's bits per byte, ${quality.base.toFixed(4)} → ${quality.fineTuned.toFixed(4)}.`) +
-      '\n',
+    paragraph(`${machine()}, \`npm run bench:compression -- ${isQuick ? '--quick ' : ''}--out docs\`.`),
+    paragraph(
+      'Share is over the bytes of the fine-tuned weight files, and counts the whole archive. Bits per weight are those of ' +
+        'the matrices that differ. Errors are measured on decoded files: ‖W_ft − Ŵ‖ / ‖W_ft − W_base‖ over these ' +
+        `matrices, its square, and −10·log10 of that.${gain}`,
+    ),
     `![Rate–distortion curves of all methods](${FIGURE.replaceAll('\\', '/')})\n`,
     '### Requirements\n',
-    'Equal errors are those at which the other method was measured; between its own points the default is interpolated ' +
-      'linearly in bits over dB. The largest share counts.\n',
     renderRequirements(rows),
+    '### At equal error\n',
+    paragraph(
+      'Bits per weight of the matrices where the other method was measured, at all its widths and allocations, the ' +
+        'best of them. Between its own points the default is interpolated linearly in bits over dB.',
+    ),
+    renderComparisons(comparisons(results)),
     ...[...sections.values()].map(renderPairSection),
   ].join('\n');
 }

@@ -2,10 +2,11 @@
 import { formatDuration, formatShare } from '../../../src/report/numbers.js';
 import { decibels } from './curve.js';
 import type { Absence, Measurement, Pair } from './measure.js';
-import { gainKept, type ModelQuality, type Requirement } from './requirements.js';
+import { type Comparison, gainKept, type ModelQuality, type Requirement } from './requirements.js';
+import { idealScalarBits } from './scalar-quantizer-bound.js';
 
 export interface PairSection {
-  readonly pair: Pick<Pair, 'title' | 'text'>;
+  readonly pair: Pick<Pair, 'kind' | 'title'>;
   /** What the pair is, in one paragraph. */
   readonly description: string;
   readonly measurements: readonly Measurement[];
@@ -42,6 +43,19 @@ export function markdownTable(columns: readonly Column[], rows: readonly (readon
   return [renderRow(cells[0]!), rule, ...cells.slice(1).map(renderRow)].map((line) => `${line}\n`).join('');
 }
 
+const LINE_LENGTH = 120;
+
+/** Prose in lines of at most 120 characters. */
+export function paragraph(prose: string): string {
+  const lines: string[] = [];
+  for (const word of prose.split(' ')) {
+    const longer = `${lines.at(-1)} ${word}`;
+    if (lines.length > 0 && longer.length <= LINE_LENGTH) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines.map((line) => `${line}\n`).join('');
+}
+
 /** Heading, description and table of one pair. */
 export function renderPairSection({
   pair,
@@ -51,6 +65,8 @@ export function renderPairSection({
   quality,
 }: PairSection): string {
   const evaluated = quality !== undefined;
+  const withIdeal = pair.kind === 'gaussian';
+  const withUlps = pair.kind === 'merged-lora';
   const columns: Column[] = [
     { title: 'method' },
     ...[
@@ -60,6 +76,8 @@ export function renderPairSection({
       'relative error',
       'squared',
       'dB',
+      ...(withIdeal ? ['ideal scalar'] : []),
+      ...(withUlps ? ['same bits', 'within one ulp'] : []),
       ...(evaluated ? ['bits per byte', 'gain kept'] : []),
       'encode',
       'decode',
@@ -71,6 +89,8 @@ export function renderPairSection({
     formatShare(point.share),
     point.bitsPerWeight < 0.1 ? point.bitsPerWeight.toFixed(4) : point.bitsPerWeight.toFixed(3),
     ...errorCells(point.squaredError),
+    ...(withIdeal ? [idealScalarBits(point.squaredError).toFixed(3)] : []),
+    ...(withUlps ? ulpCells(point.ulps) : []),
     ...(quality === undefined ? [] : qualityCells(point.bitsPerByte, quality)),
     formatDuration(point.encodeMs),
     formatDuration(point.decodeMs),
@@ -78,7 +98,7 @@ export function renderPairSection({
   const notes = absences.map(({ method, reason }) => `- ${method.name}: not measured (${reason})\n`);
   return [
     `### ${pair.title}\n`,
-    `${description}\n`,
+    paragraph(description),
     markdownTable(columns, rows) + (notes.length === 0 ? '' : `\n${notes.join('')}`),
   ].join('\n');
 }
@@ -88,10 +108,34 @@ function errorCells(squaredError: number): string[] {
   return [Math.sqrt(squaredError).toFixed(4), squaredError.toFixed(4), decibels(squaredError).toFixed(2)];
 }
 
+function ulpCells({ equalShare, neighbourShare }: Measurement['ulps']): string[] {
+  return [equalShare, neighbourShare].map((share) => `${(100 * share).toFixed(3)} %`);
+}
+
 function qualityCells(bitsPerByte: number | undefined, quality: ModelQuality): string[] {
   // What decodes bit for bit has the quality of the fine-tune.
   const bits = bitsPerByte ?? quality.fineTuned;
   return [bits.toFixed(4), `${(100 * gainKept(bits, quality)).toFixed(1)} %`];
+}
+
+/** Bits at equal errors, one line an error. */
+export function renderComparisons(comparisons: readonly Comparison[]): string {
+  const numbers = ['squared error', 'its bits per weight', 'bits of the default', 'ratio'];
+  return markdownTable(
+    [
+      { title: 'pair' },
+      { title: 'compared with' },
+      ...numbers.map((title) => ({ title, align: 'right' as const })),
+    ],
+    comparisons.map(({ kind, reference, squaredError, referenceBits, bits, ratio }) => [
+      kind,
+      reference,
+      squaredError.toFixed(4),
+      referenceBits.toFixed(3),
+      bits < 0.1 ? bits.toFixed(4) : bits.toFixed(3),
+      `${(100 * ratio).toFixed(1)} %`,
+    ]),
+  );
 }
 
 export function renderRequirements(requirements: readonly Requirement[]): string {

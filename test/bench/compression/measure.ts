@@ -4,7 +4,7 @@
  */
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Dtype, elementCount, isFloatDtype } from '../../../formats/dtype.js';
+import { type Dtype, elementCount } from '../../../formats/dtype.js';
 import { type BitsPerByteReport, bitsPerByte } from '../../../src/evaluate/index.js';
 import { decode, type EncodeOptions, type EncodeReport, encode } from '../../../src/index.js';
 import { openCheckpoint } from '../../../src/io/open-checkpoint.js';
@@ -30,7 +30,7 @@ export interface Pair {
   readonly fineTunedPath: string;
   readonly base: ReadonlyMap<string, LoadedTensor>;
   readonly fineTuned: ReadonlyMap<string, LoadedTensor>;
-  /** Float tensors of two dimensions that differ: what bits per weight and errors are about. */
+  /** bf16 tensors of two dimensions that differ: what bits per weight and errors are about. */
   readonly matrices: readonly LoadedTensor[];
   /** ‖R‖² over the matrices. */
   readonly squaredResidual: number;
@@ -76,9 +76,7 @@ export async function loadPair(
   const fineTuned = await loadTensors(paths.fineTuned);
   const matrices = [...fineTuned.values()].filter(({ name, dtype, shape, bytes }) => {
     const other = base.get(name);
-    return (
-      isFloatDtype(dtype) && shape.length === 2 && other !== undefined && !equalBytes(other.bytes, bytes)
-    );
+    return dtype === 'BF16' && shape.length === 2 && other !== undefined && !equalBytes(other.bytes, bytes);
   });
   return {
     kind,
@@ -120,7 +118,11 @@ export async function measure(pair: Pair, method: Method, folder: string): Promi
       ...(boundBits === undefined ? {} : { boundBits }),
       rank: Math.max(...reports.map((tensor) => tensor.rank)),
       ulps: compareUlps(
-        pair.matrices.map(({ name, dtype, bytes }) => ({ dtype, x: bytes, y: decoded.get(name)!.bytes })),
+        pair.matrices.map(({ name, bytes }) => ({
+          base: pair.base.get(name)!.bytes,
+          fineTuned: bytes,
+          decoded: decoded.get(name)!.bytes,
+        })),
       ),
       encodeMs: report.durationMs,
       decodeMs,
@@ -172,7 +174,7 @@ function measureXor(pair: Pair, method: Method): Measurement {
     bitsPerWeight: (8 * sum(byteLengths.filter((_, i) => matrices.has(names[i]!)))) / pair.weightCount,
     squaredError: 0,
     rank: 0,
-    ulps: { equalShare: 1, largestDistance: 0 },
+    ulps: { equalShare: 1, neighbourShare: 1, largestError: 0 },
     encodeMs,
     decodeMs,
   };
@@ -208,8 +210,8 @@ function squaredDistance(
 ): number {
   return matrices.reduce((sum, { name, dtype, bytes }) => {
     const other = others.get(name);
-    if (!isFloatDtype(dtype) || other?.dtype !== dtype) throw new Error(`${name}: expected the same dtype`);
-    return sum + kernels.squaredDistance(dtype, bytes, other.bytes);
+    if (other?.dtype !== dtype) throw new Error(`${name}: expected ${dtype}, found ${other?.dtype}`);
+    return sum + kernels.squaredDistance('BF16', bytes, other.bytes);
   }, 0);
 }
 

@@ -7,6 +7,7 @@ export type PairKind =
   | 'heavy-tailed'
   | 'sparse-step'
   | 'master-step'
+  | 'gaussian'
   | 'merged-lora';
 
 /** A method that makes one line of a rate–distortion plot. */
@@ -143,14 +144,18 @@ export const METHODS: Readonly<Record<PairKind, readonly Method[]>> = {
     ...exactMethods(EQUAL_BYTES_RATIO),
   ],
   'heavy-tailed': [
-    ...[0.0015, 0.003, 0.006].map((ratio) => rateDistortion('default', ratio)),
+    ...[0.0005, 0.0015, 0.003, 0.006].map((ratio) => rateDistortion('default', ratio)),
     rateDistortion('default', 0.0125, true),
     ...[0.025, 0.05].map((ratio) => rateDistortion('default', ratio)),
     ...[0.006, 0.025, 0.05].map((ratio) => rateDistortion('max', ratio)),
     erePaper(1 / 64),
+    erePaper(1 / 64, { bits: 5 }),
     erePaper(1 / 32, {}, true),
-    ...[3, 5].map((bits) => erePaper(EQUAL_BYTES_RATIO, { bits })),
-    ...[EQUAL_BYTES_RATIO, 1 / 8, 3 / 16].map((ratio) => erePaper(ratio)),
+    erePaper(1 / 32, { bits: 5 }),
+    erePaper(EQUAL_BYTES_RATIO),
+    ...[4, 5, 6, 8].map((bits) => erePaper(EQUAL_BYTES_RATIO, { bits })),
+    erePaper(1 / 8, { bits: 5 }),
+    erePaper(3 / 16, { bits: 5 }),
     bitdelta,
     deltaCome(EQUAL_BYTES_RATIO),
     ...[8, 32].map((rank) => lora(rank)),
@@ -166,6 +171,11 @@ export const METHODS: Readonly<Record<PairKind, readonly Method[]>> = {
   ],
   'sparse-step': [rateDistortion('default', 0.02), bitdelta, lossless, xor],
   'master-step': [lossless, xor],
+  gaussian: [
+    ...[1 / 64, 1 / 32, EQUAL_BYTES_RATIO, 1 / 8].map((ratio) => rateDistortion('default', ratio)),
+    ...[1 / 64, 1 / 32, EQUAL_BYTES_RATIO, 1 / 8].map((ratio) => rateDistortion('max', ratio)),
+    bitdelta,
+  ],
   'merged-lora': [
     rateDistortion('default', MERGED_LORA_RATIO),
     erePaper(MERGED_LORA_RATIO),

@@ -1,6 +1,7 @@
 /** The pairs of the benchmark: one real fine-tune, and generated ones with one property each. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { GAUSSIAN_DEVIATION, gaussianPair } from '../../helpers/pairs/gaussian.js';
 import { HEAVY_TAILED, heavyTailedPair } from '../../helpers/pairs/heavy-tailed.js';
 import { LOW_RANK_NOISE, lowRankNoisePair } from '../../helpers/pairs/low-rank-noise.js';
 import { MERGED_LORA, mergedLoraPair } from '../../helpers/pairs/merged-lora.js';
@@ -61,6 +62,13 @@ export const PAIRS: Readonly<Record<PairKind, PairSource>> = {
       `N(0, 0.02²), which moved by N(0, (${MASTER_STEP})²) each in between. That leaves about 99 % as they were, and ` +
       'changes are where weights are small: what a step of reinforcement learning looks like.',
     generate: masterStepPair,
+  },
+  gaussian: {
+    title: 'Gaussian',
+    description:
+      `Generated, bf16: one matrix of 1024 × 1024, base N(0, 0.02²), residual N(0, (${GAUSSIAN_DEVIATION})²): nothing to ` +
+      'find, so what counts is the distance to the ideal entropy-coded scalar quantiser, in bits at the same error.',
+    generate: gaussianPair,
   },
   'merged-lora': {
     title: 'Merged LoRA',

@@ -1,7 +1,8 @@
 /** What the coder has to reach, what it reached in this run, and whether that is enough. */
-import { type CurvePoint, equalErrorRatios } from './curve.js';
+import { type CurvePoint, type EqualErrorRatio, equalErrorRatios } from './curve.js';
 import type { Measurement } from './measure.js';
 import { EQUAL_BYTES_RATIO, type Family, MERGED_LORA_RATIO, type PairKind } from './methods.js';
+import { idealScalarBits } from './scalar-quantizer-bound.js';
 
 export type Results = ReadonlyMap<PairKind, readonly Measurement[]>;
 
@@ -61,14 +62,12 @@ export function requirements(
   speed: Speed,
 ): Requirement[] {
   return [
-    equalError(results, 'heavy-tailed', 'ere-paper', 0.4),
-    equalError(results, 'heavy-tailed', 'bitdelta', 0.15),
-    equalError(results, 'tinylm', 'ere-paper', 0.62),
-    equalError(results, 'tinylm', 'bitdelta', 0.36),
+    ...equalErrors(results),
     equalBytes(results, quality),
     exactSize(results, 'low-rank-noise', 'low-rank + noise, bit-exact: share of the file', 0.3, 2),
     exactSize(results, 'sparse-step', 'sparse step, bit-exact: share of the file', 0.0065, 3),
     exactSize(results, 'tinylm', 'tinylm, bit-exact: share of the file', 0.485, 2),
+    ...gaussian(results),
     ...mergedLora(results),
     requirement({
       what: 'tinylm: encode at 6 %',
@@ -91,21 +90,45 @@ function pointsOf(results: Results, kind: PairKind, family: Family): CurvePoint[
   return (results.get(kind) ?? []).filter((point) => point.family === family);
 }
 
-/** The worst ratio over all errors at which the reference was measured. */
-function equalError(results: Results, kind: PairKind, reference: Family, limit: number): Requirement {
-  const ratios = equalErrorRatios(pointsOf(results, kind, 'default'), pointsOf(results, kind, reference));
-  const worst = ratios.reduce((most, { ratio }) => Math.max(most, ratio), 0);
-  const parts = ratios.map(
-    ({ squaredError, referenceBits, bits }) =>
-      `${bits.toFixed(3)} against ${referenceBits.toFixed(2)} bits at ${squaredError.toFixed(3)}`,
+/** What the default is compared with at equal error. */
+const REFERENCES = [
+  { kind: 'heavy-tailed', reference: 'ere-paper', limit: 0.4 },
+  { kind: 'heavy-tailed', reference: 'bitdelta', limit: 0.15 },
+  { kind: 'tinylm', reference: 'ere-paper', limit: 0.62 },
+  { kind: 'tinylm', reference: 'bitdelta', limit: 0.36 },
+] as const satisfies readonly { kind: PairKind; reference: Family; limit: number }[];
+
+export interface Comparison extends EqualErrorRatio {
+  readonly kind: PairKind;
+  readonly reference: Family;
+}
+
+/** Bits of the default over those of the others, at every error where they were measured. */
+export function comparisons(results: Results): Comparison[] {
+  return REFERENCES.flatMap(({ kind, reference }) =>
+    equalErrorRatios(pointsOf(results, kind, 'default'), pointsOf(results, kind, reference)).map((ratio) => ({
+      kind,
+      reference,
+      ...ratio,
+    })),
   );
-  return requirement({
-    what: `${kind}: bytes of the matrices at the same error, over ${reference} at its best`,
-    limit,
-    kind: 'at most',
-    value: ratios.length === 0 ? undefined : worst,
-    format: percent(1),
-    detail: parts.join('; '),
+}
+
+/** The largest ratio over all errors counts. */
+function equalErrors(results: Results): Requirement[] {
+  const all = comparisons(results);
+  return REFERENCES.map(({ kind, reference, limit }) => {
+    const ratios = all
+      .filter((comparison) => comparison.kind === kind && comparison.reference === reference)
+      .map(({ ratio }) => ratio);
+    return requirement({
+      what: `${kind}: bytes of the matrices at the same error, over ${reference}`,
+      limit,
+      kind: 'at most',
+      value: ratios.length === 0 ? undefined : Math.max(...ratios),
+      format: percent(1),
+      detail: ratios.length > 1 ? `${percent(1)(Math.min(...ratios))} at best` : undefined,
+    });
   });
 }
 
@@ -162,6 +185,34 @@ function exactSize(
   });
 }
 
+/** Distances from the ideal scalar quantiser: that of the default, and the gain of effort max at one bit and over. */
+function gaussian(results: Results): Requirement[] {
+  const over = (family: Family, leastBits: number): number[] =>
+    pointsOf(results, 'gaussian', family)
+      .filter(({ bitsPerWeight }) => bitsPerWeight >= leastBits)
+      .map(({ bitsPerWeight, squaredError }) => bitsPerWeight - idealScalarBits(squaredError));
+  const scalar = over('default', 0);
+  // A budget of one bit gives a little less than that to the matrix.
+  const trellis = over('effort max', 0.95);
+  const format = (bits: number): string => `${bits.toFixed(3)} bits`;
+  return [
+    requirement({
+      what: 'Gaussian: bits per weight over the ideal scalar quantiser, at 0.25 to 2 bits',
+      limit: 0.05,
+      kind: 'at most',
+      value: scalar.length === 0 ? undefined : Math.max(...scalar),
+      format,
+    }),
+    requirement({
+      what: 'Gaussian: bits per weight of effort max under the ideal scalar quantiser, at 1 and 2 bits',
+      limit: 0.1,
+      kind: 'at least',
+      value: trellis.length === 0 ? undefined : -Math.max(...trellis),
+      format,
+    }),
+  ];
+}
+
 function mergedLora(results: Results): Requirement[] {
   const point = (results.get('merged-lora') ?? []).find(({ family }) => family === 'default');
   const rows: Bound[] = [
@@ -181,11 +232,18 @@ function mergedLora(results: Results): Requirement[] {
       format: percent(2),
     },
     {
-      what: 'merged LoRA: largest distance of a weight, in ulps',
+      what: 'merged LoRA: largest error, in ulps of the larger of base and fine-tuned weight',
       limit: 1,
       kind: 'at most',
-      value: point?.ulps.largestDistance,
-      format: String,
+      value: point?.ulps.largestError,
+      format: (value) => value.toFixed(2),
+    },
+    {
+      what: 'merged LoRA: weights within one ulp of their own',
+      limit: 1,
+      kind: 'at least',
+      value: point?.ulps.neighbourShare,
+      format: percent(3),
     },
     {
       what: 'merged LoRA: weights with the same bits',
