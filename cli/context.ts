@@ -1,4 +1,5 @@
 /** What a command needs from outside; tests replace any of it. */
+import type { ExportLoraOptions, ExportLoraReport } from '../src/export/peft.js';
 import type {
   DecodeOptions,
   DecodeReport,
@@ -18,6 +19,7 @@ export interface Operations {
   verify(archive: string, options: VerifyOptions): Promise<VerifyReport>;
   diff(fineTuned: string, options: DiffOptions): Promise<DiffReport>;
   inspect(archive: string): Promise<InspectReport>;
+  exportLora(archive: string, options: ExportLoraOptions): Promise<ExportLoraReport>;
 }
 
 /** The part of a Node stream that the CLI uses. */

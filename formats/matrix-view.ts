@@ -31,3 +31,8 @@ export function matrixView(shape: readonly number[]): MatrixView {
   }
   return best;
 }
+
+/** Whether at most one dimension is over 1: what such a tensor holds is a vector, however it is shaped. */
+export function isVectorShape(shape: readonly number[]): boolean {
+  return shape.filter((dimension) => dimension !== 1).length <= 1;
+}

@@ -1,7 +1,8 @@
 /** `ere encode`: options to a budget, the operation, and the report of what was kept. */
 import { type Command, Option } from 'commander';
 import type { Allocation, Budget, EncodeOptions } from '../../src/residual/api.js';
-import { PRESETS, type PresetName, presetConflict } from '../../src/residual/presets.js';
+import { strategyOf } from '../../src/residual/encode-options.js';
+import { importanceConflict, PRESETS, type PresetName, presetConflict } from '../../src/residual/presets.js';
 import type { CliContext } from '../context.js';
 import { encodeReportText, encodeSummaryText, warningText } from '../output/encode.js';
 import { jsonText, writeText } from '../output/write.js';
@@ -26,6 +27,7 @@ interface EncodeFlags extends RunFlags {
   readonly allocation?: Allocation;
   readonly bits?: number | 'auto';
   readonly prior?: number;
+  readonly importance?: string;
   readonly failAbove?: number;
   readonly baseName?: string;
   readonly baseRevision?: string;
@@ -98,6 +100,7 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
         'weight of the uniform allocation in layerwise, 0 to 1 (default: 0)',
       ).argParser(parseWeight),
     )
+    .option('--importance <file>', 'safetensors file with one weight an input channel of each matrix')
     .addOption(
       new Option(
         '--fail-above <error>',
@@ -155,7 +158,7 @@ function encodeOptions(base: string, flags: EncodeFlags, command: Command): Enco
       `option '--prior' belongs to '--allocation layerwise', got '--allocation ${implied ?? flags.allocation}'`,
     );
   }
-  return withoutUndefined<EncodeOptions>({
+  const options = withoutUndefined<EncodeOptions>({
     base,
     output: flags.output,
     preset,
@@ -163,6 +166,7 @@ function encodeOptions(base: string, flags: EncodeFlags, command: Command): Enco
     allocation,
     bits,
     prior,
+    importance: flags.importance,
     failAbove: flags.failAbove,
     sideFiles: flags.sideFiles,
     baseName: flags.baseName,
@@ -170,6 +174,9 @@ function encodeOptions(base: string, flags: EncodeFlags, command: Command): Enco
     force: flags.force,
     overwrite: flags.overwrite,
   });
+  const unweighed = flags.importance === undefined ? undefined : importanceConflict(strategyOf(options));
+  if (unweighed !== undefined) command.error(`option '--importance' is not possible here: ${unweighed}`);
+  return options;
 }
 
 /** Commander has refused two budgets by now. Without one, a preset has its own default. */

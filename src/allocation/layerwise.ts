@@ -8,7 +8,7 @@ import type { BitsProfile } from '../codecs/bits-profile.js';
 import type { AllocationStrategy, AllocationTarget } from './allocation.js';
 import { meets, totalByteLength, totalSquaredError } from './allocation.js';
 import { fillRemainder } from './fill-remainder.js';
-import { lowerHull, lowRankPoints, otherPoints, slope } from './operating-points.js';
+import { lowerHull, lowRankPoints, type OperatingPoint, otherPoints, slope } from './operating-points.js';
 import { uniform } from './uniform.js';
 
 export const layerwise: AllocationStrategy = (tensors, target, options) => {
@@ -28,8 +28,13 @@ export const layerwise: AllocationStrategy = (tensors, target, options) => {
   let byteLength = totalByteLength(chosen);
   let squaredError = totalSquaredError(chosen);
   for (const { tensor, to } of steps) {
-    if (target.kind === 'error' && squaredError <= target.squaredError) break;
     const from = chosen[tensor]!;
+    if (target.kind === 'error') {
+      if (squaredError <= target.squaredError) break;
+      // The last step may be a large one, so the cheapest that is enough takes its place.
+      if (squaredError - from.squaredError + to.squaredError <= target.squaredError)
+        return lastStep(all, chosen, squaredError - target.squaredError);
+    }
     if (target.kind === 'size' && byteLength + to.byteLength - from.byteLength > target.byteLength) break;
     byteLength += to.byteLength - from.byteLength;
     squaredError += to.squaredError - from.squaredError;
@@ -37,6 +42,24 @@ export const layerwise: AllocationStrategy = (tensors, target, options) => {
   }
   return target.kind === 'size' ? fillRemainder(all, chosen, target.byteLength) : chosen;
 };
+
+/** The allocation with one tensor moved to the cheapest point that takes off enough error; there is one. */
+function lastStep(
+  all: readonly (readonly OperatingPoint[])[],
+  chosen: readonly OperatingPoint[],
+  squaredError: number,
+): OperatingPoint[] {
+  let best: { tensor: number; point: OperatingPoint; cost: number } | undefined;
+  for (const [tensor, points] of all.entries()) {
+    const from = chosen[tensor]!;
+    for (const point of points) {
+      const cost = point.byteLength - from.byteLength;
+      if (from.squaredError - point.squaredError < squaredError) continue;
+      if (best === undefined || cost < best.cost) best = { tensor, point, cost };
+    }
+  }
+  return chosen.map((point, tensor) => (tensor === best?.tensor ? best.point : point));
+}
 
 /** Bytes that each tensor gets before the greedy walk: `prior` times its rank in the uniform allocation. */
 function priorFloors(

@@ -191,14 +191,18 @@ function packBand(
   return bytes;
 }
 
-/** Integer factors, row-major: a is rows × rank, b is columns × rank. */
-interface IntegerFactors {
+/** r_ij = scale · Σ_k a_ik · b_jk. Row-major: a is rows × rank, b is columns × rank. */
+export interface IntegerFactors {
   readonly a: Int32Array;
   readonly b: Int32Array;
   readonly rank: number;
+  /** A float32. */
+  readonly scale: number;
 }
 
-async function readFactors(context: TermContext): Promise<IntegerFactors> {
+/** The integers of a term, as far as its chunks are there. @throws CodecError as opening the term */
+export async function readIntegerFactors(context: TermContext): Promise<IntegerFactors> {
+  const scale = float32Param(context, 'scale');
   const { rowCount: rows, columns, kernels } = context;
   const bands = countsParam(context, 'bands');
   expectChunks(context, bands.length);
@@ -244,7 +248,7 @@ async function readFactors(context: TermContext): Promise<IntegerFactors> {
     }
     expectByteLength(context, band, bytes, offset);
   }
-  return { a, b, rank };
+  return { a, b, rank, scale };
 }
 
 /** Largest Euclidean norm of a row of the integer matrix (count × rank), and its largest magnitude. */
@@ -269,8 +273,7 @@ const NORM_SLACK = 1 + 1e-9;
 export const lowRankCodec: Codec = {
   id: 'low-rank',
   async open(context): Promise<AdditiveDecoder> {
-    const scale = float32Param(context, 'scale');
-    const { a, b, rank } = await readFactors(context);
+    const { a, b, rank, scale } = await readIntegerFactors(context);
     if (rank === 0) return { kind: 'additive', accumulate: async () => {}, close: () => {} };
     const boundsA = rowBounds(a, rank);
     const boundsB = rowBounds(b, rank);

@@ -20,7 +20,7 @@ export interface WorkerPool<Job, Result> {
   readonly threads: number;
   /** Runs on the given worker, or on the first that is free. */
   run(job: Job, worker?: number): Promise<{ readonly result: Result; readonly worker: number }>;
-  /** Stops the threads; jobs that still run are abandoned. */
+  /** Starts no further job. Threads are stopped and their jobs abandoned; a job in this thread ends first. */
   close(): Promise<void>;
 }
 
@@ -51,11 +51,13 @@ async function openInline<Init, Job, Result>(
   const { openJobs } = (await import(options.module.href)) as JobModule<Init, Job, Result>;
   const runner = await openJobs(options.init);
   let last: Promise<unknown> = Promise.resolve();
+  let isClosed = false;
   return {
     threads: 1,
     run(job) {
       const next = last.then(async () => {
         if (options.signal?.aborted) throw abortError(options.signal);
+        if (isClosed) throw closedError();
         // A turn of the event loop between jobs, so that signals and progress get through.
         await new Promise((resolve) => setImmediate(resolve));
         return { result: await runner.run(job), worker: 0 };
@@ -63,8 +65,16 @@ async function openInline<Init, Job, Result>(
       last = next.catch(() => {});
       return next;
     },
-    close: () => runner.close(),
+    async close() {
+      isClosed = true;
+      await last; // The job that runs has its files open.
+      await runner.close();
+    },
   };
+}
+
+function closedError(): Error {
+  return new Error('the worker pool is closed');
 }
 
 interface QueuedJob<Job, Result> {
@@ -96,9 +106,8 @@ class ThreadPool<Job, Result> implements WorkerPool<Job, Result> {
       });
       worker.on('message', (reply: Reply<Result>) => this.#settle(i, reply));
       worker.on('error', (error) => this.#fail(error));
-      worker.on('exit', (code) => {
-        if (code !== 0) this.#fail(new Error(`a worker thread stopped with exit code ${code}`));
-      });
+      // Also with code 0: a thread never stops by itself, and whoever waits for its job would wait forever.
+      worker.on('exit', (code) => this.#fail(new Error(`a worker thread stopped with exit code ${code}`)));
       this.#workers.push(worker);
       this.#running.push(undefined);
     }
@@ -117,7 +126,7 @@ class ThreadPool<Job, Result> implements WorkerPool<Job, Result> {
 
   async close(): Promise<void> {
     this.#signal?.removeEventListener('abort', this.#onAbort);
-    this.#failure ??= new Error('the worker pool is closed');
+    this.#failure ??= closedError();
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 

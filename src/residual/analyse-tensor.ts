@@ -5,12 +5,13 @@
 import type { TensorInfo } from '../../formats/checkpoint.js';
 import { DTYPES, type FloatDtype, isFloatDtype } from '../../formats/dtype.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
+import { isVectorShape } from '../../formats/matrix-view.js';
 import { encodeBytes } from '../codecs/bytes.js';
 import type { EncodedTerm } from '../codecs/codec.js';
 import type { TensorCase } from './api.js';
 import { digestRange } from './digest-tensor.js';
 import type { TensorPair } from './pair-tensors.js';
-import { roundingEnergy } from './rounding-energy.js';
+import { countExponents, roundingEnergy, unitsInLastPlace } from './rounding-energy.js';
 import { blockRows, type ReadTensor, type Runtime } from './runtime.js';
 
 /** A pair whose bytes can be read. */
@@ -46,9 +47,9 @@ export async function analyseTensor(readable: ReadablePair): Promise<TensorAnaly
   }
   if (pair.kind === 'matrix') {
     const { squaredResidual, roundingEnergy } = await measureResidual(readable);
-    // A residual of 0 between different bytes of one dtype is a sign of zero or a payload: only exact coding keeps it.
-    const isZeroSign = squaredResidual === 0 && sameLayout(pair.base!, pair.fineTuned);
-    if (Number.isFinite(squaredResidual) && !isZeroSign) {
+    // A residual of 0 can hide a sign of zero, or digits that float32 does not have: only exact coding keeps them.
+    const isHidden = squaredResidual === 0 && !(await isBaseAlone(readable));
+    if (Number.isFinite(squaredResidual) && !isHidden) {
       const resized = pair.commonRows < pair.rows;
       const exactTerms = resized ? [await encodeRows(readable, pair.commonRows)] : [];
       const isResized = resized || pair.base!.shape[0] !== pair.fineTuned.shape[0];
@@ -72,7 +73,8 @@ export async function analyseTensor(readable: ReadablePair): Promise<TensorAnaly
 
 function exactCase(pair: TensorPair): TensorCase {
   if (pair.base === undefined) return 'added';
-  return pair.kind === 'exact' && isFloatDtype(pair.fineTuned.dtype) ? 'vector' : 'exact';
+  const { dtype, shape } = pair.fineTuned;
+  return isFloatDtype(dtype) && isVectorShape(shape) ? 'vector' : 'exact';
 }
 
 function sameLayout(base: TensorInfo, fineTuned: TensorInfo): boolean {
@@ -92,10 +94,17 @@ export function residualReader(
   return async (start, count) => (await read(start, count)).residual;
 }
 
-/** Reads rows of the residual, and the bytes of the fine-tune that they come from. */
-function blockReader(
+/** Rows of the residual, and the bytes that they come from. */
+export interface ResidualBlock {
+  readonly residual: Float32Array;
+  readonly fineTuned: Uint8Array;
+  readonly base: Uint8Array;
+}
+
+/** Reads rows [start, start + count) of residual, fine-tune and base over the common rows. */
+export function blockReader(
   readable: ReadablePair,
-): (start: number, count: number) => Promise<{ residual: Float32Array; fineTuned: Uint8Array }> {
+): (start: number, count: number) => Promise<ResidualBlock> {
   const { pair, readFineTuned, readBase, runtime } = readable;
   const base = pair.base!;
   const fineTunedRow = rowByteLength(pair, pair.fineTuned);
@@ -108,7 +117,7 @@ function blockReader(
     const residual = new Float32Array(count * pair.columns);
     const fineTunedDtype = pair.fineTuned.dtype as FloatDtype;
     runtime.kernels.subtract(fineTunedDtype, fineTunedBytes, base.dtype as FloatDtype, baseBytes, residual);
-    return { residual, fineTuned: fineTunedBytes };
+    return { residual, fineTuned: fineTunedBytes, base: baseBytes };
   };
 }
 
@@ -120,15 +129,41 @@ async function measureResidual(
   const read = blockReader(readable);
   const step = blockRows(columns);
   let squaredResidual = 0;
-  let rounding = 0;
+  const exponents = new Float64Array(unitsInLastPlace(fineTuned.dtype).length);
   for (let start = 0; start < commonRows; start += step) {
     const block = await read(start, Math.min(step, commonRows - start));
     const statistics = readable.runtime.kernels.statistics(block.residual);
     if (statistics.nonFiniteCount > 0) return { squaredResidual: Number.NaN, roundingEnergy: 0 };
     squaredResidual += statistics.sumOfSquares;
-    rounding += roundingEnergy(fineTuned.dtype, block.fineTuned);
+    countExponents(fineTuned.dtype, block.fineTuned, exponents);
   }
-  return { squaredResidual, roundingEnergy: rounding };
+  return { squaredResidual, roundingEnergy: roundingEnergy(fineTuned.dtype, exponents) };
+}
+
+/** Whether the common rows decode to the fine-tune's bytes without any term. */
+async function isBaseAlone({ pair, readFineTuned, readBase, runtime }: ReadablePair): Promise<boolean> {
+  const { columns, commonRows, fineTuned } = pair;
+  const [fineTunedRow, baseRow] = [rowByteLength(pair, fineTuned), rowByteLength(pair, pair.base!)];
+  const [dtype, baseDtype] = [fineTuned.dtype, pair.base!.dtype] as [FloatDtype, FloatDtype];
+  const step = blockRows(columns);
+  for (let start = 0; start < commonRows; start += step) {
+    const count = Math.min(step, commonRows - start);
+    const expected = await readFineTuned(start * fineTunedRow, count * fineTunedRow);
+    const base = await readBase!(start * baseRow, count * baseRow);
+    let decoded = base;
+    if (dtype !== baseDtype) {
+      decoded = new Uint8Array(expected.byteLength);
+      runtime.kernels.addAndRound(
+        dtype,
+        baseDtype,
+        base,
+        new Float32Array(count * columns).fill(-0),
+        decoded,
+      );
+    }
+    if (!decoded.every((byte, i) => byte === expected[i])) return false;
+  }
+  return true;
 }
 
 /** Exact term for rows [start, rows), against the base where dtype and rows allow it. */

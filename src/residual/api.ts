@@ -56,6 +56,11 @@ export interface EncodeOptions extends CommonOptions {
   /** Weight of the uniform allocation in 'layerwise', 0 to 1; default 0. */
   readonly prior?: number;
   /**
+   * Path of a plain safetensors file with one weight an input channel, named like the matrices (docs/guide/importance.md):
+   * errors count by them. Only with an allocation that weighs errors.
+   */
+  readonly importance?: string;
+  /**
    * Write nothing and throw BudgetError when the relative error over all residuals comes out above this;
    * default: no limit. Unlike a 'max-error' budget it does not change what is encoded.
    */
@@ -124,6 +129,8 @@ export interface EncodeReport {
   readonly preset?: PresetName;
   /** Bits per factor entry; the widths from the strongest component on where they differ: '8/3/2'. */
   readonly bits: number | string;
+  /** Ranks of the residuals that turned out to be a low-rank product, merged and rounded: a LoRA. */
+  readonly productRanks: readonly number[];
   readonly tensors: readonly TensorReport[];
   /** Names of base tensors that the fine-tune does not have. */
   readonly removed: readonly string[];

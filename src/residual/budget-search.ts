@@ -19,6 +19,8 @@ export interface Attempt<Archive> {
   readonly archive: Archive;
   /** Whole file. */
   readonly byteLength: number;
+  /** What the allocation's points came to, of that. */
+  readonly payloadByteLength: number;
   /** Σ‖W_ft − Ŵ‖² over the residuals. */
   readonly squaredError: number;
 }
@@ -34,7 +36,7 @@ export interface BudgetSearchInput<Archive> {
 
 /** Encodes at most this often; each repetition only re-encodes tensors whose point changed. */
 const MAX_ATTEMPTS = 8;
-/** Bytes kept free for the index, whose compressed length shifts with the digests in it. */
+/** Bytes kept free for the index, whose compressed length shifts with the digests in it; halved at every attempt. */
 const INDEX_SLACK = 48;
 /** A file this close under the asked size is good. */
 const SIZE_TOLERANCE = 0.005;
@@ -64,9 +66,9 @@ async function searchSize<Archive>(
     if (missing >= 0 && (best === undefined || attempt.squaredError < best.squaredError)) best = attempt;
     if (missing >= 0 && missing <= asked * SIZE_TOLERANCE) break;
     if (missing < 0 && payload <= 0) break; // Already nothing but the fixed part.
-    // A predicted payload is exact for fixed-width codes, so the difference is the index's and exact terms'.
-    const next = payload + missing - INDEX_SLACK;
-    if (best !== undefined && next <= payload) break;
+    // What the points do not take is the same next time, but for the index.
+    const next = asked - (attempt.byteLength - attempt.payloadByteLength) - (INDEX_SLACK >> i);
+    if (next === payload) break;
     payload = next;
   }
   if (best !== undefined) return best;
@@ -86,17 +88,32 @@ async function searchError<Archive>(
   const goal = asked ** 2 * input.squaredResidual;
   let target = goal;
   let best: Attempt<Archive> | undefined;
+  let least = Number.POSITIVE_INFINITY;
+  let reached = 0;
+  let missed = Number.POSITIVE_INFINITY;
   for (let i = 0; i < MAX_ATTEMPTS; i++) {
     const attempt = await input.attempt({ kind: 'error', squaredError: target });
     const met = attempt.squaredError <= goal;
+    least = Math.min(least, attempt.squaredError);
     if (met && (best === undefined || attempt.byteLength < best.byteLength)) best = attempt;
     if (met && (attempt.squaredError >= goal * (1 - ERROR_TOLERANCE) ** 2 || target === 0)) break;
+    if (met) reached = Math.max(reached, target);
+    else missed = Math.min(missed, target);
     // Measured and predicted error are nearly proportional: rounding and quantiser shape shift both alike.
-    const next =
+    // Where the points lie too far apart for that, the interval is halved.
+    let next =
       attempt.squaredError > 0 ? target * (goal / attempt.squaredError) * (1 - ERROR_TOLERANCE / 2) : target;
+    if (next <= reached || next >= missed) next = Math.sqrt(reached * missed);
+    if (!Number.isFinite(next)) break;
     if (next === target) break;
     target = i === MAX_ATTEMPTS - 2 && best === undefined ? 0 : next;
   }
   if (best !== undefined) return best;
-  throw new BudgetError(`no allocation reaches the relative error ${asked}`, asked, Number.NaN);
+  const reachable = Math.sqrt(least / input.squaredResidual);
+  throw new BudgetError(
+    `the least relative error that this allocation reaches is ${reachable.toPrecision(3)}, over the asked ${asked}; ` +
+      'ask for more, give the factors more bits, or take the layer-wise allocation, which can code exactly',
+    asked,
+    reachable,
+  );
 }

@@ -86,7 +86,8 @@ async function diffCheckpoints(
       pool,
       pairs,
       compare: true,
-      constraints: constraintsOf({}),
+      // A diff speaks of the residual as it is.
+      constraints: { ...constraintsOf({}), recoverProducts: false },
       onProgress: options.onProgress,
     });
     await session.analyse();

@@ -22,6 +22,7 @@ import type { EncodeJob, EncodeJobResult } from './encode-jobs.js';
 import { budgetOf, constraintsOf, strategyOf } from './encode-options.js';
 import { withEncodePool } from './encode-pool.js';
 import { EncodeSession } from './encode-session.js';
+import type { Importance } from './importance.js';
 import type { Pairing } from './pair-tensors.js';
 import { presetOf } from './presets.js';
 import type { Runtime } from './runtime.js';
@@ -35,6 +36,8 @@ export interface EncodeInputs {
   readonly fineTunedPath: string;
   readonly pairing: Pairing;
   readonly runtime: Runtime;
+  /** Weights of the input channels, read and checked. */
+  readonly importance?: Importance;
   readonly options: EncodeOptions;
 }
 
@@ -44,6 +47,7 @@ export interface EncodedArchive extends AssembledArchive {
   readonly tensors: readonly AssembledTensor[];
   readonly sideFiles: readonly PlannedSideFile[];
   readonly allocation: AllocationResult;
+  readonly productRanks: readonly number[];
   /** Name of the engine of the matrix products; 'none' when there was no residual. */
   readonly gemmEngine: string;
   readonly gemmWarning: string | undefined;
@@ -89,11 +93,12 @@ async function encodeWithPool(
       const archive = await assemble(inputs, session, fixed, allocation);
       const residuals = archive.tensors.filter((tensor) => tensor.analysis.squaredResidual > 0);
       const squaredError = residuals.reduce((sum, tensor) => sum + tensor.encoded.squaredError, 0);
-      return { allocation, archive, byteLength: archive.layout.byteLength, squaredError };
+      const { payloadByteLength } = session;
+      return { allocation, archive, byteLength: archive.layout.byteLength, payloadByteLength, squaredError };
     },
   });
-  const { gemmEngine, gemmWarning } = session;
-  return { ...archive, sideFiles: fixed.sideFiles, allocation, gemmEngine, gemmWarning };
+  const { gemmEngine, gemmWarning, productRanks } = session;
+  return { ...archive, sideFiles: fixed.sideFiles, allocation, productRanks, gemmEngine, gemmWarning };
 }
 
 async function fixedParts(inputs: EncodeInputs, session: EncodeSession): Promise<FixedParts> {
@@ -151,6 +156,7 @@ function encodingRecord(options: EncodeOptions, allocation: AllocationResult): A
     ...(options.preset === undefined ? {} : { preset: options.preset }),
     allocation: strategy,
     bits: describeBits(allocation.bits),
+    ...(options.importance === undefined ? {} : { importance: true }),
     ...(strategy === 'layerwise' && options.prior ? { prior: options.prior } : {}),
   };
 }

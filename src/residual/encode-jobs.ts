@@ -12,6 +12,7 @@ import { analyseTensor, type ReadablePair, type TensorAnalysis } from './analyse
 import { compareTensor, type TensorComparison } from './compare-tensor.js';
 import { type EncodedTensor, encodeTensor } from './encode-tensor.js';
 import { pairTensors } from './pair-tensors.js';
+import { recoverProduct } from './recover-product.js';
 import { residualFactors } from './residual-factors.js';
 import type { Runtime } from './runtime.js';
 
@@ -25,8 +26,13 @@ export interface EncodeJobsInit {
 export type EncodeJob =
   /** With `compare`: also equal elements and norms of both sides, for diff. */
   | { readonly kind: 'analyse'; readonly pair: number; readonly compare: boolean }
-  /** Leading singular values; the factors stay in the thread. */
-  | { readonly kind: 'spectrum'; readonly pair: number; readonly maxRank: number }
+  /** Leading singular values; the factors stay in the thread. With `recover`, a product that explains the residual. */
+  | {
+      readonly kind: 'spectrum';
+      readonly pair: number;
+      readonly maxRank: number;
+      readonly recover?: { readonly energy: number; readonly roundingEnergy: number };
+    }
   | { readonly kind: 'encode'; readonly pair: number; readonly choice: Choice };
 
 export type AnalyseResult = Omit<TensorAnalysis, 'exactTerms'> & {
@@ -35,7 +41,10 @@ export type AnalyseResult = Omit<TensorAnalysis, 'exactTerms'> & {
   readonly comparison?: TensorComparison;
 };
 export interface SpectrumResult {
+  /** Those of the product alone, where one was recovered. */
   readonly singularValues: Float64Array;
+  /** Where the residual is a rounded product: the width that suffices for it. */
+  readonly productBits: number | undefined;
   /** Engine of the matrix products. */
   readonly engine: string;
   readonly warning: string | undefined;
@@ -88,9 +97,13 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
           fallback: gemmKernel(this.#runtime.kernels),
         });
         const { engine, warning } = await this.#opened;
-        const factors = await residualFactors(readable, job.maxRank, engine);
+        const leading = await residualFactors(readable, job.maxRank, engine);
+        const product =
+          job.recover && (await recoverProduct(readable, { factors: leading, ...job.recover, engine }));
+        const factors = product?.factors ?? leading;
         this.#factors.set(job.pair, factors);
-        return { singularValues: factors.singularValues, engine: engine.name, warning };
+        const { singularValues } = factors;
+        return { singularValues, productBits: product?.bits, engine: engine.name, warning };
       }
       case 'encode':
         return encodeTensor(

@@ -17,7 +17,16 @@ interface ResidualState {
   readonly pair: number;
   readonly worker: number;
   readonly energy: number;
+  readonly roundingEnergy: number;
+  /** Tied tensors that decode from the same terms, this one included: their errors add up, their bytes do not. */
+  copies: number;
   singularValues: Float64Array;
+  /** Set where the residual is a rounded product, and `singularValues` are the product's. */
+  productBits: number | undefined;
+  /** Payload bytes at the point encoded last. */
+  payloadByteLength: number;
+  /** Payload bytes of exact coding: a bound, until it was tried. */
+  exactByteLength: number;
 }
 
 /** What is known of the spectrum of one residual. */
@@ -26,13 +35,23 @@ export interface KnownSpectrum extends AllocationTensor {
   readonly complete: boolean;
 }
 
+/** What options and preset allow for every tensor. */
+export interface TensorConstraints {
+  readonly lowRankOnly: boolean;
+  /** Largest rank; undefined for none. */
+  readonly maxRank: number | undefined;
+  /** Largest rank of residuals that are no rounded product; default: maxRank. */
+  readonly openRank?: number;
+  /** Whether rounded products are looked for (recover-product.ts), with the width that suffices for each. */
+  readonly recoverProducts: boolean;
+}
+
 export interface EncodeSessionOptions {
   readonly pool: WorkerPool<EncodeJob, EncodeJobResult>;
   readonly pairs: readonly TensorPair[];
   /** Fill in `comparison` of the analyses; default false. */
   readonly compare?: boolean;
-  /** What the preset allows for every tensor. */
-  readonly constraints: Pick<AllocationTensor, 'lowRankOnly' | 'maxRank'>;
+  readonly constraints: TensorConstraints;
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
 
@@ -62,9 +81,9 @@ export class EncodeSession {
     this.#onProgress = options.onProgress;
   }
 
-  /** Σ‖W_ft − W_base‖² over all residuals. */
+  /** Σ‖W_ft − W_base‖² over all residuals, tied ones each. */
   get squaredResidual(): number {
-    return this.#residuals.reduce((sum, state) => sum + state.energy, 0);
+    return this.#residuals.reduce((sum, state) => sum + state.copies * state.energy, 0);
   }
 
   /** Payload bytes of what is coded exactly whatever the budget. */
@@ -73,6 +92,11 @@ export class EncodeSession {
       (sum, analysis, i) => sum + (this.aliases[i] === i ? analysis.exactByteLength : 0),
       0,
     );
+  }
+
+  /** Payload bytes of the points that were encoded last. */
+  get payloadByteLength(): number {
+    return this.#residuals.reduce((sum, state) => sum + state.payloadByteLength, 0);
   }
 
   /** Entries of one component of every residual together: Σ (rows + columns). */
@@ -96,15 +120,36 @@ export class EncodeSession {
     });
     const firsts = new Map<string, number>();
     for (const [i, analysis] of this.analyses.entries()) {
-      const { dtype, shape } = this.#pairs[i]!.fineTuned;
-      const key = [analysis.fineTunedDigest, analysis.baseDigest, dtype, shape.join()].join();
+      const { fineTuned, base } = this.#pairs[i]!;
+      const { dtype, shape } = fineTuned;
+      const key = [analysis.fineTunedDigest, dtype, shape.join(), analysis.baseDigest, base?.dtype].join();
       if (!firsts.has(key)) firsts.set(key, i);
       this.aliases[i] = firsts.get(key)!;
-      if (this.aliases[i] === i && analysis.squaredResidual > 0) {
-        const state = { pair: i, worker: this.#workers[i]!, energy: analysis.squaredResidual };
-        this.#residuals.push({ ...state, singularValues: new Float64Array(0) });
+      if (analysis.squaredResidual === 0) continue;
+      const tied = this.#residuals.find((state) => state.pair === this.aliases[i]);
+      if (tied !== undefined) {
+        tied.copies++;
+        continue;
       }
+      this.#residuals.push({
+        pair: i,
+        worker: this.#workers[i]!,
+        energy: analysis.squaredResidual,
+        roundingEnergy: analysis.roundingEnergy,
+        copies: 1,
+        singularValues: new Float64Array(0),
+        productBits: undefined,
+        payloadByteLength: 0,
+        // A segment that does not shrink is stored, so the tensor's bytes are a bound.
+        exactByteLength: fineTuned.byteLength,
+      });
     }
+  }
+
+  /** Leading singular values of a pair's residual as far as they are known; none without a residual. */
+  singularValues(pair: number): Float64Array {
+    const state = this.#residuals.find((candidate) => candidate.pair === this.aliases[pair]);
+    return state?.singularValues ?? new Float64Array(0);
   }
 
   /** Leading singular values of every residual, at least `maxRank` where there are so many; by pair, aliases left out. */
@@ -118,10 +163,10 @@ export class EncodeSession {
     );
   }
 
-  /** Leading singular values of a pair's residual as far as they are known; none without a residual. */
-  singularValues(pair: number): Float64Array {
-    const state = this.#residuals.find((candidate) => candidate.pair === this.aliases[pair]);
-    return state?.singularValues ?? new Float64Array(0);
+  /** Rank of the product of every residual that was recognised as one, aliases left out. */
+  get productRanks(): readonly number[] {
+    const products = this.#residuals.filter((state) => state.productBits !== undefined);
+    return products.map((state) => state.singularValues.length);
   }
 
   /** Computes spectra up to `maxRank`, then allocates; spectra that turn out too short are doubled. */
@@ -142,7 +187,7 @@ export class EncodeSession {
         return (
           choice.kind === 'low-rank' &&
           choice.rank === state.singularValues.length &&
-          choice.rank < (this.#constraints.maxRank ?? Number.POSITIVE_INFINITY) &&
+          choice.rank < this.#rankLimit(state) &&
           !this.#isComplete(state)
         );
       });
@@ -167,19 +212,39 @@ export class EncodeSession {
       const { result } = await this.#pool.run({ kind: 'encode', pair, choice }, this.#workers[pair]);
       this.#encoded.set(pair, { key: JSON.stringify(choice), result: result as EncodedTensor });
     });
+    for (const [i, state] of this.#residuals.entries()) this.#measure(state, allocation.points[i]!.choice);
     return this.#pairs.map((_, pair) => this.#encoded.get(this.aliases[pair]!)?.result);
   }
 
-  #allocationTensor({ pair, energy, singularValues }: ResidualState): AllocationTensor {
-    const { commonRows, columns, fineTuned } = this.#pairs[pair]!;
-    // Exact payloads are bounded by the tensor's bytes: a segment that does not shrink is stored.
+  #rankLimit({ productBits }: ResidualState): number {
+    const { maxRank = Number.POSITIVE_INFINITY, openRank = maxRank } = this.#constraints;
+    return productBits === undefined ? openRank : maxRank;
+  }
+
+  /** The term of a choice comes first; what is exact whatever the budget follows it. */
+  #measure(state: ResidualState, choice: Choice): void {
+    const [term] = choice.kind === 'none' ? [] : this.#encoded.get(state.pair)!.result.terms;
+    state.payloadByteLength = (term?.chunks ?? []).reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
+    if (choice.kind === 'exact') state.exactByteLength = state.payloadByteLength;
+  }
+
+  #allocationTensor(state: ResidualState): AllocationTensor {
+    const { pair, copies, productBits, exactByteLength } = state;
+    const { commonRows, columns } = this.#pairs[pair]!;
+    const singularValues = state.singularValues.map((sigma) => Math.sqrt(copies) * sigma);
     return {
       rows: commonRows,
       columns,
-      energy,
+      // Beyond a product there is rounding only, which decoding repeats.
+      energy:
+        productBits === undefined
+          ? copies * state.energy
+          : singularValues.reduce((sum, sigma) => sum + sigma * sigma, 0),
       singularValues,
-      exactByteLength: fineTuned.byteLength,
-      ...this.#constraints,
+      exactByteLength,
+      lowRankOnly: this.#constraints.lowRankOnly,
+      maxRank: this.#rankLimit(state),
+      ...(productBits === undefined ? {} : { factorBits: productBits }),
     };
   }
 
@@ -200,10 +265,18 @@ export class EncodeSession {
       async (pair) => {
         const state = wanted.find((candidate) => candidate.pair === pair)!;
         const { commonRows, columns } = this.#pairs[pair]!;
-        const maxRank = Math.min(rankOf(state), commonRows, columns);
-        const { result } = await this.#pool.run({ kind: 'spectrum', pair, maxRank }, state.worker);
+        const { energy, roundingEnergy } = state;
+        const { recoverProducts } = this.#constraints;
+        // One component of noise more tells that a product ends where the wanted rank does.
+        const maxRank = Math.min(rankOf(state) + (recoverProducts ? 1 : 0), commonRows, columns);
+        const recover = recoverProducts ? { recover: { energy, roundingEnergy } } : {};
+        const { result } = await this.#pool.run(
+          { kind: 'spectrum', pair, maxRank, ...recover },
+          state.worker,
+        );
         const spectrum = result as SpectrumResult;
         state.singularValues = spectrum.singularValues;
+        state.productBits = spectrum.productBits;
         this.gemmEngine = spectrum.engine;
         this.gemmWarning = spectrum.warning;
         const known = state.singularValues.length;

@@ -10,6 +10,7 @@ import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { EncodeOptions, EncodeReport } from './api.js';
 import { type EncodeInputs, encodeArchive } from './encode-archive.js';
 import { assertEncodeOptions } from './encode-options.js';
+import { readImportance } from './importance.js';
 import { assertPaired, pairTensors } from './pair-tensors.js';
 import { assertRelated, sampleRelativeResidual } from './relatedness.js';
 import { encodeReport, relativeError } from './reports.js';
@@ -28,13 +29,18 @@ export async function encode(fineTuned: string, options: EncodeOptions): Promise
   try {
     const tuned = await openCheckpoint(fineTuned);
     try {
+      const pairing = pairTensors(base, tuned);
+      const runtime = nodeRuntime(options.kernels ?? 'wasm');
+      const importance =
+        options.importance && (await readImportance(options.importance, pairing.pairs, runtime.kernels));
       const inputs: EncodeInputs = {
         base,
         basePath: resolve(options.base),
         fineTuned: tuned,
         fineTunedPath: resolve(fineTuned),
-        pairing: pairTensors(base, tuned),
-        runtime: nodeRuntime(options.kernels ?? 'wasm'),
+        pairing,
+        runtime,
+        ...(importance ? { importance } : {}),
         options,
       };
       const outputOptions = {
@@ -45,7 +51,7 @@ export async function encode(fineTuned: string, options: EncodeOptions): Promise
       return await withAtomicFile(options.output, outputOptions, async (file) => {
         const warnings = await checkBase(inputs);
         const encoded = await encodeArchive(inputs);
-        assertError(relativeError(encoded.layout.index), options.failAbove, options.output);
+        assertError(relativeError(encoded.tensors), options.failAbove, options.output);
         await file.write(encoded.layout.front);
         for (const chunk of encoded.chunks) await file.write(chunk.bytes);
         return encodeReport(inputs, encoded, warnings, performance.now() - started);

@@ -1,6 +1,7 @@
 /** Reports on what an archive holds, from the encoder's side and from an archive alone. */
 import { elementCount, isFloatDtype, tensorByteLength } from '../../formats/dtype.js';
 import type { ArchiveIndex, ArchiveTensor, ArchiveTerm } from '../../formats/ere/archive-index.js';
+import { isVectorShape } from '../../formats/matrix-view.js';
 import { describeBits } from '../codecs/bits-profile.js';
 import type { EncodeReport, TensorCase, TensorReport } from './api.js';
 import type { EncodedArchive, EncodeInputs } from './encode-archive.js';
@@ -18,10 +19,11 @@ export function encodeReport(
     archiveByteLength,
     fineTunedByteLength,
     ratio: archiveByteLength / fineTunedByteLength,
-    relativeError: relativeError(encoded.layout.index),
+    relativeError: relativeError(encoded.tensors),
     allocation: strategyOf(options),
     ...(options.preset === undefined ? {} : { preset: options.preset }),
     bits: describeBits(encoded.allocation.bits),
+    productRanks: encoded.productRanks,
     tensors: encoded.tensors.map(({ analysis }, i) => tensorReport(encoded.layout.index, i, analysis.case)),
     removed: pairing.removed,
     sideFiles: encoded.sideFiles.map(({ path, byteLength, blob }) => ({
@@ -36,13 +38,14 @@ export function encodeReport(
   };
 }
 
-/** ‖W_ft − Ŵ‖ / ‖W_ft − W_base‖ over every tensor with a residual; 0 without one. */
-export function relativeError(index: ArchiveIndex): number {
+/** ‖W_ft − Ŵ‖ / ‖W_ft − W_base‖ over every tensor with a residual, exactly coded ones too; 0 without one. */
+export function relativeError(tensors: EncodedArchive['tensors']): number {
   let squaredError = 0;
   let squaredResidual = 0;
-  for (const { quality } of index.tensors) {
-    squaredError += quality?.squaredError ?? 0;
-    squaredResidual += quality?.squaredResidual ?? 0;
+  for (const { analysis, encoded } of tensors) {
+    if (analysis.squaredResidual === 0) continue; // Exact; a distance between infinities would be NaN.
+    squaredError += encoded.squaredError;
+    squaredResidual += analysis.squaredResidual;
   }
   return squaredResidual === 0 ? 0 : Math.sqrt(squaredError / squaredResidual);
 }
@@ -95,11 +98,12 @@ function rankOf(tensor: ArchiveTensor): number {
 }
 
 function caseOf(tensor: ArchiveTensor): TensorCase {
-  const { base, terms, shape, columns, dtype } = tensor;
+  const { base, terms, shape, dtype } = tensor;
   if (base === undefined) return 'added';
-  if (base.shape !== undefined) return 'resized';
-  if (tensor.quality !== undefined) return 'residual';
-  if (terms.length === 0) return base.dtype === undefined ? 'identical' : 'residual';
-  const isVector = isFloatDtype(dtype) && shape.reduce((product, d) => product * d, 1) === columns;
-  return isVector ? 'vector' : 'exact';
+  const isResized = base.shape !== undefined;
+  if (terms.length === 0 && base.dtype === undefined && !isResized) return 'identical';
+  if (!isFloatDtype(dtype)) return 'exact';
+  if (isVectorShape(shape)) return 'vector';
+  if (isResized) return 'resized';
+  return tensor.quality !== undefined || terms.length === 0 ? 'residual' : 'exact';
 }

@@ -166,7 +166,7 @@ describe('energy', () => {
 describe('every strategy', () => {
   const strategies = { layerwise, uniform, energy };
   for (const [name, strategy] of Object.entries(strategies)) {
-    it(`${name} never exceeds a size, and spends what a single step still fits into`, () => {
+    it(`${name} never exceeds a size`, () => {
       fc.assert(
         fc.property(anyTensors, anyBits, anyShare, (tensors, bits, share) => {
           const target = sizeTarget(tensors, share);
@@ -191,7 +191,7 @@ describe('every strategy', () => {
       );
     });
 
-    it(`${name} is the same for the same input, whatever came before`, () => {
+    it(`${name} gives equal allocations for equal input`, () => {
       fc.assert(
         fc.property(anyTensors, anyShare, (tensors, share) => {
           const target = sizeTarget(tensors, share);

@@ -93,6 +93,7 @@ describe('ere encode: options', () => {
     ['--preset bitdelta --ratio 5%', 'no budget'],
     ['--preset delta-come --bits 4', 'no bits'],
     ['--preset lora --allocation layerwise', 'the allocation uniform'],
+    ['--preset lora --importance weights.safetensors', 'importance needs rate-distortion allocation'],
     ['--preset gzip', 'Allowed choices are ere-paper, bitdelta, delta-come, lora'],
   ])('%s is refused: %s', async (flags, message) => {
     const { status, stderr } = await runWith([...ARGUMENTS, ...flags.split(' ')]);

@@ -59,6 +59,20 @@ function dense(rows: number, columns: number): fc.Arbitrary<Term> {
   });
 }
 
+function sign(rows: number, columns: number): fc.Arbitrary<Term> {
+  return fc.tuple(scale, fc.integer({ min: 1, max: rows + 1 })).chain(([value, blockRows]) => {
+    const chunks = Array.from({ length: Math.ceil(rows / blockRows) }, (_, i) =>
+      bytesOf(Math.ceil((Math.min(blockRows, rows - i * blockRows) * columns) / 8)),
+    );
+    return fc.tuple(...chunks).map((payload) => ({
+      term: { codec: 'sign', params: { scale: value, blockRows } },
+      chunks: payload,
+    }));
+  });
+}
+
+const ADDITIVE = { 'low-rank': lowRank, dense, sign };
+
 function exact(rows: number, rowByteLength: number, canPredict: boolean): fc.Arbitrary<Term> {
   const byteLength = rows * rowByteLength;
   const words = [1, 2, 4, 8].filter((word) => rowByteLength % word === 0);
@@ -103,18 +117,20 @@ export const codedTensor: fc.Arbitrary<CodedTensor> = fc
       .map(([isWhole, start, length]) =>
         isWhole ? undefined : ([start, Math.min(rows, start + length)] as const),
       );
-    const term = fc.tuple(range, fc.constantFrom('exact', 'low-rank', 'dense')).chain(([covered, kind]) => {
-      const [start, end] = covered ?? [0, rows];
-      const canPredict = baseDtype === dtype && end <= (baseRows ?? 0);
-      const coded =
-        kind === 'exact' || !isFloat
-          ? exact(end - start, rowByteLength, canPredict)
-          : (kind === 'dense' ? dense : lowRank)(end - start, columns);
-      return coded.map(({ term, chunks }) => ({
-        term: { ...term, ...(covered === undefined ? {} : { rows: covered }) },
-        chunks,
-      }));
-    });
+    const term = fc
+      .tuple(range, fc.constantFrom('exact' as const, 'low-rank' as const, 'dense' as const, 'sign' as const))
+      .chain(([covered, kind]) => {
+        const [start, end] = covered ?? [0, rows];
+        const canPredict = baseDtype === dtype && end <= (baseRows ?? 0);
+        const coded =
+          kind === 'exact' || !isFloat
+            ? exact(end - start, rowByteLength, canPredict)
+            : ADDITIVE[kind](end - start, columns);
+        return coded.map(({ term, chunks }) => ({
+          term: { ...term, ...(covered === undefined ? {} : { rows: covered }) },
+          chunks,
+        }));
+      });
     const base =
       baseRows === undefined
         ? fc.constant(undefined)

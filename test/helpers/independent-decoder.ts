@@ -204,6 +204,32 @@ export function denseResidual(
   return residual;
 }
 
+/** §5 */
+export function signResidual(
+  params: IndependentTerm['params'],
+  payload: Payload,
+  rows: number,
+  columns: number,
+): number[] {
+  const { scale, blockRows } = params as { scale: number; blockRows: number };
+  const residual: number[] = [];
+  for (let start = 0, chunk = 0; start < rows; start += blockRows, chunk++) {
+    const count = Math.min(blockRows, rows - start) * columns;
+    const bytes = payload(chunk);
+    if (bytes.length !== Math.ceil(count / 8)) throw new Error('block length');
+    for (let at = 0; at < count; at++) {
+      residual.push(((bytes[at >> 3]! >> (at & 7)) & 1) === 1 ? -scale : scale);
+    }
+  }
+  return residual;
+}
+
+const ADDITIVE: Record<string, typeof lowRankResidual> = {
+  'low-rank': lowRankResidual,
+  dense: denseResidual,
+  sign: signResidual,
+};
+
 /** §4: the bytes of the term's rows; `base` holds the base's bytes of the same rows. */
 export function exactBytes(
   params: IndependentTerm['params'],
@@ -259,7 +285,8 @@ export function decodeTensorIndependently(
       const basis = base?.subarray(start * rowByteLength, end * rowByteLength);
       return { start, end, bytes: exactBytes(term.params, payload, size[0] * rowByteLength, basis) };
     }
-    const residual = term.codec === 'dense' ? denseResidual : lowRankResidual;
+    const residual = ADDITIVE[term.codec];
+    if (residual === undefined) throw new Error(`codec ${term.codec}`);
     return { start, end, residual: residual(term.params, payload, ...size) };
   });
 

@@ -1,0 +1,46 @@
+/** The golden archives of version 1 under test/golden/v1, and what they decode to. Never regenerated. */
+import { fileURLToPath } from 'node:url';
+
+export interface GoldenArchive {
+  readonly name: string;
+  /** SHA-256 of the archive itself. */
+  readonly archive: string;
+  /** SHA-256 of every decoded file, by path. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+/** Absolute path of something in a case's folder: goldenPath('dense', 'archive.ere'). */
+export function goldenPath(name: string, path: string): string {
+  return fileURLToPath(new URL(`../../../test/golden/v1/${name}/${path}`, import.meta.url));
+}
+
+export const GOLDEN_ARCHIVES: readonly GoldenArchive[] = [
+  {
+    // Shards, grown and tied, changed dtype, convolution, vector, added, removed, identical, empty; side files.
+    name: 'every-case',
+    archive: '881e6680c697167fdd996940ff4fbc30eededcd6dfac7a6f14bae88bc5e4ccf1',
+    files: {
+      'model-00001-of-00002.safetensors': '5a94f69cb54f38db5800c792896f09f6eb4935594655f932ff430be71382d858',
+      'model-00002-of-00002.safetensors': 'b87907e498756a2797c95895100c822c6ff5a0e62ffca11199db7726868988ce',
+      'config.json': 'e767932656fc4d5fa2964013cf6f0c47b523fdaebe00611c3455c21c912dce15',
+      'model.safetensors.index.json': '73a204ccaefe94e94a695f7e7d89c13779a204628a0d114b21a0333988e3fca4',
+      'text/license.txt': '2acec619355edcf49d4d6fba8add99a4da62085df403142c363ef0f71ea3e5f3',
+    },
+  },
+  {
+    // Low-rank factors of 12 bits, whose sums need more than 32: F32, F64 and F8_E4M3.
+    name: 'wide-factors',
+    archive: 'dd0e1573ebf4c0c9601aeb3d3967356cd14646644dc01597a893bc4704bb1e71',
+    files: { 'model.safetensors': 'a45d8bd300cf6f827a828125d2fa174adec122a7644e22c740df0bd656165dca' },
+  },
+  {
+    name: 'dense',
+    archive: 'd53ad80fb8ee9893a17b8b76aa03426674f54ab0c114e35eca555563e274cd4e',
+    files: { 'model.safetensors': '975c2b9857cd60dd3f7731121de08be9a112337e033c48e0c0e4005c31dd836b' },
+  },
+  {
+    name: 'signs',
+    archive: '1c4d9f3fa8f37f74fe47f43f749d33e0e295052fd4e3c9ff362730ab274f0f03',
+    files: { 'model.safetensors': 'de6507dec8e2a03d5aec1d4579c26066914bc6cf0ec663fa018d26894355b0fd' },
+  },
+];

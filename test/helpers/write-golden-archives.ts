@@ -1,0 +1,98 @@
+/**
+ * Made test/golden/v1, once: `node dist/test/helpers/write-golden-archives.js`. Archives of a released version are
+ * never written again; a new case is a new folder here. Prints the digests that test/helpers/golden.ts holds.
+ */
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { decode, type EncodeOptions, encode } from '../../src/index.js';
+import { normalFloats, randomBytes } from '../kernels/samples.js';
+import { digestOf } from './archive-builder.js';
+import { floatTensor, type Model, matrixPair, modelPair, QUICK, valuesOf, writeModel } from './models.js';
+import type { TensorToWrite } from './safetensors-bytes.js';
+import { withTempFolder } from './temp-folder.js';
+
+interface GoldenCase {
+  readonly name: string;
+  readonly base: Model;
+  readonly fineTuned: Model;
+  readonly options: Partial<EncodeOptions>;
+}
+
+/** Everything that happens to tensors and files, with narrow factors. */
+function everyCase(): GoldenCase {
+  const tied = matrixPair('embed', [26, 12], 1, { dtype: 'BF16' });
+  const grown = { ...tied.base, shape: [20, 12], data: tied.base.data!.subarray(0, 20 * 12 * 2) };
+  const cast = matrixPair('cast', [14, 18], 2);
+  const vector = normalFloats(40, 3);
+  const same = floatTensor('norm', 'F32', [6], [1, 1, 1, 1, 1, -0]);
+  const withName = (tensor: TensorToWrite, name: string) => ({ ...tensor, name });
+  const pairs = [
+    { base: grown, fineTuned: tied.fineTuned },
+    { base: withName(grown, 'head'), fineTuned: withName(tied.fineTuned, 'head') },
+    { base: floatTensor('cast', 'BF16', [14, 18], valuesOf(cast.base)), fineTuned: cast.fineTuned },
+    matrixPair('conv', [10, 4, 2, 2], 4, { dtype: 'F16' }),
+    {
+      base: floatTensor('bias', 'F32', [40], vector),
+      fineTuned: floatTensor(
+        'bias',
+        'F32',
+        [40],
+        vector.map((value, i) => (i % 5 === 0 ? value * 1.001 : value)),
+      ),
+    },
+    { base: same, fineTuned: same },
+    { fineTuned: { name: 'ids', dtype: 'I64', shape: [3], data: randomBytes(24, 5) } as const },
+    { fineTuned: { name: 'mask', dtype: 'BOOL', shape: [2, 40], data: new Uint8Array(80).fill(1) } as const },
+    { fineTuned: { name: 'none', dtype: 'F32', shape: [0, 3], data: new Uint8Array(0) } as const },
+    { base: floatTensor('gone', 'F32', [2, 2], [1, 2, 3, 4]) },
+  ];
+  const { base, fineTuned } = modelPair(pairs);
+  const shards = [
+    ['embed', 'cast', 'ids', 'none'],
+    ['head', 'conv', 'bias', 'norm', 'mask'],
+  ];
+  return {
+    name: 'every-case',
+    base: { ...base, sideFiles: { 'config.json': '{"layers":2}\n', 'text/license.txt': 'as is\n' } },
+    fineTuned: {
+      ...fineTuned,
+      shards,
+      metadata: { format: 'pt' },
+      sideFiles: { 'config.json': '{"layers":2,"tuned":true}\n', 'text/license.txt': 'as is\n' },
+    },
+    options: { budget: { kind: 'rank', rank: 3 }, bits: 4 },
+  };
+}
+
+const wide = modelPair([
+  matrixPair('f32', [17, 23], 11),
+  matrixPair('f8', [15, 21], 13, { dtype: 'F8_E4M3', strength: 0.5 }),
+  matrixPair('f64', [13, 16], 12, { dtype: 'F64' }),
+]);
+const dense = modelPair([
+  matrixPair('flat', [30, 31], 21, { rank: 0, noise: 1 }),
+  matrixPair('half', [24, 25], 22, { rank: 0, noise: 1, dtype: 'BF16' }),
+]);
+const CASES: readonly GoldenCase[] = [
+  everyCase(),
+  { name: 'wide-factors', ...wide, options: { budget: { kind: 'rank', rank: 4 }, bits: 12 } },
+  { name: 'dense', ...dense, options: { budget: { kind: 'max-error', relativeError: 0.2 } } },
+  { name: 'signs', ...dense, options: { preset: 'bitdelta' } },
+];
+
+const root = fileURLToPath(new URL('../../../test/golden/v1/', import.meta.url));
+for (const { name, base, fineTuned, options } of CASES) {
+  const [basePath, output] = [join(root, name, 'base'), join(root, name, 'archive.ere')];
+  await mkdir(basePath, { recursive: true });
+  await writeModel(basePath, base);
+  await withTempFolder(async (folder) => {
+    await writeModel(folder, fineTuned);
+    await encode(folder, { ...QUICK, ...options, base: basePath, output });
+    const decoded = join(folder, 'decoded');
+    const { files } = await decode(output, { base: basePath, output: decoded });
+    process.stdout.write(`${name}\n  archive ${digestOf(await readFile(output))}\n`);
+    for (const file of files)
+      process.stdout.write(`  ${file} ${digestOf(await readFile(join(decoded, file)))}\n`);
+  });
+}

@@ -1,0 +1,171 @@
+/** The worker pool, with one thread and with more: results, errors, crashes, aborts. */
+import { describe, expect, it } from 'vitest';
+import { CheckpointMismatchError, isEreError } from '../../formats/errors.js';
+import { openWorkerPool, type WorkerPool } from '../../src/io/worker-pool.js';
+import type { PoolJob, PoolJobResult, PoolJobsInit } from '../helpers/pool-jobs.js';
+
+interface Opened {
+  readonly pool: WorkerPool<PoolJob, PoolJobResult>;
+  /** [runners opened, jobs started, runners closed]. */
+  readonly counters: Int32Array;
+}
+
+async function withPool<T>(
+  threads: number,
+  use: (opened: Opened) => Promise<T>,
+  options: { signal?: AbortSignal; failsToOpen?: boolean } = {},
+): Promise<T> {
+  const { signal, ...init } = options;
+  const counters = new SharedArrayBuffer(12);
+  const pool = await openWorkerPool<PoolJobsInit, PoolJob, PoolJobResult>({
+    module: new URL('../helpers/pool-jobs.js', import.meta.url),
+    init: { ...init, counters },
+    threads,
+    signal,
+  });
+  try {
+    return await use({ pool, counters: new Int32Array(counters) });
+  } finally {
+    await pool.close();
+  }
+}
+
+const echo = (value: unknown, durationMs = 0): PoolJob => ({ kind: 'echo', value, durationMs });
+const failure = (promise: Promise<unknown>) =>
+  promise.then(
+    () => expect.fail('expected a rejection'),
+    (error) => error,
+  );
+
+for (const threads of [1, 2]) {
+  describe(`with ${threads} thread${threads > 1 ? 's' : ''}`, () => {
+    it('every job gives its own result, in whatever order they end', async () => {
+      await withPool(threads, async ({ pool, counters }) => {
+        expect(pool.threads).toBe(threads);
+        const values = Array.from({ length: 9 }, (_, i) => i);
+        const results = await Promise.all(values.map((i) => pool.run(echo(i, (9 - i) % 3))));
+        expect(results.map(({ result }) => result.value)).toEqual(values);
+        for (const { worker } of results) expect(worker).toBeLessThan(threads);
+        expect(counters[0]).toBeLessThanOrEqual(threads);
+      });
+    });
+
+    it('a job for a worker runs on it, where its state is', async () => {
+      await withPool(threads, async ({ pool }) => {
+        const first = await Promise.all([pool.run(echo(0, 5)), pool.run(echo(1, 5))]);
+        const threadOf = new Map(first.map(({ worker, result }) => [worker, result.thread]));
+        for (const [worker, thread] of threadOf) {
+          const again = await Promise.all([pool.run(echo(2), worker), pool.run(echo(3), worker)]);
+          for (const { worker: found, result } of again) {
+            expect([found, result.thread]).toEqual([worker, thread]);
+          }
+        }
+      });
+    });
+
+    it('an error has its class, its fields and its cause, and the pool goes on', async () => {
+      await withPool(threads, async ({ pool }) => {
+        const error = await failure(pool.run({ kind: 'mismatch' }));
+        expect(error).toBeInstanceOf(CheckpointMismatchError);
+        expect(isEreError(error, 'ERE_CHECKPOINT_MISMATCH')).toBe(true);
+        expect(error).toMatchObject({ message: 'wrong base', tensor: 'w', expected: 'a', found: 'b' });
+        expect(error.cause).toBeInstanceOf(TypeError);
+        expect(await failure(pool.run({ kind: 'range' }))).toBeInstanceOf(RangeError);
+        expect(await failure(pool.run({ kind: 'system' }))).toMatchObject({ code: 'ENOSPC', path: '/x' });
+        const results = await Promise.allSettled([
+          pool.run(echo('before')),
+          pool.run({ kind: 'range' }),
+          pool.run(echo('after')),
+        ]);
+        expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+      });
+    });
+
+    it('a module that cannot open its files fails with their error', async () => {
+      const error = await failure(withPool(threads, ({ pool }) => pool.run(echo(1)), { failsToOpen: true }));
+      expect(error).toBeInstanceOf(CheckpointMismatchError);
+      expect(error).toMatchObject({ message: 'no base', found: 'none' });
+    });
+
+    it('an abort rejects what runs and what waits, and no further job starts', async () => {
+      const controller = new AbortController();
+      await withPool(
+        threads,
+        async ({ pool, counters }) => {
+          // A job in this thread ends before the pool closes; a thread is stopped in the middle of one.
+          const durationMs = threads === 1 ? 100 : 60_000;
+          const jobs = Array.from({ length: 6 }, (_, i) => failure(pool.run(echo(i, durationMs))));
+          setTimeout(() => controller.abort(new Error('by the user')), 50);
+          const errors =
+            threads === 1 ? (await Promise.allSettled(jobs)).slice(1) : await Promise.allSettled(jobs);
+          for (const settled of errors) {
+            const error = (settled as PromiseFulfilledResult<Error>).value;
+            expect(isEreError(error, 'ERE_ABORTED')).toBe(true);
+            expect(error.cause).toMatchObject({ message: 'by the user' });
+          }
+          expect(counters[1]).toBeLessThanOrEqual(threads);
+          expect(isEreError(await failure(pool.run(echo(1))), 'ERE_ABORTED')).toBe(true);
+        },
+        { signal: controller.signal },
+      );
+    });
+
+    it('no job starts after it was closed, and the files are closed last', async () => {
+      const { counters, jobs } = await withPool(threads, async ({ pool, counters }) => {
+        const error = await failure(pool.run({ kind: 'range' }));
+        expect(error).toBeInstanceOf(RangeError);
+        const durationMs = threads === 1 ? 30 : 60_000;
+        const jobs = Array.from({ length: 5 }, (_, i) =>
+          failure(pool.run(echo(i, durationMs))).catch(() => {}),
+        );
+        while (counters[1]! < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+        return { counters, jobs };
+      });
+      const started = counters[1];
+      expect(started).toBeLessThanOrEqual(1 + threads);
+      if (threads === 1) await Promise.all(jobs);
+      else await new Promise((resolve) => setTimeout(resolve, 100));
+      expect(counters[1]).toBe(started);
+      expect(counters[2]).toBe(threads === 1 ? 1 : 0);
+    });
+
+    it('does not open when the abort came before', async () => {
+      const error = await failure(withPool(threads, async () => {}, { signal: AbortSignal.abort() }));
+      expect(isEreError(error, 'ERE_ABORTED')).toBe(true);
+    });
+  });
+}
+
+describe('threads', () => {
+  for (const job of [{ kind: 'exit', code: 0 }, { kind: 'exit', code: 3 }, { kind: 'crash' }] as const) {
+    const name = job.kind === 'exit' ? `exits with code ${job.code}` : 'crashes outside of its job';
+    it(`one that ${name} rejects every job, and nothing waits forever`, async () => {
+      await withPool(2, async ({ pool }) => {
+        const running = [job, echo(1, 60_000), echo(2)].map((one) => failure(pool.run(one)));
+        const errors = await Promise.all(running.slice(0, 2));
+        for (const error of errors) {
+          expect(error.message).toMatch(job.kind === 'crash' ? /crashed outside/ : /exit code \d/);
+        }
+        expect(await failure(pool.run(echo(3)))).toBe(errors[0]);
+      });
+    });
+  }
+
+  it('a result that cannot be sent is an error of its job', async () => {
+    await withPool(2, async ({ pool }) => {
+      expect((await failure(pool.run({ kind: 'uncloneable' }))).message).toMatch(/could not be cloned/);
+      expect((await pool.run(echo(1))).result.value).toBe(1);
+    });
+  });
+
+  it('what is thrown without being an error is told', async () => {
+    await withPool(2, async ({ pool }) => {
+      expect((await failure(pool.run({ kind: 'text' }))).message).toBe('only text');
+    });
+  });
+
+  it.each([1, 2])('a closed pool of %i takes no jobs', async (threads) => {
+    const closed = await withPool(threads, async ({ pool }) => pool);
+    expect((await failure(closed.run(echo(1)))).message).toBe('the worker pool is closed');
+  });
+});
