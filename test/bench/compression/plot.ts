@@ -53,7 +53,7 @@ export function renderPlot(title: string, panels: readonly PlotPanel[]): string 
 
 function renderPanel({ title, series }: PlotPanel): string {
   const drawn = series
-    .map((one) => ({ ...one, points: frontOf(one.points.filter(({ squaredError }) => squaredError > 0)) }))
+    .map((one) => ({ ...one, points: visiblePoints(one.points) }))
     .filter(({ points }) => points.length > 0);
   const all = drawn.flatMap(({ points }) => points);
   const right = PANEL.width - PANEL.right;
@@ -96,6 +96,14 @@ function renderPanel({ title, series }: PlotPanel): string {
   return parts.join('\n');
 }
 
+/** The front, without points that another one beats for less than 2 % more bits: they would be a jag. */
+function visiblePoints(points: readonly CurvePoint[]): CurvePoint[] {
+  const front = frontOf(points.filter(({ squaredError }) => squaredError > 0));
+  return front.filter(
+    (point, i) => !((front[i + 1]?.bitsPerWeight ?? Number.POSITIVE_INFINITY) < 1.02 * point.bitsPerWeight),
+  );
+}
+
 function renderSeries(series: PlotSeries, x: Axis, y: Axis): string {
   const { points, color, isStrong, isBound, isScattered } = series;
   const places = points.map(
@@ -123,13 +131,14 @@ export interface PlotLabel {
 
 function labelOf({ label, color, points, isStrong, isBound }: PlotSeries, x: Axis, y: Axis): PlotLabel {
   const end = points.at(-1)!;
-  const endsAtX = isBound ?? false;
+  // Lines come close to one another on the right of the strong one, so its name stands on the left, over the bound's.
+  const endsAtX = isStrong || isBound || false;
   return {
     text: label,
     color,
     isStrong: isStrong ?? false,
     x: x.at(end.bitsPerWeight) + (endsAtX ? -9 : 9),
-    y: y.at(decibels(end.squaredError)) + 4,
+    y: y.at(decibels(end.squaredError)) + (isStrong ? -9 : 4),
     endsAtX,
   };
 }
