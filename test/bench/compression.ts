@@ -4,10 +4,13 @@
  * between the marks, and writes FOLDER/benchmarks/rate-distortion.svg. A quick run takes small pairs and few
  * methods; `--pair NAME`, as often as wanted, measures some pairs only, which is to be looked at and not to be kept.
  */
+import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { exitCodeOf, exitStatus } from '../../cli/exit-codes.js';
+import { INTERRUPTS } from '../../cli/signals.js';
 import { UnsupportedError } from '../../formats/errors.js';
 import { decode, encode } from '../../src/index.js';
 import { tinylm } from '../helpers/tinylm.js';
@@ -40,6 +43,12 @@ if (values.pair !== undefined && (KINDS.length !== values.pair.length || values.
 const FIGURE = join('benchmarks', 'rate-distortion.svg');
 
 const folder = await mkdtemp(join(tmpdir(), 'ere-bench-'));
+for (const signal of INTERRUPTS) {
+  process.once(signal, () => {
+    rmSync(folder, { recursive: true, force: true });
+    process.exit(exitStatus(exitCodeOf(undefined, signal)));
+  });
+}
 try {
   const sections = new Map<PairKind, PairSection>();
   for (const kind of KINDS) {
@@ -118,9 +127,14 @@ function render(sections: ReadonlyMap<PairKind, PairSection>, speed: Speed): str
       ? ''
       : " The gain is what fine-tuning takes off the base's bits per byte, " +
         `${quality.base.toFixed(4)} → ${quality.fineTuned.toFixed(4)}.`;
+  const quickNote = isQuick
+    ? ' A quick run: generated pairs are one matrix of 512 × 384, whatever is said of them below.'
+    : '';
   return [
     `## Compression\n`,
-    paragraph(`${machine()}, \`npm run bench:compression -- ${isQuick ? '--quick ' : ''}--out docs\`.`),
+    paragraph(
+      `${machine()}, \`npm run bench:compression -- ${isQuick ? '--quick ' : ''}--out docs\`.${quickNote}`,
+    ),
     paragraph(
       'Share is over the bytes of the fine-tuned weight files, and counts the whole archive. Bits per weight are those of ' +
         'the matrices that differ. Errors are measured on decoded files: ‖W_ft − Ŵ‖ / ‖W_ft − W_base‖ over these ' +
