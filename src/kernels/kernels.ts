@@ -212,7 +212,7 @@ export interface Kernels {
   gemm(request: GemmRequest): void;
 
   /**
-   * Entropy coder of codec "interval" (docs/spec/codecs.md §6), fresh contexts. RangeError on a model
+   * Entropy coder of codec "interval" (docs/spec/codecs.md §7), fresh contexts. RangeError on a model
    * outside its limits. Several coders may be in use at once.
    */
   intervalEncoder(model: IntervalModel): IntervalEncoder;
