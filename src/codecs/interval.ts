@@ -149,6 +149,7 @@ export const intervalCodec: Codec = {
     return {
       kind: 'exact',
       prediction: predict,
+      isSequential: true,
       async decode(byteOffset, prediction, out) {
         if (byteOffset !== position) {
           throw new RangeError(`expected the bytes from ${position} on, got a request for ${byteOffset}`);

@@ -154,7 +154,7 @@ export function codeFloat<D>(
     if (wide >> 31) excess = -excess;
     flip = excess < 0;
     if (flip) excess = -excess;
-    fraction = excess == 0 ? 0 : (<u32>excess >> (wideMantissaBits - mantissaBits - 2)) == 0 ? 1 : 2;
+    fraction = excess == 0 ? 0 : (<u32>excess >> max(0, wideMantissaBits - mantissaBits - 2)) == 0 ? 1 : 2;
     let distance = 0;
     if (!isSigned<D>()) {
       distance = toRank(value) - rank;

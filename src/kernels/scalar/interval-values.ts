@@ -158,7 +158,7 @@ export class IntervalValues {
     if (wide >>> 31 === 1) excess = -excess | 0;
     const flip = excess < 0;
     if (flip) excess = -excess >>> 0;
-    const shift = this.#wideMantissaBits - this.#layout.mantissaBits - 2;
+    const shift = Math.max(0, this.#wideMantissaBits - this.#layout.mantissaBits - 2);
     const fraction = excess === 0 ? 0 : excess >>> shift === 0 ? 1 : 2;
     let distance = 0;
     if (!this.#coder.decoding) {
