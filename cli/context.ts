@@ -1,4 +1,5 @@
 /** What a command needs from outside; tests replace any of it. */
+import type { ExportLoraOptions, ExportLoraReport } from '../src/export/peft.js';
 import type {
   DecodeOptions,
   DecodeReport,
@@ -20,6 +21,7 @@ export interface Operations {
   verify(archive: string, options: VerifyOptions): Promise<VerifyReport>;
   diff(fineTuned: string, options: DiffOptions): Promise<DiffReport>;
   inspect(archive: string): Promise<InspectReport>;
+  exportLora(archive: string, options: ExportLoraOptions): Promise<ExportLoraReport>;
   truncate(archive: string, options: TruncateOptions): Promise<TruncateReport>;
 }
 

@@ -4,6 +4,7 @@ import { PACKAGE_VERSION } from '../src/version.js';
 import { addDecodeCommand } from './commands/decode.js';
 import { addDiffCommand } from './commands/diff.js';
 import { addEncodeCommand } from './commands/encode.js';
+import { addExportLoraCommand } from './commands/export-lora.js';
 import { addInspectCommand } from './commands/inspect.js';
 import { addTruncateCommand } from './commands/truncate.js';
 import { addVerifyCommand } from './commands/verify.js';
@@ -54,6 +55,7 @@ function buildProgram(context: CliContext, help: { stdout: string; stderr: strin
   addDecodeCommand(program, context);
   addVerifyCommand(program, context);
   addInspectCommand(program, context);
+  addExportLoraCommand(program, context);
   addDiffCommand(program, context);
   addTruncateCommand(program, context);
   return program;

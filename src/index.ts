@@ -23,6 +23,7 @@ export {
   NotFoundError,
   UnsupportedError,
 } from '../formats/errors.js';
+export { type ExportLoraOptions, type ExportLoraReport, exportLora } from './export/peft.js';
 export type { KernelPath } from './kernels/kernels.js';
 export type {
   Allocation,

@@ -1,7 +1,8 @@
 /** `ere encode`: options to a budget, the operation, and the report of what was kept. */
 import { type Command, Option } from 'commander';
 import type { Allocation, Budget, EncodeOptions } from '../../src/residual/api.js';
-import { PRESETS, type PresetName, presetConflict } from '../../src/residual/presets.js';
+import { strategyOf } from '../../src/residual/encode-options.js';
+import { importanceConflict, PRESETS, type PresetName, presetConflict } from '../../src/residual/presets.js';
 import type { CliContext } from '../context.js';
 import { encodeReportText, encodeSummaryText, warningText } from '../output/encode.js';
 import { jsonText, writeText } from '../output/write.js';
@@ -26,6 +27,7 @@ interface EncodeFlags extends RunFlags {
   readonly allocation?: Allocation;
   readonly bits?: number | 'auto';
   readonly prior?: number;
+  readonly importance?: string;
   readonly failAbove?: number;
   readonly baseName?: string;
   readonly baseRevision?: string;
@@ -83,11 +85,10 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
       ),
     )
     .addOption(
-      new Option('--allocation <strategy>', 'how ranks are spread over layers (default: layerwise)').choices([
-        'layerwise',
-        'uniform',
-        'energy',
-      ]),
+      new Option(
+        '--allocation <strategy>',
+        'how bytes are spread over layers (default: rate-distortion)',
+      ).choices(['rate-distortion', 'layerwise', 'uniform', 'energy']),
     )
     .addOption(
       new Option('--bits <n>', 'bits per factor entry, 2 to 16, or auto (default: auto)').argParser(
@@ -100,6 +101,7 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
         'weight of the uniform allocation in layerwise, 0 to 1 (default: 0)',
       ).argParser(parseWeight),
     )
+    .option('--importance <file>', 'safetensors file with one weight an input channel of each matrix')
     .addOption(
       new Option('--lossless', 'code every tensor bit for bit, whatever it takes').conflicts([
         'preset',
@@ -173,15 +175,19 @@ function encodeOptions(base: string, flags: EncodeFlags, command: Command): Enco
       `option '--prior' belongs to '--allocation layerwise', got '--allocation ${implied ?? flags.allocation}'`,
     );
   }
-  return withoutUndefined<EncodeOptions>({
+  const options = withoutUndefined<EncodeOptions>({
     ...common,
     preset,
     budget,
     allocation,
     bits,
     prior,
+    importance: flags.importance,
     exactOnTop: flags.exactOnTop,
   });
+  const unweighed = flags.importance === undefined ? undefined : importanceConflict(strategyOf(options));
+  if (unweighed !== undefined) command.error(`option '--importance' is not possible here: ${unweighed}`);
+  return options;
 }
 
 /** Options that say nothing of how tensors are coded. */

@@ -1,5 +1,11 @@
 /** What `ere encode` prints: always what was kept and what was lost, in total and by tensor. */
-import { formatByteLength, formatCount, formatDuration, formatShare } from '../../src/report/numbers.js';
+import {
+  formatByteLength,
+  formatCount,
+  formatDuration,
+  formatRange,
+  formatShare,
+} from '../../src/report/numbers.js';
 import { printable } from '../../src/report/printable.js';
 import { renderTensorTable } from '../../src/report/tensor-table.js';
 import type { EncodeReport } from '../../src/residual/api.js';
@@ -12,10 +18,19 @@ export function encodeReportText(output: string, report: EncodeReport, each: boo
     '\n',
     renderTensorTable(report.tensors, each),
     '\n',
+    productText(report.productRanks),
     sideFileText(report),
     removedText(report.removed),
     `${methodText(report)}, ${formatDuration(report.durationMs)}\n`,
   ].join('');
+}
+
+/** That a LoRA was merged into the fine-tune, and recovered. */
+function productText(ranks: readonly number[]): string {
+  if (ranks.length === 0) return '';
+  const range = formatRange(Math.min(...ranks), Math.max(...ranks), String);
+  const matrices = ranks.length === 1 ? '1 matrix is' : `${ranks.length} matrices are`;
+  return `${matrices} base + low-rank product, rounded (a merged LoRA): rank ${range}, recovered from the rounding\n`;
 }
 
 /** 'layerwise allocation, 4 bits per factor entry, matrix products by wasm'. */

@@ -13,7 +13,10 @@ export const STRATEGIES = { uniform, energy, layerwise, bands, signs } satisfies
   string,
   AllocationStrategy
 >;
-export type StrategyName = keyof typeof STRATEGIES;
+/** Strategies that choose among operating points. */
+export type PointStrategyName = keyof typeof STRATEGIES;
+/** All strategies; 'rate-distortion' chooses by one step for the whole model (src/rate-distortion). */
+export type StrategyName = PointStrategyName | 'rate-distortion';
 
 /** Widths tried by bits 'auto' with a size or an error to reach. */
 const AUTO_BITS = [2, 3, 4, 5, 6, 8] as const;
@@ -21,7 +24,7 @@ const AUTO_BITS = [2, 3, 4, 5, 6, 8] as const;
 const FIXED_TARGET_BITS = 8;
 
 export interface AllocateOptions {
-  readonly strategy: StrategyName;
+  readonly strategy: PointStrategyName;
   /** 2 to 16, of all components or by component, or 'auto': the one width that is best for the target. */
   readonly bits: BitsProfile | 'auto';
   /** Weight of the uniform allocation, 0 to 1. */

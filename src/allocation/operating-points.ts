@@ -7,6 +7,7 @@ import { denseByteLength } from '../codecs/dense.js';
 import { componentByteLength } from '../codecs/low-rank.js';
 import { expectedRelativeError } from '../codecs/scalar-quantizer.js';
 import { signByteLength } from '../codecs/sign.js';
+import type { ResidualEncoding } from '../rate-distortion/encode-residual.js';
 
 /** A residual matrix as the allocation sees it. */
 export interface AllocationTensor {
@@ -20,6 +21,8 @@ export interface AllocationTensor {
   readonly exactByteLength: number;
   /** Largest rank that may be chosen; default: all known singular values. */
   readonly maxRank?: number;
+  /** Width of its factors whatever the allocation's. */
+  readonly factorBits?: number;
   /** Whether the matrix may only be coded as low rank (or not at all), whatever the bytes; default false. */
   readonly lowRankOnly?: boolean;
 }
@@ -29,6 +32,7 @@ export type Choice =
   | { readonly kind: 'low-rank'; readonly rank: number; readonly bits: BitsProfile }
   | { readonly kind: 'dense'; readonly bits: number }
   | { readonly kind: 'sign' }
+  | ({ readonly kind: 'rate-distortion' } & ResidualEncoding)
   | { readonly kind: 'exact' };
 
 export interface OperatingPoint {
@@ -42,7 +46,8 @@ export interface OperatingPoint {
 const DENSE_BITS = [2, 3, 4, 5, 6, 8] as const;
 
 /** The low-rank points of ranks 0 … the largest allowed among the known ones; index = rank. */
-export function lowRankPoints(tensor: AllocationTensor, bits: BitsProfile): OperatingPoint[] {
+export function lowRankPoints(tensor: AllocationTensor, profile: BitsProfile): OperatingPoint[] {
+  const bits = tensor.factorBits ?? profile;
   const { rows, columns, energy, singularValues, maxRank = Number.POSITIVE_INFINITY } = tensor;
   const points: OperatingPoint[] = [{ byteLength: 0, squaredError: energy, choice: { kind: 'none' } }];
   let byteLength = 0;

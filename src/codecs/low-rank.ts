@@ -7,18 +7,20 @@
  * every partial sum in any order (Cauchy–Schwarz), and |a|, |b| < 2^26; below 2^31 the int16 kernel is exact.
  */
 import { readUint16, writeUint16 } from '../../formats/little-endian.js';
-import { type Kernels, MAX_PRODUCT_K, type PreparedProduct, type WideIntegers } from '../kernels/kernels.js';
+import { type Kernels, MAX_PRODUCT_K } from '../kernels/kernels.js';
 import { type BitsProfile, bitsOf } from './bits-profile.js';
-import type { AdditiveDecoder, Codec, EncodedTerm, TermContext } from './codec.js';
+import type { Codec, EncodedTerm, TermContext } from './codec.js';
+import {
+  EXACT_SUM_LIMIT,
+  INT16_SUM_LIMIT,
+  type IntegerFactors,
+  openIntegerProduct,
+} from './integer-product.js';
 import { codecError, countsParam, expectByteLength, expectChunks, float32Param } from './params.js';
 import { bestStep, codeRange } from './scalar-quantizer.js';
 
 /** bits u8, gainA u16, gainB u16. */
 const COMPONENT_HEADER_BYTE_LENGTH = 5;
-const INT16_SUM_LIMIT = 2 ** 31;
-const EXACT_SUM_LIMIT = 2 ** 53;
-/** Bound on |gain · code|, so that single products stay far below 2^53. */
-const FACTOR_LIMIT = 2 ** 26;
 
 /** Payload bytes of one component. @param bits 2 to 16 */
 export function componentByteLength(rows: number, columns: number, bits: number): number {
@@ -35,7 +37,7 @@ export interface LowRankFactors {
 }
 
 /** Band ends for a rank: eighths, so that a quarter of the bytes already holds the strongest quarter. */
-function bandSizes(rank: number): number[] {
+export function bandSizes(rank: number): number[] {
   const ends = [...new Set([rank >> 3, rank >> 2, rank >> 1, rank])].filter((end) => end > 0);
   return ends.map((end, i) => end - (ends[i - 1] ?? 0));
 }
@@ -191,14 +193,8 @@ function packBand(
   return bytes;
 }
 
-/** Integer factors, row-major: a is rows × rank, b is columns × rank. */
-interface IntegerFactors {
-  readonly a: Int32Array;
-  readonly b: Int32Array;
-  readonly rank: number;
-}
-
-async function readFactors(context: TermContext): Promise<IntegerFactors> {
+/** The integers of a term, as far as its chunks are there. @throws CodecError as opening the term */
+export async function readIntegerFactors(context: TermContext): Promise<IntegerFactors> {
   const { rowCount: rows, columns, kernels } = context;
   const bands = countsParam(context, 'bands');
   expectChunks(context, bands.length);
@@ -247,62 +243,10 @@ async function readFactors(context: TermContext): Promise<IntegerFactors> {
   return { a, b, rank };
 }
 
-/** Largest Euclidean norm of a row of the integer matrix (count × rank), and its largest magnitude. */
-function rowBounds(matrix: Int32Array, rank: number): { norm: number; magnitude: number } {
-  let largest = 0;
-  let magnitude = 0;
-  for (let start = 0; start < matrix.length; start += rank) {
-    let sum = 0;
-    for (let k = 0; k < rank; k++) {
-      const value = Math.abs(matrix[start + k]!);
-      sum += value * value;
-      if (value > magnitude) magnitude = value;
-    }
-    if (sum > largest) largest = sum;
-  }
-  return { norm: Math.sqrt(largest), magnitude };
-}
-
-/** Relative slack that covers the rounding of the float64 norms themselves. */
-const NORM_SLACK = 1 + 1e-9;
-
 export const lowRankCodec: Codec = {
   id: 'low-rank',
-  async open(context): Promise<AdditiveDecoder> {
+  async open(context) {
     const scale = float32Param(context, 'scale');
-    const { a, b, rank } = await readFactors(context);
-    if (rank === 0) return { kind: 'additive', accumulate: async () => {}, close: () => {} };
-    const boundsA = rowBounds(a, rank);
-    const boundsB = rowBounds(b, rank);
-    const bound = boundsA.norm * boundsB.norm * NORM_SLACK;
-    if (!(bound < EXACT_SUM_LIMIT)) {
-      throw codecError(context, `sums up to ${bound.toExponential(2)} are not exact; expected below 2^53`);
-    }
-    if (Math.max(boundsA.magnitude, boundsB.magnitude) >= FACTOR_LIMIT) {
-      throw codecError(context, `an integer factor of 2^26 or more, which the spec rules out`);
-    }
-    const narrow = bound < INT16_SUM_LIMIT && boundsA.magnitude <= 32767 && boundsB.magnitude <= 32767;
-    const { kernels, columns } = context;
-    return narrow
-      ? additiveDecoder(
-          kernels.prepareProduct(Int16Array.from(b), columns, rank, scale),
-          Int16Array.from(a),
-          rank,
-        )
-      : additiveDecoder<WideIntegers>(kernels.prepareWideProduct(b, columns, rank, scale), a, rank);
+    return openIntegerProduct(context, await readIntegerFactors(context), scale);
   },
 };
-
-function additiveDecoder<Integers extends Int16Array | WideIntegers>(
-  operand: PreparedProduct<Integers>,
-  a: Integers,
-  rank: number,
-): AdditiveDecoder {
-  return {
-    kind: 'additive',
-    async accumulate(startRow, rows, residual) {
-      operand.accumulate(a.subarray(startRow * rank, (startRow + rows) * rank) as Integers, rows, residual);
-    },
-    close: () => operand.free(),
-  };
-}

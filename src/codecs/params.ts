@@ -30,8 +30,12 @@ export function booleanParam(context: TermContext, name: string): boolean {
   throw codecError(context, `parameter "${name}": expected true or false, found ${show(value)}`);
 }
 
-/** One of the given strings. @throws CodecError */
-export function choiceParam<T extends string>(context: TermContext, name: string, choices: readonly T[]): T {
+/** One of the given values. @throws CodecError */
+export function choiceParam<T extends string | number>(
+  context: TermContext,
+  name: string,
+  choices: readonly T[],
+): T {
   const value = context.term.params[name];
   const found = choices.find((choice) => choice === value);
   if (found === undefined) {

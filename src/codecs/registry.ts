@@ -1,13 +1,17 @@
 /** The codecs of archive version 1, by the name that stands in the archive (docs/spec/codecs.md). */
 import { bytesCodec } from './bytes.js';
 import type { Codec } from './codec.js';
+import { codedDenseCodec } from './coded-dense.js';
+import { codedLowRankCodec } from './coded-low-rank.js';
 import { denseCodec } from './dense.js';
 import { intervalCodec } from './interval.js';
 import { lowRankCodec } from './low-rank.js';
 import { signCodec } from './sign.js';
 
 export const CODECS: ReadonlyMap<string, Codec> = new Map(
-  [lowRankCodec, denseCodec, signCodec, bytesCodec, intervalCodec].map((codec) => [codec.id, codec]),
+  [codedLowRankCodec, codedDenseCodec, lowRankCodec, denseCodec, signCodec, bytesCodec, intervalCodec].map(
+    (codec) => [codec.id, codec],
+  ),
 );
 
 /** Names of the codecs this build decodes. */

@@ -1,6 +1,13 @@
 /** Argument checks that both implementations share: caller misuse is a RangeError "expected …, got …". */
 import { DTYPES, type FloatDtype } from '../../formats/dtype.js';
-import { type CodesRequest, type GemmRequest, MAX_PRODUCT_K, type UnpackLayout } from './kernels.js';
+import {
+  type CodesRequest,
+  type GemmRequest,
+  MAX_PRODUCT_K,
+  type MatrixEncodeRequest,
+  type UnpackLayout,
+} from './kernels.js';
+import { MAX_COLUMNS } from './matrix-model.js';
 
 function expectLength(what: string, expected: number, actual: number): void {
   if (expected !== actual) throw new RangeError(`${what}: expected a length of ${expected}, got ${actual}`);
@@ -119,4 +126,26 @@ export function checkGemm(request: GemmRequest): void {
   expectLength('a', m * k, a.length);
   expectLength('b', k * n, b.length);
   expectLength('c', m * n, c.length);
+}
+
+export function checkColumns(columns: number, states: number): void {
+  expectInteger('columns', columns, 0, MAX_COLUMNS);
+  if (states !== 1 && states !== 4 && states !== 8) {
+    throw new RangeError(`states: expected 1, 4 or 8, got ${states}`);
+  }
+}
+
+export function checkMatrixRows(rows: number, columns: number, what: string, length: number): void {
+  expectSize('rows', rows);
+  expectLength(what, rows * columns, length);
+}
+
+export function checkEncodeRows(request: MatrixEncodeRequest, columns: number): void {
+  const { values, rows, lambda, codes, columnWeights } = request;
+  checkMatrixRows(rows, columns, 'values', values.length);
+  checkMatrixRows(rows, columns, 'codes', codes.length);
+  if (columnWeights !== undefined) expectLength('columnWeights', columns, columnWeights.length);
+  if (!(lambda >= 0 && lambda < Number.POSITIVE_INFINITY)) {
+    throw new RangeError(`lambda: expected a finite number from 0, got ${lambda}`);
+  }
 }

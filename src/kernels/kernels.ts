@@ -103,6 +103,52 @@ export interface GemmRequest {
   readonly c: Float32Array;
 }
 
+/** Of a matrix coder; encoder and decoder must agree. */
+export interface MatrixCoderOptions {
+  /** Columns of the matrix, at most 2^24. */
+  readonly columns: number;
+  /** States of the trellis of dependent quantisation; 1, the default, is scalar quantisation. */
+  readonly states?: 1 | 4 | 8;
+}
+
+/** The next rows of a matrix to encode. */
+export interface MatrixEncodeRequest {
+  /** rows × columns, in units of the quantiser's step. NaN counts as 0. */
+  readonly values: Float32Array;
+  readonly rows: number;
+  /** Cost of a bit in squared steps: the codes minimise Σ weight · error² + lambda · bits, nearly. ≥ 0. */
+  readonly lambda: number;
+  /**
+   * Out, rows × columns: the reconstruction in half steps, |code| ≤ 32766. With one state every code
+   * is even.
+   */
+  readonly codes: Int16Array;
+  /** columns, ≥ 0: weight of the squared error in a column; default 1. */
+  readonly columnWeights?: Float32Array;
+}
+
+/**
+ * Quantises a matrix row by row and entropy-codes it (docs/spec/matrix-coder.md). The models learn over
+ * the whole matrix; a chunk is a piece of it that decodes after the chunks before it.
+ */
+export interface MatrixEncoder {
+  encodeRows(request: MatrixEncodeRequest): void;
+  /** The bytes of the rows since the last chunk. The next row begins a new chunk. */
+  endChunk(): Uint8Array;
+  /** Gives the coder's memory back; other calls then throw TypeError. Optional: it is ordinary memory. */
+  free(): void;
+}
+
+/** The inverse of MatrixEncoder. Any bytes decode, to some codes: what lies past their end is 0. */
+export interface MatrixDecoder {
+  /** Continues with the rows of the next chunk. */
+  beginChunk(bytes: Uint8Array): void;
+  /** The next rows of the chunk; out: rows × columns half steps, |out| ≤ 32766. */
+  decodeRows(rows: number, out: Int16Array): void;
+  /** As in MatrixEncoder. */
+  free(): void;
+}
+
 export interface Kernels {
   readonly path: KernelPath;
 
@@ -192,6 +238,12 @@ export interface Kernels {
   /** Σ (x_i − y_i)² in float64, each operation rounded, in the lane order of `statistics`. */
   squaredDistance(dtype: FloatDtype, x: Uint8Array, y: Uint8Array): number;
 
+  /** A fresh encoder of one matrix. */
+  createMatrixEncoder(options: MatrixCoderOptions): MatrixEncoder;
+
+  /** A fresh decoder of one matrix. */
+  createMatrixDecoder(options: MatrixCoderOptions): MatrixDecoder;
+
   /**
    * out_i = f32(values_i · inverseStep) rounded to the nearest integer, ties to even, clamped to
    * [minimum, maximum] (integers within int16). NaN gives 0.
@@ -212,7 +264,7 @@ export interface Kernels {
   gemm(request: GemmRequest): void;
 
   /**
-   * Entropy coder of codec "interval" (docs/spec/codecs.md §7), fresh contexts. RangeError on a model
+   * Entropy coder of codec "interval" (docs/spec/interval.md), fresh contexts. RangeError on a model
    * outside its limits. Several coders may be in use at once.
    */
   intervalEncoder(model: IntervalModel): IntervalEncoder;

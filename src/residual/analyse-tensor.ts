@@ -11,7 +11,7 @@ import type { TensorCase } from './api.js';
 import { digestRange } from './digest-tensor.js';
 import { encodeExactly, encodeRowsExactly } from './exact-terms.js';
 import type { TensorPair } from './pair-tensors.js';
-import { roundingEnergy } from './rounding-energy.js';
+import { countExponents, roundingEnergy, unitsInLastPlace } from './rounding-energy.js';
 import { blockRows, type ReadTensor, type Runtime } from './runtime.js';
 
 /** A pair whose bytes can be read. */
@@ -94,10 +94,17 @@ export function residualReader(
   return async (start, count) => (await read(start, count)).residual;
 }
 
-/** Reads rows of the residual, and the bytes of the fine-tune that they come from. */
-function blockReader(
+/** Rows of the residual, and the bytes that they come from. */
+export interface ResidualBlock {
+  readonly residual: Float32Array;
+  readonly fineTuned: Uint8Array;
+  readonly base: Uint8Array;
+}
+
+/** Reads rows [start, start + count) of residual, fine-tune and base over the common rows. */
+export function blockReader(
   readable: ReadablePair,
-): (start: number, count: number) => Promise<{ residual: Float32Array; fineTuned: Uint8Array }> {
+): (start: number, count: number) => Promise<ResidualBlock> {
   const { pair, readFineTuned, readBase, runtime } = readable;
   const base = pair.base!;
   const fineTunedRow = rowByteLength(pair, pair.fineTuned);
@@ -110,7 +117,7 @@ function blockReader(
     const residual = new Float32Array(count * pair.columns);
     const fineTunedDtype = pair.fineTuned.dtype as FloatDtype;
     runtime.kernels.subtract(fineTunedDtype, fineTunedBytes, base.dtype as FloatDtype, baseBytes, residual);
-    return { residual, fineTuned: fineTunedBytes };
+    return { residual, fineTuned: fineTunedBytes, base: baseBytes };
   };
 }
 
@@ -122,15 +129,15 @@ async function measureResidual(
   const read = blockReader(readable);
   const step = blockRows(columns);
   let squaredResidual = 0;
-  let rounding = 0;
+  const exponents = new Float64Array(unitsInLastPlace(fineTuned.dtype).length);
   for (let start = 0; start < commonRows; start += step) {
     const block = await read(start, Math.min(step, commonRows - start));
     const statistics = readable.runtime.kernels.statistics(block.residual);
     if (statistics.nonFiniteCount > 0) return { squaredResidual: Number.NaN, roundingEnergy: 0 };
     squaredResidual += statistics.sumOfSquares;
-    rounding += roundingEnergy(fineTuned.dtype, block.fineTuned);
+    countExponents(fineTuned.dtype, block.fineTuned, exponents);
   }
-  return { squaredResidual, roundingEnergy: rounding };
+  return { squaredResidual, roundingEnergy: roundingEnergy(fineTuned.dtype, exponents) };
 }
 
 /** Whether the common rows decode to the fine-tune's bytes without any term. */

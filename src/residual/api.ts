@@ -3,6 +3,7 @@ import type { Dtype } from '../../formats/dtype.js';
 import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
 import type { ArchiveLevel } from '../../formats/ere/levels.js';
 import type { KernelPath } from '../kernels/kernels.js';
+import type { Effort } from '../rate-distortion/efforts.js';
 import type { PresetName } from './presets.js';
 
 /** What the user asks for; exactly one. Sizes in bytes, errors relative in Frobenius norm over all residuals. */
@@ -18,7 +19,8 @@ export type Budget =
   /** ‖R − R̂‖ / ‖R‖ over all residuals. */
   | { readonly kind: 'max-error'; readonly relativeError: number };
 
-export type Allocation = 'uniform' | 'energy' | 'layerwise';
+/** How bytes are spread over tensors; 'rate-distortion' codes at one slope, the others choose ranks. */
+export type Allocation = 'rate-distortion' | 'uniform' | 'energy' | 'layerwise';
 
 /** Progress of a long operation, in bytes of fine-tuned weights. */
 export interface Progress {
@@ -50,12 +52,22 @@ export interface EncodeOptions extends CommonOptions {
   readonly preset?: PresetName;
   /** Default: { kind: 'ratio', ratio: 0.06 }, or the preset's. */
   readonly budget?: Budget;
-  /** Default 'layerwise'; a 'rank' budget implies 'uniform', an 'energy' budget 'energy'. */
+  /**
+   * Default 'rate-distortion'; a 'rank' budget implies 'uniform', an 'energy' budget 'energy', `bits` or
+   * `prior` 'layerwise'.
+   */
   readonly allocation?: Allocation;
   /** Bits per factor entry, 2 to 16; default 'auto': the uniform width with the least predicted error. 16 for preset 'lora'. */
   readonly bits?: number | 'auto';
+  /** How hard 'rate-distortion' works; default 'default'. */
+  readonly effort?: Effort;
   /** Weight of the uniform allocation in 'layerwise', 0 to 1; default 0. */
   readonly prior?: number;
+  /**
+   * Path of a plain safetensors file with one weight an input channel, named like the matrices (docs/guide/importance.md):
+   * errors count by them. Only with an allocation that weighs errors.
+   */
+  readonly importance?: string;
   /**
    * Write nothing and throw BudgetError when the relative error over all residuals comes out above this;
    * default: no limit. Unlike a 'max-error' budget it does not change what is encoded.
@@ -139,8 +151,13 @@ export interface EncodeReport {
   readonly allocation: Allocation | 'signs' | 'bands' | 'lossless';
   /** Undefined without one. */
   readonly preset?: PresetName;
-  /** Bits per factor entry; the widths from the strongest component on where they differ: '8/3/2'; 0 when lossless. */
-  readonly bits: number | string;
+  /**
+   * Bits per factor entry; the widths from the strongest component on where they differ: '8/3/2'. Undefined where
+   * nothing has a fixed width.
+   */
+  readonly bits: number | string | undefined;
+  /** Ranks of the residuals that turned out to be a low-rank product, merged and rounded: a LoRA. */
+  readonly productRanks: readonly number[];
   readonly tensors: readonly TensorReport[];
   /** Names of base tensors that the fine-tune does not have. */
   readonly removed: readonly string[];

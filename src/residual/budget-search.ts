@@ -4,7 +4,6 @@
  */
 
 import { BudgetError } from '../../formats/errors.js';
-import type { AllocationResult } from '../allocation/allocate.js';
 import type { AllocationTarget } from '../allocation/allocation.js';
 
 /** A budget after units are resolved: ratios as bytes of this model. */
@@ -15,7 +14,6 @@ export type ResolvedBudget =
 
 /** One encode at one allocation, as measured. */
 export interface Attempt<Archive> {
-  readonly allocation: AllocationResult;
   readonly archive: Archive;
   /** Whole file. */
   readonly byteLength: number;
@@ -25,13 +23,13 @@ export interface Attempt<Archive> {
   readonly squaredError: number;
 }
 
-export interface BudgetSearchInput<Archive> {
+export interface BudgetSearchInput<Found extends Attempt<unknown>> {
   readonly budget: ResolvedBudget;
   /** Bytes of the file that no allocation changes, as estimated before the first encode. */
   readonly fixedByteLength: number;
   /** Σ‖R‖². */
   readonly squaredResidual: number;
-  attempt(target: AllocationTarget): Promise<Attempt<Archive>>;
+  attempt(target: AllocationTarget): Promise<Found>;
 }
 
 /** Encodes at most this often; each repetition only re-encodes tensors whose point changed. */
@@ -43,7 +41,9 @@ const SIZE_TOLERANCE = 0.005;
 /** A measured error this close under the asked one is good. */
 const ERROR_TOLERANCE = 0.005;
 
-export async function searchBudget<Archive>(input: BudgetSearchInput<Archive>): Promise<Attempt<Archive>> {
+export async function searchBudget<Found extends Attempt<unknown>>(
+  input: BudgetSearchInput<Found>,
+): Promise<Found> {
   switch (input.budget.kind) {
     case 'fixed':
       return input.attempt({ kind: 'fixed', value: input.budget.value });
@@ -54,12 +54,12 @@ export async function searchBudget<Archive>(input: BudgetSearchInput<Archive>): 
   }
 }
 
-async function searchSize<Archive>(
-  input: BudgetSearchInput<Archive>,
+async function searchSize<Found extends Attempt<unknown>>(
+  input: BudgetSearchInput<Found>,
   asked: number,
-): Promise<Attempt<Archive>> {
+): Promise<Found> {
   let payload = asked - input.fixedByteLength;
-  let best: Attempt<Archive> | undefined;
+  let best: Found | undefined;
   for (let i = 0; i < MAX_ATTEMPTS; i++) {
     const attempt = await input.attempt({ kind: 'size', byteLength: Math.max(0, payload) });
     const missing = asked - attempt.byteLength;
@@ -72,22 +72,26 @@ async function searchSize<Archive>(
     payload = next;
   }
   if (best !== undefined) return best;
-  const smallest = await input.attempt({ kind: 'size', byteLength: 0 });
-  throw new BudgetError(
-    `the smallest archive of this model has ${smallest.byteLength} bytes (headers, index, side files and what is stored ` +
+  throw sizeError((await input.attempt({ kind: 'size', byteLength: 0 })).byteLength, asked);
+}
+
+/** Not even the smallest archive fits. */
+export function sizeError(smallest: number, asked: number): BudgetError {
+  return new BudgetError(
+    `the smallest archive of this model has ${smallest} bytes (headers, index, side files and what is stored ` +
       `exactly), which is over the asked ${asked}; ask for more, or leave side files out`,
     asked,
-    smallest.byteLength,
+    smallest,
   );
 }
 
-async function searchError<Archive>(
-  input: BudgetSearchInput<Archive>,
+async function searchError<Found extends Attempt<unknown>>(
+  input: BudgetSearchInput<Found>,
   asked: number,
-): Promise<Attempt<Archive>> {
+): Promise<Found> {
   const goal = asked ** 2 * input.squaredResidual;
   let target = goal;
-  let best: Attempt<Archive> | undefined;
+  let best: Found | undefined;
   let least = Number.POSITIVE_INFINITY;
   let reached = 0;
   let missed = Number.POSITIVE_INFINITY;

@@ -86,7 +86,8 @@ async function diffCheckpoints(
       pool,
       pairs,
       compare: true,
-      constraints: constraintsOf({}),
+      // A diff speaks of the residual as it is.
+      constraints: { ...constraintsOf({}), recoverProducts: false },
       onProgress: options.onProgress,
     });
     await session.analyse();
@@ -98,6 +99,7 @@ async function diffCheckpoints(
       fineTunedByteLength,
       signal: options.signal,
     });
+    const { engine, warning } = await session.engine();
     return {
       fineTunedByteLength,
       ...totalsOf(session, pairs),
@@ -108,8 +110,8 @@ async function diffCheckpoints(
       sideFiles: sideFileStatus(base, sideFiles),
       mismatches,
       estimates,
-      warnings: session.gemmWarning === undefined ? [] : [session.gemmWarning],
-      gemmEngine: session.gemmEngine,
+      warnings: warning === undefined ? [] : [warning],
+      gemmEngine: engine,
       durationMs: performance.now() - started,
     };
   });

@@ -4,10 +4,12 @@ import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
 import { lossyByteLength } from '../../formats/ere/levels.js';
 import { type ArchiveLayout, layoutArchive } from '../../formats/ere/write-archive.js';
-import type { AllocationResult, StrategyName } from '../allocation/allocate.js';
+import type { Choice } from '../allocation/operating-points.js';
 import { describeBits } from '../codecs/bits-profile.js';
 import type { EncodedTerm } from '../codecs/codec.js';
 import type { WorkerPool } from '../io/worker-pool.js';
+import { EFFORTS, LAMBDA } from '../rate-distortion/efforts.js';
+import { modelledStep } from '../rate-distortion/model-step.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../version.js';
 import type { EncodeOptions } from './api.js';
 import {
@@ -18,17 +20,20 @@ import {
   type PlannedSideFile,
   packBlob,
 } from './assemble-archive.js';
-import { INDEX_SLACK, type ResolvedBudget, searchBudget } from './budget-search.js';
+import { type Attempt, INDEX_SLACK, type ResolvedBudget, searchBudget } from './budget-search.js';
 import { digestTensor } from './digest-tensor.js';
-import type { EncodeJob, EncodeJobResult } from './encode-jobs.js';
+import type { EncodeJob, EncodeJobResult, EngineResult } from './encode-jobs.js';
 import { budgetOf, constraintsOf, strategyOf } from './encode-options.js';
 import { withEncodePool } from './encode-pool.js';
 import { EncodeSession } from './encode-session.js';
 import type { EncodedTensor } from './encode-tensor.js';
+import type { Importance } from './importance.js';
 import type { Pairing } from './pair-tensors.js';
 import { presetOf } from './presets.js';
 import type { Runtime } from './runtime.js';
 import { planSideFiles } from './side-files.js';
+import { fullSpectrum } from './spectrum-summary.js';
+import { searchStep } from './step-search.js';
 
 /** What one encode works on. Paths are absolute, for the worker threads. */
 export interface EncodeInputs {
@@ -38,6 +43,8 @@ export interface EncodeInputs {
   readonly fineTunedPath: string;
   readonly pairing: Pairing;
   readonly runtime: Runtime;
+  /** Weights of the input channels, read and checked. */
+  readonly importance?: Importance;
   readonly options: EncodeOptions;
 }
 
@@ -46,10 +53,11 @@ export interface EncodedArchive extends AssembledArchive {
   /** In the order of the pairs. */
   readonly tensors: readonly AssembledTensor[];
   readonly sideFiles: readonly PlannedSideFile[];
-  readonly allocation: AllocationResult;
-  /** Name of the engine of the matrix products; 'none' when there was no residual. */
-  readonly gemmEngine: string;
-  readonly gemmWarning: string | undefined;
+  /** Bits per factor entry, where the strategy has widths. */
+  readonly bits: number | string | undefined;
+  readonly productRanks: readonly number[];
+  /** The engine of the matrix products; 'none' when there was no residual. */
+  readonly gemm: EngineResult;
 }
 
 export async function encodeArchive(inputs: EncodeInputs): Promise<EncodedArchive> {
@@ -76,100 +84,172 @@ async function encodeWithPool(
   });
   await session.analyse();
   const fixed = await fixedParts(inputs, session);
-  const { archive, allocation } =
+  const work: EncodeWork = { inputs, session, fixed };
+  const { archive, bits } =
     options.lossless === true
-      ? await encodeLossless(inputs, session, fixed)
+      ? await encodeLossless(work)
       : options.exactOnTop === true
-        ? await encodeExactOnTop(inputs, session, fixed)
-        : await encodeLossy(inputs, session, fixed, 0);
-  const { gemmEngine, gemmWarning } = session;
-  return { ...archive, sideFiles: fixed.sideFiles, allocation, gemmEngine, gemmWarning };
+        ? await encodeExactOnTop(work)
+        : await encodeLossy(work, 0);
+  const { productRanks } = session;
+  return {
+    ...archive,
+    sideFiles: fixed.sideFiles,
+    bits,
+    productRanks,
+    gemm: options.lossless === true ? NO_ENGINE : await session.engine(),
+  };
 }
 
-type Assembled = AssembledArchive & {
-  readonly layout: ArchiveLayout;
-  readonly tensors: readonly AssembledTensor[];
-};
+const NO_ENGINE: EngineResult = { engine: 'none', warning: undefined };
+
+interface EncodeWork {
+  readonly inputs: EncodeInputs;
+  readonly session: EncodeSession;
+  readonly fixed: FixedParts;
+}
 
 interface Encoded {
   readonly archive: Assembled;
-  readonly allocation: AllocationResult;
+  /** Bits per factor entry, where the strategy has widths. */
+  readonly bits: number | string | undefined;
+}
+
+interface Search extends EncodeWork {
+  readonly budget: ResolvedBudget;
+  /** Bytes of the budget to leave free. */
+  readonly reserved: number;
 }
 
 /** @param reserved bytes of the budget to leave free */
-async function encodeLossy(
-  inputs: EncodeInputs,
-  session: EncodeSession,
-  fixed: FixedParts,
-  reserved: number,
-): Promise<Encoded> {
-  const { fineTuned, options } = inputs;
-  const budget = budgetOf(options, fineTuned);
+async function encodeLossy(work: EncodeWork, reserved: number): Promise<Encoded> {
+  const { fineTuned, options } = work.inputs;
+  const search: Search = { ...work, budget: budgetOf(options, fineTuned), reserved };
+  return strategyOf(options) === 'rate-distortion' ? searchSteps(search) : searchPoints(search);
+}
+
+/** Bytes of the file that no choice changes, index aside. */
+function fixedByteLength({ session, fixed, reserved }: Search): number {
+  const blobs = [...fixed.weightHeaders, ...fixed.sideFiles.flatMap(({ blob }) => blob ?? [])];
+  return reserved + session.exactByteLength + blobs.reduce((sum, blob) => sum + blob.bytes.byteLength, 0);
+}
+
+/** Encodes at one choice a residual, and measures. */
+async function attemptChoices(
+  { inputs, session, fixed, reserved }: Search,
+  choiceOf: (residual: number) => Choice,
+  encoding: ArchiveIndex['encoding'],
+): Promise<Attempt<Assembled>> {
+  const archive = await assemble(inputs, session, fixed, {
+    encoding,
+    tensors: await session.encode(choiceOf),
+  });
+  const residuals = archive.tensors.filter((tensor) => tensor.analysis.squaredResidual > 0);
+  return {
+    archive,
+    byteLength: archive.layout.byteLength + reserved,
+    payloadByteLength: session.payloadByteLength,
+    squaredError: residuals.reduce((sum, tensor) => sum + tensor.encoded.squaredError, 0),
+  };
+}
+
+/** Strategies that choose among operating points: allocate on predictions, then correct with real bytes. */
+async function searchPoints(search: Search): Promise<Attempt<Assembled> & Encoded> {
+  const { session, budget } = search;
+  const { options } = search.inputs;
+  const strategy = strategyOf(options);
+  if (strategy === 'rate-distortion') throw new RangeError('expected a strategy of operating points');
   const allocateOptions = {
-    strategy: strategyOf(options),
+    strategy,
     bits: options.bits ?? presetOf(options).bits,
     prior: options.prior ?? 0,
-  } as const;
-  const blobs = [...fixed.weightHeaders, ...fixed.sideFiles.flatMap(({ blob }) => blob ?? [])];
+  };
   return searchBudget({
     budget,
-    fixedByteLength:
-      reserved + session.exactByteLength + blobs.reduce((sum, blob) => sum + blob.bytes.byteLength, 0),
+    fixedByteLength: fixedByteLength(search),
     squaredResidual: session.squaredResidual,
     attempt: async (target) => {
       const allocation = await session.allocate(target, allocateOptions, initialRank(budget, session));
-      const archive = await assemble(inputs, session, fixed, {
-        encoding: encodingRecord(options, allocation),
-        tensors: await session.encode(allocation),
-      });
-      const residuals = archive.tensors.filter((tensor) => tensor.analysis.squaredResidual > 0);
-      const squaredError = residuals.reduce((sum, tensor) => sum + tensor.encoded.squaredError, 0);
-      return {
-        allocation,
-        archive,
-        byteLength: archive.layout.byteLength + reserved,
-        payloadByteLength: session.payloadByteLength,
-        squaredError,
+      const bits = describeBits(allocation.bits);
+      const encoding = {
+        ...encodingRecord(options),
+        bits,
+        ...(strategy === 'layerwise' && options.prior ? { prior: options.prior } : {}),
       };
+      return { ...(await attemptChoices(search, (i) => allocation.points[i].choice, encoding)), bits };
     },
   });
 }
 
-async function encodeLossless(
-  inputs: EncodeInputs,
-  session: EncodeSession,
-  fixed: FixedParts,
-): Promise<Encoded> {
+/** Rate–distortion: one quantiser step for the whole model, searched for. */
+async function searchSteps(search: Search): Promise<Encoded> {
+  const { session, budget } = search;
+  const { options } = search.inputs;
+  const effort = options.effort ?? 'default';
+  const { archive } = await searchStep({
+    budget,
+    squaredResidual: session.squaredResidual,
+    residuals: session.residualShapes,
+    firstStep: await modelFirstStep(search),
+    attempt: (stepOf) => {
+      const encoding = { ...encodingRecord(options), effort };
+      return attemptChoices(
+        search,
+        (i): Choice => ({ kind: 'rate-distortion', step: stepOf(i), lambda: LAMBDA, ...EFFORTS[effort] }),
+        encoding,
+      );
+    },
+  });
+  return { archive, bits: undefined };
+}
+
+/** Leading singular values that the first step is modelled on; the coder looks at as many anyway. */
+const MODELLED_VALUES = 32;
+
+/** Where the search for the step begins. */
+async function modelFirstStep(search: Search): Promise<number> {
+  const { session, budget } = search;
+  if (budget.kind === 'fixed') {
+    throw new RangeError('expected a size or an error for a rate–distortion allocation');
+  }
+  const spectra = [...(await session.spectra(MODELLED_VALUES)).values()].map(fullSpectrum);
+  const residuals = spectra.map((spectrum) => ({ ...spectrum, singularValues: spectrum.fullSingularValues }));
+  return modelledStep(
+    residuals,
+    budget.kind === 'size'
+      ? { kind: 'size', byteLength: Math.max(1, budget.byteLength - fixedByteLength(search)) }
+      : { kind: 'error', squaredError: budget.relativeError ** 2 * session.squaredResidual },
+  );
+}
+
+async function encodeLossless({ inputs, session, fixed }: EncodeWork): Promise<Encoded> {
   const tensors = await session.encodeExactly();
   for (const [pair, tensor] of tensors.entries()) {
     if (tensor !== undefined) session.assertExact(pair, tensor.decodedDigest);
   }
   const archive = await assemble(inputs, session, fixed, { encoding: { lossless: true }, tensors });
-  return { archive, allocation: { points: [], bits: 0 } };
+  return { archive, bits: undefined };
 }
 
 /** What a tensor's exact terms add to the deflated index: a digest, a term, a chunk. */
 const REFINEMENT_INDEX_BYTE_LENGTH = 64;
 
 /** A lossy archive within the budget, index of the whole included, and exact terms behind it. */
-async function encodeExactOnTop(
-  inputs: EncodeInputs,
-  session: EncodeSession,
-  fixed: FixedParts,
-): Promise<Encoded> {
+async function encodeExactOnTop(work: EncodeWork): Promise<Encoded> {
+  const { inputs, session, fixed } = work;
   const budget = budgetOf(inputs.options, inputs.fineTuned);
   const residuals = session.analyses.filter(({ squaredResidual }) => squaredResidual > 0);
   let reserved = residuals.length * REFINEMENT_INDEX_BYTE_LENGTH;
   for (;;) {
-    const { archive: lossy, allocation } = await encodeLossy(inputs, session, fixed, reserved);
+    const { archive: lossy, bits } = await encodeLossy(work, reserved);
     const tensors = lossy.tensors.map(({ encoded }) => encoded);
     const archive = await assemble(inputs, session, fixed, {
-      encoding: { ...encodingRecord(inputs.options, allocation), exactOnTop: true },
+      encoding: { ...lossy.layout.index.encoding, exactOnTop: true },
       tensors,
       refinements: await session.refine(tensors),
     });
     const excess = budget.kind === 'size' ? lossyByteLength(archive.layout) - budget.byteLength : 0;
-    if (excess <= 0) return { archive, allocation };
+    if (excess <= 0) return { archive, bits };
     reserved += excess + INDEX_SLACK;
   }
 }
@@ -198,6 +278,8 @@ async function fixedParts(inputs: EncodeInputs, session: EncodeSession): Promise
   };
 }
 
+type Assembled = AssembledArchive & Pick<EncodedArchive, 'layout' | 'tensors'>;
+
 /** What differs from one attempt to the next. By pair; undefined for a tensor that is the base's. */
 interface EncodedParts {
   readonly encoding: ArchiveIndex['encoding'];
@@ -215,13 +297,14 @@ async function assemble(
   const tensors = pairing.pairs.map((pair, i): AssembledTensor => {
     const analysis = session.analyses[i]!;
     const identical = { terms: [], decodedDigest: analysis.fineTunedDigest, squaredError: 0 };
+    const encoded: EncodedTensor = parts.tensors[i] ?? identical;
     const refinement = parts.refinements?.[i];
     return {
       pair,
       analysis,
-      encoded: parts.tensors[i] ?? identical,
+      encoded,
       ...(refinement === undefined ? {} : { refinement }),
-      singularValues: session.singularValues(i),
+      singularValues: encoded.singularValues ?? session.singularValues(i),
     };
   });
   const assembled = await assembleArchive({
@@ -236,13 +319,11 @@ async function assemble(
 }
 
 /** The options that shaped the archive, for humans. */
-function encodingRecord(options: EncodeOptions, allocation: AllocationResult): ArchiveIndex['encoding'] {
-  const strategy: StrategyName = strategyOf(options);
+function encodingRecord(options: EncodeOptions): ArchiveIndex['encoding'] {
   return {
     ...(options.preset === undefined ? {} : { preset: options.preset }),
-    allocation: strategy,
-    bits: describeBits(allocation.bits),
-    ...(strategy === 'layerwise' && options.prior ? { prior: options.prior } : {}),
+    allocation: strategyOf(options),
+    ...(options.importance === undefined ? {} : { importance: true }),
   };
 }
 

@@ -7,12 +7,30 @@ import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { JobRunner } from '../io/worker-pool.js';
 import type { KernelPath, Kernels } from '../kernels/kernels.js';
-import { type GemmKernel, type OpenedGemmEngine, openGemmEngine } from '../linalg/gemm-engine.js';
+import {
+  type GemmEngine,
+  type GemmKernel,
+  type OpenedGemmEngine,
+  openGemmEngine,
+} from '../linalg/gemm-engine.js';
+import type { MatrixStream } from '../linalg/matrix-stream.js';
+import { streamProducts } from '../linalg/stream-products.js';
+import { truncatedSvd } from '../linalg/truncated-svd.js';
+import { normalizeWeights, weightColumns } from '../rate-distortion/weight-columns.js';
 import { analyseTensor, type ReadablePair, type TensorAnalysis } from './analyse-tensor.js';
 import { compareTensor, type TensorComparison } from './compare-tensor.js';
-import { type EncodedTensor, encodeTensor, refineTensor, type TensorRefinement } from './encode-tensor.js';
+import {
+  type EncodedTensor,
+  encodeTensor,
+  type ResidualSource,
+  refineTensor,
+  type TensorRefinement,
+} from './encode-tensor.js';
+import { encodeRowsExactly } from './exact-terms.js';
+import type { Importance } from './importance.js';
 import { pairTensors } from './pair-tensors.js';
-import { residualFactors } from './residual-factors.js';
+import { recoverProduct } from './recover-product.js';
+import { residualStream } from './residual-stream.js';
 import type { Runtime } from './runtime.js';
 
 export interface EncodeJobsInit {
@@ -20,13 +38,22 @@ export interface EncodeJobsInit {
   readonly fineTuned: string;
   readonly kernels: KernelPath;
   readonly gemm: 'auto' | 'wasm';
+  /** Weights of the columns' errors, by tensor. */
+  readonly importance: Importance | undefined;
 }
 
 export type EncodeJob =
   /** With `compare`: also equal elements and norms of both sides, for diff. */
   | { readonly kind: 'analyse'; readonly pair: number; readonly compare: boolean }
-  /** Leading singular values; the factors stay in the thread. */
-  | { readonly kind: 'spectrum'; readonly pair: number; readonly maxRank: number }
+  /** Opens the engine of the matrix products; the pair is not looked at. */
+  | { readonly kind: 'engine'; readonly pair: number }
+  /** Leading singular values; the factors stay in the thread. With `recover`, a product that explains the residual. */
+  | {
+      readonly kind: 'spectrum';
+      readonly pair: number;
+      readonly maxRank: number;
+      readonly recover?: { readonly energy: number; readonly roundingEnergy: number };
+    }
   | { readonly kind: 'encode'; readonly pair: number; readonly choice: Choice }
   /** Exact terms on top of the lossy ones. */
   | { readonly kind: 'refine'; readonly pair: number; readonly terms: readonly EncodedTerm[] };
@@ -37,12 +64,22 @@ export type AnalyseResult = Omit<TensorAnalysis, 'exactTerms'> & {
   readonly comparison?: TensorComparison;
 };
 export interface SpectrumResult {
+  /** Those of the product alone, where one was recovered. */
   readonly singularValues: Float64Array;
-  /** Engine of the matrix products. */
+  /** Where the residual is a rounded product: the width that suffices for it. */
+  readonly productBits: number | undefined;
+}
+export interface EngineResult {
+  /** Name of the engine of the matrix products. */
   readonly engine: string;
   readonly warning: string | undefined;
 }
-export type EncodeJobResult = AnalyseResult | SpectrumResult | EncodedTensor | TensorRefinement;
+export type EncodeJobResult =
+  | AnalyseResult
+  | SpectrumResult
+  | EngineResult
+  | EncodedTensor
+  | TensorRefinement;
 
 export async function openJobs(init: EncodeJobsInit): Promise<JobRunner<EncodeJob, EncodeJobResult>> {
   const base = await openCheckpoint(init.base);
@@ -55,9 +92,11 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
   readonly #fineTuned: Checkpoint;
   readonly #runtime: Runtime;
   readonly #gemm: EncodeJobsInit['gemm'];
+  readonly #importance: Importance | undefined;
   readonly #pairs: ReturnType<typeof pairTensors>['pairs'];
   readonly #exactTerms = new Map<number, readonly EncodedTerm[]>();
-  readonly #factors = new Map<number, LowRankFactors>();
+  readonly #energies = new Map<number, number>();
+  readonly #sources = new Map<number, PairSource>();
   #opened: Promise<OpenedGemmEngine> | undefined;
 
   constructor(init: EncodeJobsInit, base: Checkpoint, fineTuned: Checkpoint) {
@@ -65,6 +104,7 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
     this.#fineTuned = fineTuned;
     this.#runtime = nodeRuntime(init.kernels);
     this.#gemm = init.gemm;
+    this.#importance = init.importance;
     this.#pairs = pairTensors(base, fineTuned).pairs;
   }
 
@@ -74,6 +114,7 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
       case 'analyse': {
         const { exactTerms, ...analysis } = await analyseTensor(readable);
         this.#exactTerms.set(job.pair, exactTerms);
+        this.#energies.set(job.pair, analysis.squaredResidual);
         const chunks = exactTerms.flatMap((term) => term.chunks);
         const compare = job.compare && analysis.case !== 'identical';
         return {
@@ -82,28 +123,47 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
           ...(compare ? { comparison: await compareTensor(readable) } : {}),
         };
       }
+      case 'engine': {
+        const { engine, warning } = await this.#engine();
+        return { engine: engine.name, warning };
+      }
       case 'spectrum': {
-        // One GEMM thread a worker: the pool already uses every core, and results do not depend on the thread count.
-        this.#opened ??= openGemmEngine({
-          threads: 1,
-          preferred: this.#gemm,
-          fallback: gemmKernel(this.#runtime.kernels),
-        });
-        const { engine, warning } = await this.#opened;
-        const factors = await residualFactors(readable, job.maxRank, engine);
-        this.#factors.set(job.pair, factors);
-        return { singularValues: factors.singularValues, engine: engine.name, warning };
+        const source = this.#source(job.pair);
+        const productBits = job.recover && (await source.recover(job.maxRank, job.recover));
+        const { singularValues } = await source.factors(job.maxRank);
+        return { singularValues: singularValues.slice(0, job.maxRank), productBits };
       }
       case 'encode':
         return encodeTensor(
           readable,
           job.choice,
-          this.#factors.get(job.pair),
+          this.#source(job.pair),
           this.#exactTerms.get(job.pair) ?? [],
         );
       case 'refine':
         return refineTensor(readable, job.terms);
     }
+  }
+
+  /** One GEMM thread a worker: the pool already uses every core, and results do not depend on the thread count. */
+  #engine(): Promise<OpenedGemmEngine> {
+    this.#opened ??= openGemmEngine({
+      threads: 1,
+      preferred: this.#gemm,
+      fallback: gemmKernel(this.#runtime.kernels),
+    });
+    return this.#opened;
+  }
+
+  #source(pair: number): PairSource {
+    let source = this.#sources.get(pair);
+    if (source === undefined) {
+      const weights = this.#importance?.get(this.#pairs[pair]!.fineTuned.name);
+      const engine = async (): Promise<GemmEngine> => (await this.#engine()).engine;
+      source = new PairSource(this.#readable(pair), this.#energies.get(pair) ?? 0, engine, weights);
+      this.#sources.set(pair, source);
+    }
+    return source;
   }
 
   async close(): Promise<void> {
@@ -121,6 +181,70 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
         base === undefined ? undefined : (offset, length) => this.#base.read(base.name, offset, length),
       runtime: this.#runtime,
     };
+  }
+}
+
+/** The residual of one pair: its stream, and as many components as were asked for so far. */
+class PairSource implements ResidualSource {
+  readonly engine: () => Promise<GemmEngine>;
+  readonly columnWeights: Float32Array | undefined;
+  readonly #readable: ReadablePair;
+  readonly #energy: number;
+  #stream: MatrixStream | undefined;
+  #known: { readonly asked: number; readonly factors: LowRankFactors } | undefined;
+  #exact: Promise<EncodedTerm> | undefined;
+
+  constructor(
+    readable: ReadablePair,
+    energy: number,
+    engine: () => Promise<GemmEngine>,
+    weights: Float32Array | undefined,
+  ) {
+    this.#readable = readable;
+    this.#energy = energy;
+    this.engine = engine;
+    this.columnWeights = weights && normalizeWeights(weights);
+  }
+
+  async energy(): Promise<number> {
+    if (this.columnWeights === undefined) return this.#energy;
+    return streamProducts(this.#weighted(), { engine: await this.engine() }).energy();
+  }
+
+  /** R · diag(√weights), whose leading components serve the weighted error best. */
+  #weighted(): MatrixStream {
+    return this.columnWeights === undefined ? this.stream : weightColumns(this.stream, this.columnWeights);
+  }
+
+  get stream(): MatrixStream {
+    this.#stream ??= residualStream(this.#readable);
+    return this.#stream;
+  }
+
+  async factors(rank: number): Promise<LowRankFactors> {
+    const { rows, columns } = this.stream;
+    const wanted = Math.min(rank, rows, columns);
+    if (this.#known === undefined || this.#known.asked < wanted) {
+      const factors = await truncatedSvd(this.#weighted(), { maxRank: wanted, engine: await this.engine() });
+      this.#known = { asked: wanted, factors };
+    }
+    return this.#known.factors;
+  }
+
+  /** Looks for a product that explains the residual, and takes its factors from then on; its width, if there is one. */
+  async recover(
+    rank: number,
+    noise: { energy: number; roundingEnergy: number },
+  ): Promise<number | undefined> {
+    const factors = await this.factors(rank);
+    const product = await recoverProduct(this.#readable, { factors, ...noise, engine: await this.engine() });
+    if (product !== undefined) this.#known = { asked: Number.POSITIVE_INFINITY, factors: product.factors };
+    return product?.bits;
+  }
+
+  exact(): Promise<EncodedTerm> {
+    this.#exact ??= encodeRowsExactly(this.#readable, 0, this.#readable.pair.commonRows);
+    return this.#exact;
   }
 }
 

@@ -1,10 +1,10 @@
 /** Checks and resolves the options of encode. */
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { StrategyName } from '../allocation/allocate.js';
-import type { AllocationTensor } from '../allocation/operating-points.js';
 import type { Budget, CommonOptions, EncodeOptions } from './api.js';
 import type { ResolvedBudget } from './budget-search.js';
-import { PRESETS, presetConflict, presetOf } from './presets.js';
+import type { TensorConstraints } from './encode-session.js';
+import { importanceConflict, PRESETS, presetConflict, presetOf } from './presets.js';
 
 /** The options of encode that decide on strategy and target. */
 type EncodeChoices = Pick<EncodeOptions, 'budget' | 'allocation' | 'preset'>;
@@ -31,6 +31,8 @@ export function assertEncodeOptions(options: EncodeOptions): void {
     throw new RangeError(`expected bits to be 'auto' or an integer in [2, 16], got ${bits}`);
   }
   if (!(prior >= 0 && prior <= 1)) throw new RangeError(`expected prior in [0, 1], got ${prior}`);
+  const unweighed = options.importance === undefined ? undefined : importanceConflict(strategyOf(options));
+  if (unweighed !== undefined) throw new TypeError(`expected no importance weights: ${unweighed}`);
   const { failAbove } = options;
   if (failAbove !== undefined && !(failAbove >= 0)) {
     throw new RangeError(`expected failAbove to be a relative error of at least 0, got ${failAbove}`);
@@ -113,10 +115,16 @@ export function budgetOf(options: EncodeChoices, fineTuned: Checkpoint): Resolve
 }
 
 /** What tensors may be coded as, beside what strategy and budget say. */
-export function constraintsOf(options: EncodeChoices): Pick<AllocationTensor, 'lowRankOnly' | 'maxRank'> {
-  const { lowRankOnly, maxRank } = presetOf(options);
-  const asked = options.budget?.kind === 'rank' ? options.budget.rank : 0;
-  return { lowRankOnly, ...(maxRank === undefined ? {} : { maxRank: Math.max(maxRank, asked) }) };
+export function constraintsOf(options: Pick<EncodeOptions, 'preset' | 'budget' | 'bits'>): TensorConstraints {
+  const { lowRankOnly, maxRank, openRank, recoversProducts } = presetOf(options);
+  const { budget, bits } = options;
+  const asked = budget?.kind === 'rank' ? budget.rank : 0;
+  return {
+    lowRankOnly,
+    maxRank: maxRank && Math.max(maxRank, asked),
+    ...(openRank === undefined || budget !== undefined ? {} : { openRank }),
+    recoverProducts: recoversProducts && (bits === undefined || bits === 'auto'),
+  };
 }
 
 /** Bytes of all weight files. */

@@ -3,18 +3,20 @@ import { defaultThreads } from '../io/node-runtime.js';
 import { openWorkerPool, type WorkerPool } from '../io/worker-pool.js';
 import type { CommonOptions } from './api.js';
 import type { EncodeJob, EncodeJobResult, EncodeJobsInit } from './encode-jobs.js';
+import type { Importance } from './importance.js';
 
 /** What the threads work on. Paths are absolute. */
 export interface EncodePoolInputs {
   readonly basePath: string;
   readonly fineTunedPath: string;
   readonly pairing: { readonly pairs: readonly unknown[] };
+  readonly importance?: Importance;
   readonly options: CommonOptions & { readonly gemm?: EncodeJobsInit['gemm'] };
 }
 
 /** Opens the pool, runs `use`, and stops the threads whatever happens. */
 export async function withEncodePool<T>(
-  { basePath, fineTunedPath, pairing, options }: EncodePoolInputs,
+  { basePath, fineTunedPath, pairing, importance, options }: EncodePoolInputs,
   use: (pool: WorkerPool<EncodeJob, EncodeJobResult>) => Promise<T>,
 ): Promise<T> {
   const pool = await openWorkerPool<EncodeJobsInit, EncodeJob, EncodeJobResult>({
@@ -24,6 +26,7 @@ export async function withEncodePool<T>(
       fineTuned: fineTunedPath,
       kernels: options.kernels ?? 'wasm',
       gemm: options.gemm ?? 'auto',
+      importance,
     },
     threads: Math.max(1, Math.min(options.threads ?? defaultThreads(), pairing.pairs.length)),
     signal: options.signal,

@@ -11,7 +11,13 @@ import type { AllocationTensor, Choice } from '../allocation/operating-points.js
 import type { EncodedTerm } from '../codecs/codec.js';
 import type { WorkerPool } from '../io/worker-pool.js';
 import type { Progress } from './api.js';
-import type { AnalyseResult, EncodeJob, EncodeJobResult, SpectrumResult } from './encode-jobs.js';
+import type {
+  AnalyseResult,
+  EncodeJob,
+  EncodeJobResult,
+  EngineResult,
+  SpectrumResult,
+} from './encode-jobs.js';
 import type { EncodedTensor, TensorRefinement } from './encode-tensor.js';
 import type { TensorPair } from './pair-tensors.js';
 
@@ -20,9 +26,12 @@ interface ResidualState {
   readonly pair: number;
   readonly worker: number;
   readonly energy: number;
+  readonly roundingEnergy: number;
   /** Tied tensors that decode from the same terms, this one included: their errors add up, their bytes do not. */
   copies: number;
   singularValues: Float64Array;
+  /** Set where the residual is a rounded product, and `singularValues` are the product's. */
+  productBits: number | undefined;
   /** Payload bytes at the point encoded last. */
   payloadByteLength: number;
   /** Payload bytes of exact coding: a bound, until it was tried. */
@@ -35,20 +44,27 @@ export interface KnownSpectrum extends AllocationTensor {
   readonly complete: boolean;
 }
 
+/** What options and preset allow for every tensor. */
+export interface TensorConstraints {
+  readonly lowRankOnly: boolean;
+  /** Largest rank; undefined for none. */
+  readonly maxRank: number | undefined;
+  /** Largest rank of residuals that are no rounded product; default: maxRank. */
+  readonly openRank?: number;
+  /** Whether rounded products are looked for (recover-product.ts), with the width that suffices for each. */
+  readonly recoverProducts: boolean;
+}
+
 export interface EncodeSessionOptions {
   readonly pool: WorkerPool<EncodeJob, EncodeJobResult>;
   readonly pairs: readonly TensorPair[];
   /** Fill in `comparison` of the analyses; default false. */
   readonly compare?: boolean;
-  /** What the preset allows for every tensor. */
-  readonly constraints: Pick<AllocationTensor, 'lowRankOnly' | 'maxRank'>;
+  readonly constraints: TensorConstraints;
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
 
 export class EncodeSession {
-  /** Name of the engine of the matrix products; 'none' before there was one. */
-  gemmEngine = 'none';
-  gemmWarning: string | undefined;
   readonly analyses: AnalyseResult[] = [];
   /** Per pair the index of an earlier pair with the same bytes on both sides (tied tensors), or its own. */
   readonly aliases: number[] = [];
@@ -129,13 +145,21 @@ export class EncodeSession {
         pair: i,
         worker: this.#workers[i]!,
         energy: analysis.squaredResidual,
+        roundingEnergy: analysis.roundingEnergy,
         copies: 1,
         singularValues: new Float64Array(0),
+        productBits: undefined,
         payloadByteLength: 0,
         // A segment that does not shrink is stored, so the tensor's bytes are a bound.
         exactByteLength: fineTuned.byteLength,
       });
     }
+  }
+
+  /** Leading singular values of a pair's residual as far as they are known; none without a residual. */
+  singularValues(pair: number): Float64Array {
+    const state = this.#residuals.find((candidate) => candidate.pair === this.aliases[pair]);
+    return state?.singularValues ?? new Float64Array(0);
   }
 
   /** Leading singular values of every residual, at least `maxRank` where there are so many; by pair, aliases left out. */
@@ -149,10 +173,10 @@ export class EncodeSession {
     );
   }
 
-  /** Leading singular values of a pair's residual as far as they are known; none without a residual. */
-  singularValues(pair: number): Float64Array {
-    const state = this.#residuals.find((candidate) => candidate.pair === this.aliases[pair]);
-    return state?.singularValues ?? new Float64Array(0);
+  /** Rank of the product of every residual that was recognised as one, aliases left out. */
+  get productRanks(): readonly number[] {
+    const products = this.#residuals.filter((state) => state.productBits !== undefined);
+    return products.map((state) => state.singularValues.length);
   }
 
   /** Computes spectra up to `maxRank`, then allocates; spectra that turn out too short are doubled. */
@@ -173,7 +197,7 @@ export class EncodeSession {
         return (
           choice.kind === 'low-rank' &&
           choice.rank === state.singularValues.length &&
-          choice.rank < (this.#constraints.maxRank ?? Number.POSITIVE_INFINITY) &&
+          choice.rank < this.#rankLimit(state) &&
           !this.#isComplete(state)
         );
       });
@@ -182,11 +206,26 @@ export class EncodeSession {
     }
   }
 
-  /** Encodes every tensor that is not the base's, at the allocation's points. By pair, aliases included. */
-  async encode(allocation: AllocationResult): Promise<(EncodedTensor | undefined)[]> {
-    const choices = new Map<number, Choice>(
-      this.#residuals.map((state, i) => [state.pair, allocation.points[i]!.choice]),
-    );
+  /** The engine of the matrix products. */
+  async engine(): Promise<EngineResult> {
+    if (this.#residuals.length === 0) return { engine: 'none', warning: undefined };
+    return (await this.#pool.run({ kind: 'engine', pair: 0 })).result as EngineResult;
+  }
+
+  /** Residuals as the search for a step sees them. */
+  get residualShapes(): readonly { readonly elements: number; readonly energy: number }[] {
+    return this.#residuals.map(({ pair, energy }) => {
+      const { commonRows, columns } = this.#pairs[pair]!;
+      return { elements: commonRows * columns, energy };
+    });
+  }
+
+  /**
+   * Encodes every tensor that is not the base's. By pair, aliases included.
+   * @param choiceOf what the i-th residual is coded as
+   */
+  async encode(choiceOf: (residual: number) => Choice): Promise<(EncodedTensor | undefined)[]> {
+    const choices = new Map<number, Choice>(this.#residuals.map((state, i) => [state.pair, choiceOf(i)]));
     return this.#encodeChoices((pair) => choices.get(pair) ?? { kind: 'none' });
   }
 
@@ -251,6 +290,11 @@ export class EncodeSession {
     return this.#pairs.map((_, pair) => this.#encoded.get(this.aliases[pair]!)?.result);
   }
 
+  #rankLimit({ productBits }: ResidualState): number {
+    const { maxRank = Number.POSITIVE_INFINITY, openRank = maxRank } = this.#constraints;
+    return productBits === undefined ? openRank : maxRank;
+  }
+
   /** The term of a choice comes first; what is exact whatever the budget follows it. */
   #measure(state: ResidualState, choice: Choice): void {
     const [term] = choice.kind === 'none' ? [] : this.#encoded.get(state.pair)!.result.terms;
@@ -259,15 +303,22 @@ export class EncodeSession {
   }
 
   #allocationTensor(state: ResidualState): AllocationTensor {
-    const { pair, energy, copies, singularValues, exactByteLength } = state;
+    const { pair, copies, productBits, exactByteLength } = state;
     const { commonRows, columns } = this.#pairs[pair]!;
+    const singularValues = state.singularValues.map((sigma) => Math.sqrt(copies) * sigma);
     return {
       rows: commonRows,
       columns,
-      energy: copies * energy,
-      singularValues: singularValues.map((sigma) => Math.sqrt(copies) * sigma),
+      // Beyond a product there is rounding only, which decoding repeats.
+      energy:
+        productBits === undefined
+          ? copies * state.energy
+          : singularValues.reduce((sum, sigma) => sum + sigma * sigma, 0),
+      singularValues,
       exactByteLength,
-      ...this.#constraints,
+      lowRankOnly: this.#constraints.lowRankOnly,
+      maxRank: this.#rankLimit(state),
+      ...(productBits === undefined ? {} : { factorBits: productBits }),
     };
   }
 
@@ -288,12 +339,18 @@ export class EncodeSession {
       async (pair) => {
         const state = wanted.find((candidate) => candidate.pair === pair)!;
         const { commonRows, columns } = this.#pairs[pair]!;
-        const maxRank = Math.min(rankOf(state), commonRows, columns);
-        const { result } = await this.#pool.run({ kind: 'spectrum', pair, maxRank }, state.worker);
+        const { energy, roundingEnergy } = state;
+        const { recoverProducts } = this.#constraints;
+        // One component of noise more tells that a product ends where the wanted rank does.
+        const maxRank = Math.min(rankOf(state) + (recoverProducts ? 1 : 0), commonRows, columns);
+        const recover = recoverProducts ? { recover: { energy, roundingEnergy } } : {};
+        const { result } = await this.#pool.run(
+          { kind: 'spectrum', pair, maxRank, ...recover },
+          state.worker,
+        );
         const spectrum = result as SpectrumResult;
         state.singularValues = spectrum.singularValues;
-        this.gemmEngine = spectrum.engine;
-        this.gemmWarning = spectrum.warning;
+        state.productBits = spectrum.productBits;
         const known = state.singularValues.length;
         if (known < maxRank || known === Math.min(commonRows, columns)) this.#complete.add(pair);
       },

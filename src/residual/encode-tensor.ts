@@ -6,29 +6,51 @@ import type { Digest } from '../../formats/ere/archive-index.js';
 import type { Choice } from '../allocation/operating-points.js';
 import type { EncodedTerm } from '../codecs/codec.js';
 import { encodeDense } from '../codecs/dense.js';
-import { encodeLowRank, type LowRankFactors } from '../codecs/low-rank.js';
+import { encodeLowRank } from '../codecs/low-rank.js';
 import { encodeSign } from '../codecs/sign.js';
+import type { GemmEngine } from '../linalg/gemm-engine.js';
+import {
+  encodeResidual,
+  type ResidualEncoding,
+  type ResidualToEncode,
+} from '../rate-distortion/encode-residual.js';
 import { type ReadablePair, residualReader } from './analyse-tensor.js';
 import { decodeTensor } from './decode-tensor.js';
 import { decoderInput } from './encoded-terms.js';
-import { encodeRefinement, encodeRowsExactly } from './exact-terms.js';
+import { encodeRefinement } from './exact-terms.js';
 
 export interface EncodedTensor {
   readonly terms: readonly EncodedTerm[];
   readonly decodedDigest: Digest;
   /** ‖W_ft − Ŵ‖² over all rows, rounding included. */
   readonly squaredError: number;
+  /** Leading singular values of the residual, where the encoder computed them here. */
+  readonly singularValues?: Float64Array;
 }
 
-/** @param factors needed for a low-rank choice; @param exactTerms terms that the analysis has finished */
+/** What a residual is encoded from, made when first needed. */
+export interface ResidualSource extends ResidualToEncode {
+  engine(): Promise<GemmEngine>;
+  /** The rows of the residual coded exactly; made once. */
+  exact(): Promise<EncodedTerm>;
+}
+
+/** @param exactTerms terms that the analysis has finished */
 export async function encodeTensor(
   readable: ReadablePair,
   choice: Choice,
-  factors: LowRankFactors | undefined,
+  source: ResidualSource,
   exactTerms: readonly EncodedTerm[],
 ): Promise<EncodedTensor> {
-  const terms = [...(await chosenTerms(readable, choice, factors)), ...exactTerms];
-  return { terms, ...(await decodeBack(readable, terms)) };
+  const chosen = await chosenTerms(readable, choice, source);
+  const { commonRows, rows } = readable.pair;
+  const covered = commonRows < rows ? { rows: [0, commonRows] as const } : {};
+  const terms = [...chosen.map((term) => ({ ...covered, ...term })), ...exactTerms];
+  const decoded = await decodeBack(readable, terms);
+  if (choice.kind !== 'rate-distortion') return { terms, ...decoded };
+  // At least one component is known by now: the coder looked for those above water.
+  const { singularValues } = await source.factors(1);
+  return { terms, ...decoded, singularValues };
 }
 
 /** Exact terms on top of lossy ones. */
@@ -51,39 +73,50 @@ export async function refineTensor(
 async function chosenTerms(
   readable: ReadablePair,
   choice: Choice,
-  factors: LowRankFactors | undefined,
-): Promise<EncodedTerm[]> {
+  source: ResidualSource,
+): Promise<readonly EncodedTerm[]> {
   const { pair, runtime } = readable;
-  const covered = pair.commonRows < pair.rows ? { rows: [0, pair.commonRows] as const } : {};
+  const { commonRows, columns } = pair;
+  const { kernels } = runtime;
   switch (choice.kind) {
     case 'none':
       return [];
-    case 'exact':
-      return [await encodeRowsExactly(readable, 0, pair.commonRows)];
     case 'dense':
-      return [
-        {
-          ...(await encodeDense(
-            residualReader(readable),
-            pair.commonRows,
-            pair.columns,
-            choice.bits,
-            runtime.kernels,
-          )),
-          ...covered,
-        },
-      ];
+      return [await encodeDense(residualReader(readable), commonRows, columns, choice.bits, kernels)];
     case 'sign':
-      return [
-        {
-          ...(await encodeSign(residualReader(readable), pair.commonRows, pair.columns, runtime.kernels)),
-          ...covered,
-        },
-      ];
+      return [await encodeSign(residualReader(readable), commonRows, columns, kernels)];
     case 'low-rank':
-      if (factors === undefined) throw new TypeError('expected factors for a low-rank choice, got none');
-      return [{ ...encodeLowRank(factors, choice.rank, choice.bits, runtime.kernels), ...covered }];
+      return [encodeLowRank(await source.factors(choice.rank), choice.rank, choice.bits, kernels)];
+    case 'rate-distortion':
+      return chooseByCost(readable, choice, source);
+    case 'exact':
+      return [await source.exact()];
   }
+}
+
+/** Share of the tensor's own bytes from which on exact coding may be cheaper than more of lossy coding. */
+const EXACT_SHARE = 0.25;
+
+/** Lossy terms, or exact ones where the bits they take more cost less than the error they take off. */
+async function chooseByCost(
+  readable: ReadablePair,
+  encoding: ResidualEncoding,
+  source: ResidualSource,
+): Promise<readonly EncodedTerm[]> {
+  const { pair, runtime } = readable;
+  const { terms, cost } = await encodeResidual(source, encoding, runtime.kernels, await source.engine());
+  const lossyByteLength = byteLengthOf(terms);
+  if (lossyByteLength < EXACT_SHARE * pair.fineTuned.byteLength) return terms;
+  const exact = await source.exact();
+  const exactCost = encoding.lambda * encoding.step ** 2 * 8 * byteLengthOf([exact]);
+  return exactCost < cost ? [exact] : terms;
+}
+
+function byteLengthOf(terms: readonly EncodedTerm[]): number {
+  return terms.reduce(
+    (sum, { chunks }) => chunks.reduce((bytes, chunk) => bytes + chunk.bytes.byteLength, sum),
+    0,
+  );
 }
 
 /** Decodes the terms as a decoder would, and compares with the fine-tuned tensor. */

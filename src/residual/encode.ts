@@ -10,6 +10,7 @@ import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { EncodeOptions, EncodeReport } from './api.js';
 import { type EncodeInputs, encodeArchive } from './encode-archive.js';
 import { assertEncodeOptions } from './encode-options.js';
+import { readImportance } from './importance.js';
 import { assertPaired, pairTensors } from './pair-tensors.js';
 import { assertRelated, sampleRelativeResidual } from './relatedness.js';
 import { encodeReport, relativeErrorOf } from './reports.js';
@@ -28,13 +29,18 @@ export async function encode(fineTuned: string, options: EncodeOptions): Promise
   try {
     const tuned = await openCheckpoint(fineTuned);
     try {
+      const pairing = pairTensors(base, tuned);
+      const runtime = nodeRuntime(options.kernels ?? 'wasm');
+      const importance =
+        options.importance && (await readImportance(options.importance, pairing.pairs, runtime.kernels));
       const inputs: EncodeInputs = {
         base,
         basePath: resolve(options.base),
         fineTuned: tuned,
         fineTunedPath: resolve(fineTuned),
-        pairing: pairTensors(base, tuned),
-        runtime: nodeRuntime(options.kernels ?? 'wasm'),
+        pairing,
+        runtime,
+        ...(importance ? { importance } : {}),
         options,
       };
       const outputOptions = {

@@ -5,6 +5,7 @@ import { type AllocateOptions, allocate } from '../allocation/allocate.js';
 import { type AllocationTarget, totalByteLength, totalSquaredError } from '../allocation/allocation.js';
 import type { AllocationTensor } from '../allocation/operating-points.js';
 import { abortError } from '../io/worker-pool.js';
+import { type ModelledArchive, modelAtStep, modelledStep } from '../rate-distortion/model-step.js';
 import type { Budget, SizeEstimate } from './api.js';
 import type { ResolvedBudget } from './budget-search.js';
 import { strategyOf } from './encode-options.js';
@@ -44,22 +45,39 @@ export async function estimateAtBudgets(
     // A turn of the event loop, so that signals get through: large models take seconds a budget.
     await new Promise((resolve) => setImmediate(resolve));
     if (input.signal?.aborted) throw abortError(input.signal);
-    const options: AllocateOptions = { strategy: strategyOf({ budget }), bits: 'auto', prior: 0 };
-    const { points } = allocate(tensors, targetOf(resolved, fixed, squaredResidual), options);
-    const archiveByteLength = fixed + totalByteLength(points);
-    const squaredError = Math.max(0, totalSquaredError(points));
+    const target = targetOf(resolved, fixed, squaredResidual);
+    const strategy = strategyOf({ budget });
+    const { byteLength, squaredError, ranks } =
+      strategy === 'rate-distortion'
+        ? modelAtStep(tensors, modelledStep(tensors, target))
+        : estimatePoints(tensors, target, { strategy, bits: 'auto', prior: 0 });
+    const archiveByteLength = fixed + byteLength;
     estimates.push({
       budget,
       archiveByteLength,
       ratio: archiveByteLength / input.fineTunedByteLength,
       relativeError: squaredResidual === 0 ? 0 : Math.sqrt(squaredError / squaredResidual),
       reachable: resolved.kind !== 'size' || archiveByteLength <= resolved.byteLength,
-      extrapolated: points.some(
-        ({ choice }, i) => choice.kind === 'low-rank' && choice.rank > spectra[i]!.singularValues.length,
-      ),
+      extrapolated: ranks.some((rank, i) => rank > spectra[i]!.singularValues.length),
     });
   }
   return estimates;
+}
+
+/** What a choice for every tensor comes to. */
+type Estimate = ModelledArchive;
+
+function estimatePoints(
+  tensors: readonly AllocationTensor[],
+  target: AllocationTarget,
+  options: AllocateOptions,
+): Estimate {
+  const { points } = allocate(tensors, target, options);
+  return {
+    byteLength: totalByteLength(points),
+    squaredError: Math.max(0, totalSquaredError(points)),
+    ranks: points.map(({ choice }) => (choice.kind === 'low-rank' ? choice.rank : 0)),
+  };
 }
 
 function targetOf(resolved: ResolvedBudget, fixed: number, squaredResidual: number): AllocationTarget {

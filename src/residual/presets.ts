@@ -23,6 +23,10 @@ export interface Preset {
   readonly lowRankOnly: boolean;
   /** Largest rank, unless a budget of kind 'rank' asks for more. */
   readonly maxRank: number | undefined;
+  /** Largest rank without a budget, where the residual is no rounded product and has no rank of its own. */
+  readonly openRank?: number;
+  /** Whether products that were merged and rounded are recovered: a LoRA's rank and factors. */
+  readonly recoversProducts: boolean;
 }
 
 const ALL_BUDGETS = ['rank', 'energy', 'ratio', 'size', 'max-error'] as const;
@@ -46,6 +50,7 @@ export const PRESETS = {
     takesBits: true,
     lowRankOnly: false,
     maxRank: undefined,
+    recoversProducts: true,
   },
   bitdelta: {
     summary: 'signs and one scale a matrix: 1 bit per weight (arXiv 2402.10193)',
@@ -56,6 +61,7 @@ export const PRESETS = {
     takesBits: false,
     lowRankOnly: false,
     maxRank: undefined,
+    recoversProducts: false,
   },
   'delta-come': {
     summary:
@@ -67,26 +73,56 @@ export const PRESETS = {
     takesBits: false,
     lowRankOnly: false,
     maxRank: undefined,
+    recoversProducts: false,
   },
   lora: {
     summary: 'low-rank factors only, one rank for every matrix, exportable as an adapter',
     strategies: ['uniform'],
     budgets: ['rank', 'ratio', 'size', 'max-error'],
-    defaultBudget: { kind: 'rank', rank: 32 },
+    defaultBudget: { kind: 'rank', rank: LARGEST_LORA_RANK },
     bits: 16,
     takesBits: true,
     lowRankOnly: true,
     maxRank: LARGEST_LORA_RANK,
+    openRank: 32,
+    recoversProducts: true,
   },
 } as const satisfies Record<string, Preset>;
 
 export type PresetName = keyof typeof PRESETS;
 
-/** What encode does without a preset. */
-const DEFAULT_PRESET: PresetName = 'ere-paper';
+/** What encode does without a preset: the smallest archive for a size or an error. */
+const RATE_DISTORTION: Preset = {
+  summary: 'entropy-coded low-rank and dense parts at one rate–distortion slope',
+  strategies: ['rate-distortion'],
+  budgets: ['ratio', 'size', 'max-error'],
+  defaultBudget: { kind: 'ratio', ratio: 0.06 },
+  bits: 'auto',
+  takesBits: false,
+  lowRankOnly: false,
+  maxRank: undefined,
+  recoversProducts: false,
+};
 
-export function presetOf(options: Pick<EncodeOptions, 'preset'>): Preset {
-  return PRESETS[options.preset ?? DEFAULT_PRESET];
+/** Options that only the paper's method has bring its preset with them. */
+export function presetOf(
+  options: Pick<EncodeOptions, 'preset' | 'budget' | 'allocation' | 'bits' | 'prior'>,
+): Preset {
+  if (options.preset !== undefined) return PRESETS[options.preset];
+  const { budget, allocation, bits, prior } = options;
+  const asksForRanks = budget?.kind === 'rank' || budget?.kind === 'energy';
+  const isPaper = asksForRanks || bits !== undefined || prior !== undefined;
+  const otherAllocation = allocation !== undefined && allocation !== 'rate-distortion';
+  return isPaper || otherAllocation ? PRESETS['ere-paper'] : RATE_DISTORTION;
+}
+
+/** Strategies that weigh the error of each input channel. */
+const WEIGHING_STRATEGIES: ReadonlySet<string> = new Set(['rate-distortion']);
+
+/** Why importance weights do not go with a strategy, or undefined. */
+export function importanceConflict(strategy: string): string | undefined {
+  if (WEIGHING_STRATEGIES.has(strategy)) return undefined;
+  return `importance needs rate-distortion allocation, which weighs errors; ${strategy} allocation does not`;
 }
 
 /** Why options do not go with their preset, or undefined. One sentence, for a TypeError or a usage error. */

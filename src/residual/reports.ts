@@ -3,7 +3,6 @@ import { elementCount, isFloatDtype, tensorByteLength } from '../../formats/dtyp
 import type { ArchiveIndex, ArchiveTensor, ArchiveTerm } from '../../formats/ere/archive-index.js';
 import { lossyByteLength, lossyTensor, relativeError } from '../../formats/ere/levels.js';
 import { isVectorShape } from '../../formats/matrix-view.js';
-import { describeBits } from '../codecs/bits-profile.js';
 import type { EncodeReport, TensorCase, TensorReport } from './api.js';
 import type { EncodedArchive, EncodeInputs } from './encode-archive.js';
 import { strategyOf, weightByteLength } from './encode-options.js';
@@ -24,7 +23,8 @@ export function encodeReport(
     ...lossyReport(encoded, fineTunedByteLength),
     allocation: options.lossless === true ? 'lossless' : strategyOf(options),
     ...(options.preset === undefined ? {} : { preset: options.preset }),
-    bits: describeBits(encoded.allocation.bits),
+    bits: encoded.bits,
+    productRanks: encoded.productRanks,
     tensors: encoded.tensors.map(({ analysis }, i) => tensorReport(encoded.layout.index, i, analysis.case)),
     removed: pairing.removed,
     sideFiles: encoded.sideFiles.map(({ path, byteLength, blob }) => ({
@@ -33,8 +33,8 @@ export function encodeReport(
       from: blob === undefined ? ('base' as const) : ('archive' as const),
     })),
     skippedFiles: fineTuned.skippedFiles,
-    warnings: encoded.gemmWarning === undefined ? warnings : [...warnings, encoded.gemmWarning],
-    gemmEngine: encoded.gemmEngine,
+    warnings: encoded.gemm.warning === undefined ? warnings : [...warnings, encoded.gemm.warning],
+    gemmEngine: encoded.gemm.engine,
     durationMs,
   };
 }
@@ -119,7 +119,7 @@ function boundGap(index: ArchiveIndex, tensor: ArchiveTensor): number | undefine
 }
 
 function rankOf(tensor: ArchiveTensor): number {
-  const term = tensor.terms.find(({ codec }) => codec === 'low-rank');
+  const term = tensor.terms.find(({ codec }) => codec === 'low-rank' || codec === 'coded-low-rank');
   const bands = term?.params.bands;
   if (term === undefined || !Array.isArray(bands)) return 0;
   // A truncated archive may have the first bands alone.

@@ -1,7 +1,7 @@
 /**
  * How much of a residual is nothing but the rounding of the fine-tune to its own dtype. A value with
  * the unit in the last place u was rounded by an error that is evenly spread over ±u/2: u²/12 on
- * average. Counting exponents is enough to sum that over a tensor.
+ * average. All that is needed of a value is its exponent.
  */
 import type { Dtype } from '../../formats/dtype.js';
 
@@ -17,31 +17,56 @@ const LAYOUTS: Partial<Record<Dtype, FloatLayout>> = {
   F32: { exponentBits: 8, fractionBits: 23 },
 };
 
-/** Σ u²/12 over the elements of `bytes` (little-endian); 0 for dtypes that are not BF16, F16 or F32. */
-export function roundingEnergy(dtype: Dtype, bytes: Uint8Array): number {
+/** Unit in the last place by biased exponent; empty for dtypes that are not BF16, F16 or F32. */
+export function unitsInLastPlace(dtype: Dtype): Float64Array {
   const layout = LAYOUTS[dtype];
-  if (layout === undefined) return 0;
+  if (layout === undefined) return new Float64Array(0);
   const { exponentBits, fractionBits } = layout;
-  const counts = countExponents(bytes, layout);
   const bias = 2 ** (exponentBits - 1) - 1;
-  let energy = 0;
-  for (const [exponent, count] of counts.entries()) {
-    if (count === 0) continue;
-    // Subnormals (exponent 0) have the unit of the smallest normal numbers.
-    const unit = 2 ** (Math.max(exponent, 1) - bias - fractionBits);
-    energy += (count * unit * unit) / 12;
-  }
-  return energy;
+  // Subnormals (exponent 0) have the unit of the smallest normal numbers.
+  return Float64Array.from(
+    { length: 1 << exponentBits },
+    (_, exponent) => 2 ** (Math.max(exponent, 1) - bias - fractionBits),
+  );
 }
 
-function countExponents(bytes: Uint8Array, { exponentBits, fractionBits }: FloatLayout): Uint32Array {
-  const counts = new Uint32Array(1 << exponentBits);
-  const mask = counts.length - 1;
-  const word = exponentBits + fractionBits + 1 === 16 ? 2 : 4;
-  // The exponent lies within the two most significant bytes.
-  const shift = fractionBits - 8 * (word - 2);
-  for (let i = word - 2; i + 1 < bytes.byteLength; i += word) {
-    counts[((bytes[i]! | (bytes[i + 1]! << 8)) >> shift) & mask]!++;
+/** Adds how many elements have each biased exponent to `counts`, which is as long as `unitsInLastPlace`. */
+export function countExponents(dtype: Dtype, bytes: Uint8Array, counts: Float64Array): void {
+  const { first, word, shift, mask } = exponentPlace(dtype, counts.length);
+  for (let at = first; at + 1 < bytes.byteLength; at += word) {
+    counts[((bytes[at]! | (bytes[at + 1]! << 8)) >> shift) & mask]!++;
   }
-  return counts;
+}
+
+/** out_i = table[biased exponent of element i]; `table` is as long as `unitsInLastPlace`. */
+export function lookUpExponents(
+  dtype: Dtype,
+  bytes: Uint8Array,
+  table: Float32Array,
+  out: Float32Array,
+): void {
+  const { first, word, shift, mask } = exponentPlace(dtype, table.length);
+  for (let at = first, i = 0; at + 1 < bytes.byteLength; at += word, i++) {
+    out[i] = table[((bytes[at]! | (bytes[at + 1]! << 8)) >> shift) & mask]!;
+  }
+}
+
+/** Where exponents stand in little-endian bytes: always within the two most significant of an element. */
+function exponentPlace(
+  dtype: Dtype,
+  tableLength: number,
+): { readonly first: number; readonly word: number; readonly shift: number; readonly mask: number } {
+  const layout = LAYOUTS[dtype];
+  if (layout === undefined) return { first: Number.POSITIVE_INFINITY, word: 1, shift: 0, mask: 0 };
+  const { exponentBits, fractionBits } = layout;
+  const word = (exponentBits + fractionBits + 1) / 8;
+  return { first: word - 2, word, shift: fractionBits - 8 * (word - 2), mask: tableLength - 1 };
+}
+
+/** Σ u²/12 over elements with these exponents; 0 for dtypes that are not BF16, F16 or F32. */
+export function roundingEnergy(dtype: Dtype, counts: Float64Array): number {
+  return unitsInLastPlace(dtype).reduce(
+    (sum, unit, exponent) => sum + (counts[exponent]! * unit * unit) / 12,
+    0,
+  );
 }

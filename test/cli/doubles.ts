@@ -46,6 +46,7 @@ export async function runWith(
     decode: missing,
     verify: missing,
     inspect: missing,
+    exportLora: missing,
     truncate: missing,
     diff: missing,
     ...operations,
@@ -88,6 +89,7 @@ export function encodeReport(fields: Partial<EncodeReport> = {}): EncodeReport {
     relativeError: 0.6,
     allocation: 'layerwise',
     bits: 4,
+    productRanks: [],
     tensors: [
       tensorReport(),
       tensorReport({ name: 'model.layers.1.mlp.up_proj.weight', rank: 31, relativeError: 0.58 }),

@@ -93,6 +93,7 @@ describe('ere encode: options', () => {
     ['--preset bitdelta --ratio 5%', 'no budget'],
     ['--preset delta-come --bits 4', 'no bits'],
     ['--preset lora --allocation layerwise', 'the allocation uniform'],
+    ['--preset lora --importance weights.safetensors', 'importance needs rate-distortion allocation'],
     ['--preset gzip', 'Allowed choices are ere-paper, bitdelta, delta-come, lora'],
   ])('%s is refused: %s', async (flags, message) => {
     const { status, stderr } = await runWith([...ARGUMENTS, ...flags.split(' ')]);
@@ -121,7 +122,7 @@ describe('ere encode: options', () => {
     [['--energy', '0.9', '--allocation', 'uniform'], "'--energy' implies '--allocation energy'"],
     [['--rank', '4', '--prior', '0.5'], "'--prior' belongs to '--allocation layerwise'"],
     [['--allocation', 'uniform', '--prior', '0.5'], "'--prior' belongs to '--allocation layerwise'"],
-    [['--allocation', 'best'], 'Allowed choices are layerwise, uniform, energy'],
+    [['--allocation', 'best'], 'Allowed choices are rate-distortion, layerwise, uniform, energy'],
     [['--kernels', 'cuda'], 'Allowed choices are wasm, scalar'],
   ])('%j contradicts itself: a usage error', async (flags, message) => {
     const { status, stderr } = await runWith([...ARGUMENTS, ...flags]);

@@ -1,4 +1,4 @@
-/** docs/spec/codecs.md §6 and §7 are enough to decode an interval term: a second decoder agrees, on garbage too. */
+/** docs/spec/range-coder.md and interval.md are enough to decode an interval term: a second decoder agrees, on garbage too. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { DTYPES, type Dtype } from '../../formats/dtype.js';

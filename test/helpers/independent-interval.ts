@@ -1,11 +1,11 @@
 /**
- * Codec "interval" once more, written from docs/spec/codecs.md §6 and §7 alone: contexts by name, the range
+ * Codec "interval" once more, written from docs/spec/range-coder.md and interval.md alone: contexts by name, the range
  * coder in BigInt, a sentence of the document at a time.
  */
 
 type Params = Readonly<Record<string, unknown>>;
 
-/** §6. */
+/** range-coder.md. */
 class Payload {
   readonly #bytes: Uint8Array;
   #range = 2n ** 48n;
@@ -81,7 +81,7 @@ const e8 = (x: number) => {
   return 8 * k + Math.floor(8 * (x / 2 ** k - 1));
 };
 
-/** What is predicted of a term's rows: elements, and the float32 of each where rule 3 of §1 gives it. */
+/** What is predicted of a term's rows: elements, and the float32 of each where rule 3 of codecs.md §1 gives it. */
 export interface PredictedElements {
   readonly bytes: Uint8Array;
   readonly values: readonly (number | undefined)[];

@@ -1,6 +1,18 @@
 import { expect, test } from 'vitest';
-import { roundingEnergy } from '../../src/residual/rounding-energy.js';
+import type { Dtype } from '../../formats/dtype.js';
+import {
+  countExponents,
+  lookUpExponents,
+  roundingEnergy,
+  unitsInLastPlace,
+} from '../../src/residual/rounding-energy.js';
 import { normalFloats, wasm } from '../kernels/samples.js';
+
+function energyOf(dtype: Dtype, bytes: Uint8Array): number {
+  const counts = new Float64Array(unitsInLastPlace(dtype).length);
+  countExponents(dtype, bytes, counts);
+  return roundingEnergy(dtype, counts);
+}
 
 test.each([
   ['BF16', 1, 2 ** -7],
@@ -13,7 +25,7 @@ test.each([
 ] as const)('%s %d has a unit in the last place of %d', (dtype, value, unit) => {
   const bytes = new Uint8Array(dtype === 'F32' ? 4 : 2);
   wasm.fromFloat32(dtype, Float32Array.of(value), bytes);
-  expect(roundingEnergy(dtype, bytes)).toBeCloseTo(unit ** 2 / 12, 300);
+  expect(energyOf(dtype, bytes)).toBeCloseTo(unit ** 2 / 12, 300);
 });
 
 test.each(['BF16', 'F16'] as const)('the rounding of spread values to %s has that energy', (dtype) => {
@@ -24,10 +36,19 @@ test.each(['BF16', 'F16'] as const)('the rounding of spread values to %s has tha
   wasm.toFloat32(dtype, bytes, rounded);
   let energy = 0;
   for (let i = 0; i < values.length; i++) energy += (values[i]! - rounded[i]!) ** 2;
-  expect(energy / roundingEnergy(dtype, bytes)).toBeCloseTo(1, 1);
+  expect(energy / energyOf(dtype, bytes)).toBeCloseTo(1, 1);
 });
 
 test('other dtypes count as not rounded', () => {
-  expect(roundingEnergy('F64', new Uint8Array(16).fill(64))).toBe(0);
-  expect(roundingEnergy('F8_E4M3', new Uint8Array(16).fill(64))).toBe(0);
+  expect(energyOf('F64', new Uint8Array(16).fill(64))).toBe(0);
+  expect(energyOf('F8_E4M3', new Uint8Array(16).fill(64))).toBe(0);
+});
+
+test('a table by exponent gives every element the value of its binade', () => {
+  const bytes = new Uint8Array(6);
+  wasm.fromFloat32('BF16', Float32Array.of(1.5, -0.02, 1000), bytes);
+  const units = Float32Array.from(unitsInLastPlace('BF16'));
+  const found = new Float32Array(3);
+  lookUpExponents('BF16', bytes, units, found);
+  expect([...found]).toEqual([2 ** -7, 2 ** -13, 4]);
 });

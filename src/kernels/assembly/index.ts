@@ -3,8 +3,11 @@ export {
   toFloat32, fromFloat32, addBase, addResidualFloat64, subtractBase, subtractFloat64, quantize,
 } from './elementwise';
 export { statistics, squaredDistanceFloat32, squaredDistanceFloat64 } from './reduce';
-export { accumulateCodes16, accumulateCodes32, unpackCodes, packCodes } from './codes';
 export { beginDecoding, beginEncoding, finishEncoding } from './range-coder';
+export { matrixDecodeRows, matrixEncodeRow, matrixOpenRow, matrixQuantize, matrixCodeEntries } from './matrix-coder';
+export { updateAverages } from './matrix-model';
+export { matrixChooseScale } from './matrix-quantizer';
+export { accumulateCodes16, accumulateCodes32, unpackCodes, packCodes } from './codes';
 export { decodeInterval, dropBits, encodeInterval, resetInterval } from './interval';
 export { intervalStateBytes } from './interval-contexts';
 export {

@@ -1,5 +1,5 @@
 /**
- * The model of one value in codec "interval" (docs/spec/codecs.md §7): a rank distance where values are
+ * The model of one value in codec "interval" (docs/spec/interval.md): a rank distance where values are
  * coarse against the spread, a bucket and the place in it where they are fine.
  */
 import {

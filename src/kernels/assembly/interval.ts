@@ -1,4 +1,4 @@
-/** Rows of codec "interval" (docs/spec/codecs.md §7): skipped runs, scales, and the running spread of columns. */
+/** Rows of codec "interval" (docs/spec/interval.md): skipped runs, scales, and the running spread of columns. */
 import {
   BLOCK, COLUMN_OFFSET, CONTEXT_OFFSET, CONTEXTS, eighths, hasMeans, isFloat, loadElement, magnitudeMask,
   openJob, powerOfTwo, ratioOf, RATIOS, ROW, SAME, SCALE, skip, storeElement, STRIP, STRIP_OFFSET, toValue, ulpOf,

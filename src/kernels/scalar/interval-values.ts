@@ -1,5 +1,5 @@
 /**
- * The model of one value in codec "interval" (docs/spec/codecs.md §7): the ratio of its expected spread to
+ * The model of one value in codec "interval" (docs/spec/interval.md): the ratio of its expected spread to
  * the spacing of values chooses the contexts; it is coded as a rank distance where values are coarse, and as
  * a bucket and the place in it where they are fine.
  */

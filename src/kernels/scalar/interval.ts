@@ -1,5 +1,5 @@
 /**
- * Codec "interval" (docs/spec/codecs.md §7) in plain TypeScript: row by row, a value at a time. The model of
+ * Codec "interval" (docs/spec/interval.md) in plain TypeScript: row by row, a value at a time. The model of
  * one value stands in interval-values.ts; here are rows, skipped runs, and the running spread.
  */
 import {

@@ -6,6 +6,7 @@ import type { Kernels, PreparedProduct, ProductRequest } from '../kernels.js';
 import { accumulateCodes, packCodes, unpackCodes } from './codes.js';
 import { addAndRound, fromFloat32, quantize, subtract, toFloat32 } from './elementwise.js';
 import { intervalDecoder, intervalEncoder } from './interval.js';
+import { createMatrixDecoder, createMatrixEncoder } from './matrix-coder.js';
 import { gemm, prepareProduct, prepareWideProduct } from './product.js';
 import { squaredDistance, statistics } from './reduce.js';
 
@@ -30,6 +31,8 @@ export function scalarKernels(): Kernels {
     accumulateCodes,
     unpackCodes,
     packCodes,
+    createMatrixEncoder,
+    createMatrixDecoder,
     subtract,
     statistics,
     squaredDistance,

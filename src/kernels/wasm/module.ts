@@ -35,6 +35,41 @@ export interface KernelExports {
   accumulateCodes32: AccumulateCodes;
   unpackCodes(source: number, firstBit: number, count: number, bits: number, target: number): void;
   packCodes(source: number, count: number, bits: number, target: number, firstBit: number): number;
+  beginDecoding(coder: number, start: number, end: number): void;
+  beginEncoding(coder: number, start: number, end: number): void;
+  matrixDecodeRows(
+    states: number,
+    averages: number,
+    levels: number,
+    columns: number,
+    rows: number,
+    out: number,
+  ): void;
+  matrixChooseScale(values: number, columns: number): number;
+  matrixEncodeRow(
+    states: number,
+    values: number,
+    weights: number,
+    averages: number,
+    levels: number,
+    codes: number,
+    columns: number,
+    lambda: number,
+  ): void;
+  matrixOpenRow(scale: number, averages: number, levels: number, columns: number): void;
+  matrixQuantize(
+    states: number,
+    values: number,
+    weights: number,
+    levels: number,
+    codes: number,
+    columns: number,
+    lambda: number,
+  ): number;
+  matrixCodeEntries(states: number, levels: number, codes: number, columns: number): void;
+  updateAverages(averages: number, codes: number, columns: number): void;
+  /** Bytes of arithmetic code, −1 where the payload did not fit. */
+  finishEncoding(coder: number): number;
   packTilesInt16(source: number, rows: number, k: number, target: number): void;
   packPanelsInt16(source: number, columns: number, k: number, target: number): void;
   packTilesWide(source: number, rows: number, k: number, target: number, integers: number): void;
@@ -60,10 +95,6 @@ export interface KernelExports {
     stride: number,
     edge: number,
   ): void;
-  beginDecoding(coder: number, start: number, end: number): void;
-  beginEncoding(coder: number, start: number, end: number): void;
-  /** Bytes of arithmetic code, −1 where the payload did not fit. */
-  finishEncoding(coder: number): number;
   intervalStateBytes(columns: number): number;
   resetInterval(job: number, columns: number): void;
   dropBits(patterns: number, count: number, drop: number): void;
@@ -105,7 +136,7 @@ type IntegerProduct = (
 
 let compiled: WebAssembly.Module | undefined;
 
-/** An instance over `memory`. Compiles on first use, synchronously: the module is about 50 KB. */
+/** An instance over `memory`. Compiles on first use, synchronously: the module is about 80 KB. */
 export function instantiateKernels(memory: WebAssembly.Memory): KernelExports {
   compiled ??= new WebAssembly.Module(Uint8Array.from(atob(KERNELS_WASM), (char) => char.charCodeAt(0)));
   const instance = new WebAssembly.Instance(compiled, { env: { memory } });

@@ -1,25 +1,15 @@
-/** Leading singular triplets of one tensor's residual, read in row blocks from the two checkpoints. */
-import type { LowRankFactors } from '../codecs/low-rank.js';
-import type { GemmEngine } from '../linalg/gemm-engine.js';
+/** One tensor's residual as a matrix that is read in row blocks from the two checkpoints. */
 import { cacheStream, type MatrixStream } from '../linalg/matrix-stream.js';
-import { truncatedSvd } from '../linalg/truncated-svd.js';
 import { type ReadablePair, residualReader } from './analyse-tensor.js';
 
-/** Residuals up to this size stay in memory between the passes of the range finder. */
+/** Residuals up to this size stay in memory between passes. */
 const CACHE_BYTE_LIMIT = 512 * 1024 * 1024;
 /** Elements of a row block: large enough for GEMM to run at full speed, 16 MB of float32. */
 const STREAM_BLOCK_ELEMENTS = 1 << 22;
 
-/** @param maxRank components wanted, at most; fewer come back where the residual has no more. */
-export async function residualFactors(
-  readable: ReadablePair,
-  maxRank: number,
-  engine: GemmEngine,
-): Promise<LowRankFactors> {
-  return truncatedSvd(cacheStream(residualMatrix(readable), { byteLimit: CACHE_BYTE_LIMIT }), {
-    maxRank,
-    engine,
-  });
+/** The residual over the common rows; cached after its first pass where it is small enough. */
+export function residualStream(readable: ReadablePair): MatrixStream {
+  return cacheStream(residualMatrix(readable), { byteLimit: CACHE_BYTE_LIMIT });
 }
 
 function residualMatrix(readable: ReadablePair): MatrixStream {

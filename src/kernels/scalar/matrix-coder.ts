@@ -1,0 +1,131 @@
+/**
+ * The matrix coder of docs/spec/matrix-coder.md in plain TypeScript: the model once for both directions,
+ * and the encoder's quantiser (scalar/matrix-quantizer.ts) before it.
+ */
+import { checkColumns, checkEncodeRows, checkMatrixRows } from '../arguments.js';
+import type { MatrixCoderOptions, MatrixDecoder, MatrixEncodeRequest, MatrixEncoder } from '../kernels.js';
+import { SEGMENT } from '../matrix-model.js';
+import { MatrixModel } from './matrix-model.js';
+import { chooseScale, MatrixQuantizer, NO_SCALE } from './matrix-quantizer.js';
+import { RangeDecoder, RangeEncoder } from './range-coder.js';
+
+class ScalarMatrixEncoder implements MatrixEncoder {
+  readonly #columns: number;
+  readonly #model: MatrixModel;
+  readonly #quantizer: MatrixQuantizer;
+  #coder = new RangeEncoder();
+  #freed = false;
+
+  constructor({ columns, states = 1 }: MatrixCoderOptions) {
+    checkColumns(columns, states);
+    this.#columns = columns;
+    this.#model = new MatrixModel(columns, states);
+    this.#quantizer = new MatrixQuantizer(this.#model);
+  }
+
+  encodeRows(request: MatrixEncodeRequest): void {
+    const { values, rows, lambda, codes, columnWeights } = request;
+    const columns = this.#columns;
+    this.#checkUse();
+    checkEncodeRows(request, columns);
+    if (columns === 0) return;
+    const weights = columnWeights ?? new Float32Array(columns).fill(1);
+    const bitCost = Math.fround(4 * lambda);
+    for (let row = 0; row < rows; row++) {
+      const part = [row * columns, (row + 1) * columns] as const;
+      this.#encodeRow(values.subarray(...part), weights, codes.subarray(...part), bitCost);
+    }
+  }
+
+  endChunk(): Uint8Array {
+    this.#checkUse();
+    const bytes = this.#coder.finish();
+    this.#coder = new RangeEncoder();
+    return bytes;
+  }
+
+  free(): void {
+    this.#freed = true;
+  }
+
+  #encodeRow(values: Float32Array, weights: Float32Array, codes: Int16Array, bitCost: number): void {
+    const model = this.#model;
+    const columns = this.#columns;
+    const previous = model.scale;
+    let scale = chooseScale(values, model);
+    if (columns <= SEGMENT && scale !== NO_SCALE) {
+      model.scale = scale;
+      model.prepareLevels();
+      this.#quantizer.quantize(values, weights, codes, 0, columns, bitCost);
+      if (codes.every((k) => k === 0)) scale = NO_SCALE;
+      model.scale = previous;
+    }
+    model.codeRowStart(this.#coder, scale === NO_SCALE ? undefined : scale);
+    if (scale === NO_SCALE) {
+      codes.fill(0);
+      return;
+    }
+    model.prepareLevels();
+    for (let start = 0; start < columns; start += SEGMENT) {
+      const end = Math.min(columns, start + SEGMENT);
+      if (columns > SEGMENT) this.#quantizer.quantize(values, weights, codes, start, end, bitCost);
+      model.codeEntries(this.#coder, codes, start, end);
+    }
+    model.updateAverages(codes);
+  }
+
+  #checkUse(): void {
+    if (this.#freed) throw new TypeError('expected a coder in use, got one that was freed');
+  }
+}
+
+class ScalarMatrixDecoder implements MatrixDecoder {
+  readonly #columns: number;
+  readonly #model: MatrixModel;
+  #coder = new RangeDecoder(new Uint8Array(0));
+  #freed = false;
+
+  constructor({ columns, states = 1 }: MatrixCoderOptions) {
+    checkColumns(columns, states);
+    this.#columns = columns;
+    this.#model = new MatrixModel(columns, states);
+  }
+
+  beginChunk(bytes: Uint8Array): void {
+    this.#checkUse();
+    this.#coder = new RangeDecoder(bytes.slice());
+  }
+
+  decodeRows(rows: number, out: Int16Array): void {
+    const columns = this.#columns;
+    this.#checkUse();
+    checkMatrixRows(rows, columns, 'out', out.length);
+    if (columns === 0) return;
+    for (let row = 0; row < rows; row++) {
+      const codes = out.subarray(row * columns, (row + 1) * columns);
+      if (this.#model.codeRowStart(this.#coder, undefined)) {
+        codes.fill(0);
+        continue;
+      }
+      this.#model.prepareLevels();
+      this.#model.codeEntries(this.#coder, codes, 0, columns);
+      this.#model.updateAverages(codes);
+    }
+  }
+
+  free(): void {
+    this.#freed = true;
+  }
+
+  #checkUse(): void {
+    if (this.#freed) throw new TypeError('expected a coder in use, got one that was freed');
+  }
+}
+
+export function createMatrixEncoder(options: MatrixCoderOptions): MatrixEncoder {
+  return new ScalarMatrixEncoder(options);
+}
+
+export function createMatrixDecoder(options: MatrixCoderOptions): MatrixDecoder {
+  return new ScalarMatrixDecoder(options);
+}

@@ -1,0 +1,300 @@
+/** The matrix coder over linear memories of its own, which are used again once a coder is freed. */
+import { checkColumns, checkEncodeRows, checkMatrixRows } from '../arguments.js';
+import type { MatrixCoderOptions, MatrixDecoder, MatrixEncodeRequest, MatrixEncoder } from '../kernels.js';
+import {
+  CONTEXT_COUNT,
+  decisionCosts,
+  FIRST_AVERAGE,
+  FIRST_COUNT,
+  firstProbabilities,
+  SEGMENT,
+} from '../matrix-model.js';
+import { instantiateKernels, type KernelExports } from './module.js';
+
+// The memory map of assembly/matrix-coder.ts.
+const CONTEXTS = 128;
+const CONTEXT_BYTES = 8;
+const COSTS = 12_288;
+const DYNAMIC = 73_728;
+const OUT = 16;
+const RAW_POINTER = 36;
+
+const PAGE_BYTES = 65_536;
+/** Entries of a call. */
+const BLOCK = 16_384;
+/** Slack behind the arrays of a row: vector loops run over their ends. */
+const SLACK = 64;
+/** Most bytes that an entry can take, and a row beside its entries. */
+const ENTRY_BYTES = 48;
+const ROW_BYTES = 256;
+
+/** One coder's memory. */
+class CoderMemory {
+  readonly kernels: KernelExports;
+  readonly #memory = new WebAssembly.Memory({ initial: 4 });
+  bytes!: Uint8Array;
+  words!: Uint32Array;
+  shorts!: Int16Array;
+  floats!: Float32Array;
+
+  constructor() {
+    this.kernels = instantiateKernels(this.#memory);
+    this.#renewViews();
+    this.floats.set(decisionCosts(), COSTS / 4);
+  }
+
+  /** Grows to at least `byteLength` bytes, which renews the views. */
+  reserve(byteLength: number): void {
+    const missing = byteLength - this.bytes.byteLength;
+    if (missing <= 0) return;
+    this.#memory.grow(Math.ceil(missing / PAGE_BYTES));
+    this.#renewViews();
+  }
+
+  /** Fresh models for matrices of `columns` columns. Returns the addresses behind averages and levels. */
+  reset(columns: number): { averages: number; levels: number; end: number } {
+    const averages = DYNAMIC;
+    const levels = align(averages + 4 * columns + SLACK);
+    const end = align(levels + columns + SLACK);
+    this.reserve(end);
+    this.bytes.fill(0, 0, CONTEXTS);
+    const probabilities = firstProbabilities();
+    for (let i = 0; i < CONTEXT_COUNT; i++) {
+      const at = CONTEXTS + i * CONTEXT_BYTES;
+      this.shorts[at / 2] = probabilities[i];
+      this.shorts[at / 2 + 1] = FIRST_COUNT;
+      this.words[at / 4 + 1] = probabilities[i] << 16;
+    }
+    this.words.fill(FIRST_AVERAGE, averages / 4, levels / 4);
+    return { averages, levels, end };
+  }
+
+  #renewViews(): void {
+    this.bytes = new Uint8Array(this.#memory.buffer);
+    this.words = new Uint32Array(this.#memory.buffer);
+    this.shorts = new Int16Array(this.#memory.buffer);
+    this.floats = new Float32Array(this.#memory.buffer);
+  }
+}
+
+function align(address: number): number {
+  return Math.ceil(address / 64) * 64;
+}
+
+/** Memories that are not in use. */
+export class CoderPool {
+  readonly #free: CoderMemory[] = [];
+
+  take(): CoderMemory {
+    return this.#free.pop() ?? new CoderMemory();
+  }
+
+  /** Keeps small memories only: a large one is better given back to the machine. */
+  give(memory: CoderMemory): void {
+    if (this.#free.length < 4 && memory.bytes.byteLength <= 16 * 1024 * 1024) this.#free.push(memory);
+  }
+}
+
+/** What encoder and decoder share: a memory that is theirs until they are freed. */
+abstract class WasmCoder {
+  protected readonly columns: number;
+  protected readonly states: number;
+  readonly #pool: CoderPool;
+  #memory: CoderMemory | undefined;
+
+  constructor(pool: CoderPool, { columns, states = 1 }: MatrixCoderOptions) {
+    checkColumns(columns, states);
+    this.columns = columns;
+    this.states = states;
+    this.#pool = pool;
+    this.#memory = pool.take();
+  }
+
+  protected get memory(): CoderMemory {
+    if (this.#memory === undefined) throw new TypeError('expected a coder in use, got one that was freed');
+    return this.#memory;
+  }
+
+  /** Rows of a call. */
+  protected get blockRows(): number {
+    return Math.max(1, Math.floor(BLOCK / Math.max(1, this.columns)));
+  }
+
+  free(): void {
+    if (this.#memory !== undefined) this.#pool.give(this.#memory);
+    this.#memory = undefined;
+  }
+}
+
+class WasmMatrixDecoder extends WasmCoder implements MatrixDecoder {
+  readonly #averages: number;
+  readonly #levels: number;
+  readonly #out: number;
+  readonly #payload: number;
+
+  constructor(pool: CoderPool, options: MatrixCoderOptions) {
+    super(pool, options);
+    const { averages, levels, end } = this.memory.reset(this.columns);
+    this.#averages = averages;
+    this.#levels = levels;
+    this.#out = end;
+    this.#payload = align(end + 2 * this.blockRows * this.columns + SLACK) + SLACK;
+    this.beginChunk(new Uint8Array(0));
+  }
+
+  beginChunk(bytes: Uint8Array): void {
+    const { memory } = this;
+    const start = this.#payload;
+    const end = start + bytes.byteLength;
+    memory.reserve(end + SLACK);
+    // What lies around the payload reads as zero.
+    memory.bytes.fill(0, start - 8, start);
+    memory.bytes.set(bytes, start);
+    memory.bytes.fill(0, end, end + 8);
+    memory.kernels.beginDecoding(0, start, end);
+  }
+
+  decodeRows(rows: number, out: Int16Array): void {
+    const { memory, columns } = this;
+    checkMatrixRows(rows, columns, 'out', out.length);
+    if (columns === 0) return;
+    for (let row = 0; row < rows; row += this.blockRows) {
+      const count = Math.min(this.blockRows, rows - row);
+      memory.kernels.matrixDecodeRows(this.states, this.#averages, this.#levels, columns, count, this.#out);
+      out.set(memory.shorts.subarray(this.#out / 2, this.#out / 2 + count * columns), row * columns);
+    }
+  }
+}
+
+class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
+  readonly #averages: number;
+  readonly #levels: number;
+  readonly #weights: number;
+  readonly #values: number;
+  readonly #codes: number;
+  readonly #payload: number;
+  #payloadEnd: number;
+
+  constructor(pool: CoderPool, options: MatrixCoderOptions) {
+    super(pool, options);
+    const { columns } = this;
+    const { averages, levels, end } = this.memory.reset(columns);
+    const entries = this.blockRows * columns;
+    this.#averages = averages;
+    this.#levels = levels;
+    this.#weights = end;
+    this.#values = align(end + 4 * columns + SLACK);
+    this.#codes = align(this.#values + 4 * entries + SLACK);
+    this.#payload = align(this.#codes + 2 * entries + SLACK) + SLACK;
+    this.#payloadEnd = this.#payload + PAGE_BYTES;
+    this.memory.reserve(this.#payloadEnd + SLACK);
+    this.#begin();
+  }
+
+  encodeRows(request: MatrixEncodeRequest): void {
+    const { values, rows, lambda, codes, columnWeights } = request;
+    const { memory, columns } = this;
+    checkEncodeRows(request, columns);
+    if (columns === 0) return;
+    if (columnWeights !== undefined) memory.floats.set(columnWeights, this.#weights / 4);
+    else memory.floats.fill(1, this.#weights / 4, this.#weights / 4 + columns);
+    // The kernels count in half steps.
+    const bitCost = Math.fround(4 * lambda);
+    for (let row = 0; row < rows; row += this.blockRows) {
+      const count = Math.min(this.blockRows, rows - row);
+      const start = row * columns;
+      const end = start + count * columns;
+      memory.floats.set(values.subarray(start, end), this.#values / 4);
+      for (let i = 0; i < count; i++) {
+        if (columns <= SEGMENT) this.#encodeRow(i * columns, bitCost);
+        else this.#encodeLongRow(i * columns, bitCost);
+      }
+      codes.set(memory.shorts.subarray(this.#codes / 2, this.#codes / 2 + count * columns), start);
+    }
+  }
+
+  endChunk(): Uint8Array {
+    const { memory } = this;
+    const front = memory.kernels.finishEncoding(0);
+    const back = memory.words[RAW_POINTER / 4];
+    const out = new Uint8Array(front + this.#payloadEnd - back);
+    out.set(memory.bytes.subarray(this.#payload, this.#payload + front));
+    out.set(memory.bytes.subarray(back, this.#payloadEnd), front);
+    this.#begin();
+    return out;
+  }
+
+  #begin(): void {
+    this.memory.kernels.beginEncoding(0, this.#payload, this.#payloadEnd);
+  }
+
+  #encodeRow(offset: number, bitCost: number): void {
+    const { columns, memory } = this;
+    this.#makeRoom(columns);
+    memory.kernels.matrixEncodeRow(
+      this.states,
+      this.#values + 4 * offset,
+      this.#weights,
+      this.#averages,
+      this.#levels,
+      this.#codes + 2 * offset,
+      columns,
+      bitCost,
+    );
+  }
+
+  /** Quantises and codes segment by segment, so that costs follow the contexts, and room stays bounded. */
+  #encodeLongRow(offset: number, bitCost: number): void {
+    const { columns, memory, states } = this;
+    const { kernels } = memory;
+    const values = this.#values + 4 * offset;
+    const row = this.#codes + 2 * offset;
+    this.#makeRoom(0);
+    const scale = kernels.matrixChooseScale(values, columns);
+    kernels.matrixOpenRow(scale, this.#averages, this.#levels, columns);
+    if (scale === -100) {
+      memory.bytes.fill(0, row, row + 2 * columns);
+      return;
+    }
+    for (let start = 0; start < columns; start += SEGMENT) {
+      const count = Math.min(SEGMENT, columns - start);
+      const levels = this.#levels + start;
+      const codes = row + 2 * start;
+      this.#makeRoom(count);
+      kernels.matrixQuantize(
+        states,
+        values + 4 * start,
+        this.#weights + 4 * start,
+        levels,
+        codes,
+        count,
+        bitCost,
+      );
+      kernels.matrixCodeEntries(states, levels, codes, count);
+    }
+    kernels.updateAverages(this.#averages, row, columns);
+  }
+
+  /** Makes sure that `entries` more entries fit: the raw bits, at the end of the payload, move up. */
+  #makeRoom(entries: number): void {
+    const { memory } = this;
+    const needed = entries * ENTRY_BYTES + ROW_BYTES;
+    const rawBegin = memory.words[RAW_POINTER / 4];
+    const free = rawBegin - memory.words[OUT / 4];
+    if (free >= needed) return;
+    const end = this.#payloadEnd + Math.max(needed, this.#payloadEnd - this.#payload);
+    memory.reserve(end + SLACK);
+    const moved = end - this.#payloadEnd;
+    memory.bytes.copyWithin(rawBegin + moved, rawBegin, this.#payloadEnd);
+    memory.words[RAW_POINTER / 4] += moved;
+    this.#payloadEnd = end;
+  }
+}
+
+export function createMatrixEncoder(pool: CoderPool, options: MatrixCoderOptions): MatrixEncoder {
+  return new WasmMatrixEncoder(pool, options);
+}
+
+export function createMatrixDecoder(pool: CoderPool, options: MatrixCoderOptions): MatrixDecoder {
+  return new WasmMatrixDecoder(pool, options);
+}

@@ -1,0 +1,293 @@
+/**
+ * Rate–distortion-optimal coding of one residual: minimises ‖R − R̂‖² + λ·bits over {nothing, low-rank,
+ * dense, low-rank + dense}, with one step (and so one λ) for the whole model. The number of components
+ * falls out: those above water. The cost of the bulk is measured on a sample of its rows.
+ */
+
+import { extrapolateSpectrum } from '../allocation/extrapolate-spectrum.js';
+import type { EncodedTerm } from '../codecs/codec.js';
+import { codedBlockRows, codedDenseTerm } from '../codecs/coded-dense.js';
+import type { TrellisStates } from '../codecs/coded-low-rank.js';
+import { prepareRowProduct, type RowProduct } from '../codecs/integer-product.js';
+import type { LowRankFactors } from '../codecs/low-rank.js';
+import type { Kernels, MatrixEncoder } from '../kernels/kernels.js';
+import type { GemmEngine } from '../linalg/gemm-engine.js';
+import type { MatrixStream } from '../linalg/matrix-stream.js';
+import { streamProducts } from '../linalg/stream-products.js';
+import { type EncodedFactors, encodeFactors, type FactorEncoding } from './encode-factors.js';
+import { gaussianCost } from './gaussian-cost.js';
+import { planResidual, type ResidualPlan } from './plan-residual.js';
+
+export interface ResidualEncoding extends FactorEncoding {
+  /** Trellis states for the dense part. */
+  readonly denseStates: TrellisStates;
+}
+
+export interface ResidualToEncode {
+  readonly stream: MatrixStream;
+  /** ‖R · diag(√columnWeights)‖². */
+  energy(): Promise<number>;
+  /** The leading components of R · diag(√columnWeights): at least `rank`, or all there are. */
+  factors(rank: number): Promise<LowRankFactors>;
+  /** Weight of the squared error in a column, mean 1; default 1. */
+  readonly columnWeights?: Float32Array | undefined;
+}
+
+/** What a residual is coded as, and what that costs. */
+export interface EncodedResidual {
+  readonly terms: readonly EncodedTerm[];
+  /** ‖R − R̂‖² + λ·bits, in squared weight units. */
+  readonly cost: number;
+}
+
+/** Components to begin with: enough to see how the spectrum falls. */
+const FIRST_RANK = 32;
+/** Plans within this factor of the model's best are coded for real, where that is done at all. */
+const MODEL_MARGIN = 1.25;
+/** Up to this size every candidate is coded for real; above, the model decides between them. */
+const EXHAUSTIVE_ELEMENTS = 1 << 20;
+/** Bits cost a little less in planning than in coding: more components, each refitted, measured 0.5 % better. */
+const PLAN_LAMBDA = 0.8;
+/** Rows that the cost of the bulk is measured on. */
+const SAMPLE_ROWS = 48;
+
+export async function encodeResidual(
+  residual: ResidualToEncode,
+  encoding: ResidualEncoding,
+  kernels: Kernels,
+  engine: GemmEngine,
+): Promise<EncodedResidual> {
+  const plans = await planCandidates(residual, encoding, kernels);
+  let best: EncodedResidual = { terms: [], cost: await residual.energy() };
+  for (const plan of plans) {
+    const candidate = await encodePlan(residual, plan, encoding, kernels, engine);
+    if (candidate !== undefined && candidate.cost < best.cost) best = candidate;
+  }
+  return best;
+}
+
+type Plan = Pick<ResidualPlan, 'rank' | 'dense'>;
+
+/** Plans worth coding for real, the most promising first. */
+async function planCandidates(
+  residual: ResidualToEncode,
+  encoding: ResidualEncoding,
+  kernels: Kernels,
+): Promise<Plan[]> {
+  const { rows, columns } = residual.stream;
+  const bulkRatio = await measureBulkRatio(residual, encoding, kernels);
+  const options = { step: encoding.step, lambda: PLAN_LAMBDA * encoding.lambda, bulkRatio };
+  const most = Math.min(rows, columns);
+  const energy = await residual.energy();
+  const margin = rows * columns > EXHAUSTIVE_ELEMENTS ? 1 : MODEL_MARGIN;
+  for (let asked = Math.min(most, FIRST_RANK); ; ) {
+    const { singularValues } = await residual.factors(asked);
+    const isComplete = singularValues.length < asked || asked === most;
+    const spectrum = isComplete ? singularValues : extrapolateSpectrum(singularValues, energy, most);
+    const { withDense, alone } = planResidual({ rows, columns, energy, singularValues: spectrum }, options);
+    const lowest = Math.min(withDense.cost, alone.cost);
+    const promising = [alone, withDense].filter((plan) => plan.cost <= margin * lowest);
+    const wanted = Math.max(...promising.map((plan) => plan.rank));
+    if (wanted > singularValues.length && !isComplete) {
+      // The continuation of the spectrum said how far; a little more, so that this seldom repeats.
+      asked = Math.min(most, Math.ceil(1.1 * wanted) + 4);
+      continue;
+    }
+    const denseOnly = { rank: 0, dense: true };
+    const plans: Plan[] = margin > 1 && withDense.rank > 0 ? [...promising, denseOnly] : promising;
+    return plans.filter((plan) => plan.rank > 0 || plan.dense);
+  }
+}
+
+/** Real over modelled cost of dense coding, on rows spread over the residual: heavy tails and uneven rows cost less. */
+async function measureBulkRatio(
+  residual: ResidualToEncode,
+  encoding: ResidualEncoding,
+  kernels: Kernels,
+): Promise<number> {
+  const { stream, columnWeights } = residual;
+  const { rows, columns } = stream;
+  const stride = Math.max(1, Math.floor(rows / SAMPLE_ROWS));
+  const sampled = Math.ceil(rows / stride);
+  const values = new Float32Array(sampled * columns);
+  for await (const { start, matrix } of stream.blocks()) {
+    for (let row = Math.ceil(start / stride) * stride; row < start + matrix.rows; row += stride) {
+      const offset = (row - start) * columns;
+      values.set(matrix.data.subarray(offset, offset + columns), (row / stride) * columns);
+    }
+  }
+  const part = new DenseEncoder(columns, encoding, kernels, columnWeights);
+  part.encodeRows(values, sampled, new Int16Array(values.length));
+  const { byteLength } = part.endChunk();
+  const { energy } = part;
+  const squaredError = part.squaredErrorAt(encoding.step / 2);
+  part.free();
+  const { lambda, step } = encoding;
+  const modelled =
+    values.length * gaussianCost(lambda).cost(Math.sqrt(energy / values.length) / step) * step ** 2;
+  return modelled === 0 ? 1 : Math.min(1, (squaredError + lambda * step ** 2 * 8 * byteLength) / modelled);
+}
+
+async function encodePlan(
+  residual: ResidualToEncode,
+  plan: Plan,
+  encoding: ResidualEncoding,
+  kernels: Kernels,
+  engine: GemmEngine,
+): Promise<EncodedResidual | undefined> {
+  const { stream, columnWeights } = residual;
+  let lowRank: EncodedFactors | undefined;
+  if (plan.rank > 0) {
+    const svd = await residual.factors(plan.rank);
+    const rank = Math.min(plan.rank, svd.singularValues.length);
+    const source = { svd, rank, products: streamProducts(stream, { engine }), columnWeights };
+    lowRank = await encodeFactors(source, encoding, kernels, engine);
+    if (lowRank === undefined && !plan.dense) return undefined;
+  }
+  const remainder = await encodeRemainder(residual, lowRank, plan.dense, encoding, kernels);
+  const terms = [lowRank?.term, remainder.term].filter((term) => term !== undefined);
+  const bits = 8 * ((lowRank?.byteLength ?? 0) + remainder.byteLength);
+  return { terms, cost: remainder.squaredError + encoding.lambda * encoding.step ** 2 * bits };
+}
+
+interface EncodedRemainder {
+  /** Undefined when it is all zeros, or not asked for. */
+  readonly term: EncodedTerm | undefined;
+  readonly byteLength: number;
+  /** ‖R − R̂‖² (weighted) with the low-rank part and this. */
+  readonly squaredError: number;
+}
+
+/** Subtracts what the low-rank part decodes to, and codes what is left. */
+async function encodeRemainder(
+  { stream, columnWeights }: ResidualToEncode,
+  lowRank: EncodedFactors | undefined,
+  isCoded: boolean,
+  encoding: ResidualEncoding,
+  kernels: Kernels,
+): Promise<EncodedRemainder> {
+  const { rows, columns } = stream;
+  const blockRows = codedBlockRows(columns);
+  const product = lowRank && prepareRowProduct(lowRank.factors, columns, lowRank.scale, kernels);
+  const dense = new DenseEncoder(columns, encoding, kernels, columnWeights);
+  const chunks: { bytes: Uint8Array; squaredErrorDrop: number }[] = [];
+  const codes = new Int16Array(blockRows * columns);
+  let dropBefore = 0;
+  try {
+    for await (const { start, matrix } of stream.blocks()) {
+      for (let first = 0; first < matrix.rows; ) {
+        const row = start + first;
+        const count = Math.min(matrix.rows - first, blockRows - (row % blockRows));
+        const values = matrix.data.slice(first * columns, (first + count) * columns);
+        subtractProduct(product, row, count, values);
+        const target = codes.subarray(0, values.length);
+        if (isCoded) dense.encodeRows(values, count, target);
+        else dense.countRows(values);
+        if (isCoded && ((row + count) % blockRows === 0 || row + count === rows)) {
+          const drop = dense.energy - dense.squaredErrorAt(encoding.step / 2);
+          chunks.push({
+            bytes: dense.endChunk(),
+            squaredErrorDrop: Math.max(drop - dropBefore, Number.MIN_VALUE),
+          });
+          dropBefore = drop;
+        }
+        first += count;
+      }
+    }
+  } finally {
+    product?.free();
+    dense.free();
+  }
+  const scale = dense.bestScale();
+  if (scale === 0) return { term: undefined, byteLength: 0, squaredError: dense.energy };
+  return {
+    term: codedDenseTerm(chunks, scale, encoding.denseStates, blockRows),
+    byteLength: chunks.reduce((sum, chunk) => sum + chunk.bytes.byteLength, 0),
+    squaredError: dense.squaredErrorAt(scale),
+  };
+}
+
+function subtractProduct(
+  product: RowProduct | undefined,
+  row: number,
+  count: number,
+  values: Float32Array,
+): void {
+  if (product === undefined) return;
+  const reconstruction = new Float32Array(values.length);
+  product.accumulate(row, count, reconstruction);
+  for (let i = 0; i < values.length; i++) values[i] -= reconstruction[i];
+}
+
+/** Codes rows with one step, and keeps the (weighted) sums from which the error at any scale follows. */
+class DenseEncoder {
+  /** Σ w x². */
+  energy = 0;
+  /** Σ w x q and Σ w q², q in half steps. */
+  #inner = 0;
+  #codeEnergy = 0;
+  readonly #columns: number;
+  readonly #encoding: ResidualEncoding;
+  readonly #weights: Float32Array | undefined;
+  readonly #encoder: MatrixEncoder;
+
+  constructor(columns: number, encoding: ResidualEncoding, kernels: Kernels, columnWeights?: Float32Array) {
+    this.#columns = columns;
+    this.#encoding = encoding;
+    this.#weights = columnWeights;
+    this.#encoder = kernels.createMatrixEncoder({ columns, states: encoding.denseStates });
+  }
+
+  encodeRows(values: Float32Array, rows: number, codes: Int16Array): void {
+    const { step, lambda } = this.#encoding;
+    const scaled = new Float32Array(values.length);
+    const inverse = 1 / step;
+    for (let i = 0; i < values.length; i++) scaled[i] = values[i] * inverse;
+    const request = { values: scaled, rows, lambda, codes };
+    this.#encoder.encodeRows(
+      this.#weights === undefined ? request : { ...request, columnWeights: this.#weights },
+    );
+    this.#sum(values, (i) => codes[i]);
+  }
+
+  /** Rows that are left uncoded. */
+  countRows(values: Float32Array): void {
+    this.#sum(values, () => 0);
+  }
+
+  endChunk(): Uint8Array {
+    return this.#encoder.endChunk();
+  }
+
+  /** The scale of a half step that fits the codes best: reconstruction points move to the centroids of their cells. */
+  bestScale(): number {
+    return this.#codeEnergy === 0 ? 0 : Math.fround(this.#inner / this.#codeEnergy);
+  }
+
+  /** Σ w (x − scale · q)². */
+  squaredErrorAt(scale: number): number {
+    return this.energy - 2 * scale * this.#inner + scale * scale * this.#codeEnergy;
+  }
+
+  free(): void {
+    this.#encoder.free();
+  }
+
+  #sum(values: Float32Array, codeAt: (i: number) => number): void {
+    const columns = this.#columns;
+    let energy = 0;
+    let inner = 0;
+    let codeEnergy = 0;
+    for (let i = 0, j = 0; i < values.length; i++, j = j + 1 === columns ? 0 : j + 1) {
+      const weight = this.#weights === undefined ? 1 : this.#weights[j];
+      const value = values[i];
+      const code = codeAt(i);
+      energy += weight * value * value;
+      inner += weight * value * code;
+      codeEnergy += weight * code * code;
+    }
+    this.energy += energy;
+    this.#inner += inner;
+    this.#codeEnergy += codeEnergy;
+  }
+}

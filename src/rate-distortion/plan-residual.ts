@@ -1,0 +1,90 @@
+/**
+ * How many components of a residual lie above water at a step, and what that costs: the model of
+ * Gaussian components that both the encoder's plans and diff's estimates are made of.
+ */
+import { gaussianCost } from './gaussian-cost.js';
+
+export interface ResidualSpectrum {
+  readonly rows: number;
+  readonly columns: number;
+  /** ‖R‖². */
+  readonly energy: number;
+  /** Leading singular values, descending; components beyond them are not considered. */
+  readonly singularValues: Float64Array;
+}
+
+export interface ResidualPlan {
+  /** Components of the low-rank part. */
+  readonly rank: number;
+  /** Whether the rest is coded densely, or left out. */
+  readonly dense: boolean;
+  /** Modelled ‖R − R̂‖² / s² + λ·bits. */
+  readonly cost: number;
+  /** Modelled bits. */
+  readonly bits: number;
+  /** Modelled ‖R − R̂‖². */
+  readonly squaredError: number;
+}
+
+export interface PlanOptions {
+  /** Quantiser step in weight units. */
+  readonly step: number;
+  /** Cost of a bit in squared steps. */
+  readonly lambda: number;
+  /** Real over modelled cost of dense coding, at most 1; default 1. */
+  readonly bulkRatio?: number;
+}
+
+/**
+ * The cheapest plans with and without a dense part. Component k has `rows` coefficients of deviation
+ * σ_k / √rows and `columns` of σ_k / √columns, in the units in which one step serves all; what is left
+ * spreads evenly over the entries.
+ */
+export function planResidual(
+  { rows, columns, energy, singularValues }: ResidualSpectrum,
+  { step, lambda, bulkRatio = 1 }: PlanOptions,
+): { readonly withDense: ResidualPlan; readonly alone: ResidualPlan } {
+  const model = gaussianCost(lambda);
+  const elements = rows * columns;
+  const squaredStep = step ** 2;
+  let cost = 0;
+  let bits = 0;
+  let left = energy / squaredStep;
+  const alonePlan = (rank: number): ResidualPlan => ({
+    rank,
+    dense: false,
+    cost: cost + left,
+    bits,
+    squaredError: (cost - lambda * bits + left) * squaredStep,
+  });
+  const densePlan = (rank: number): ResidualPlan => {
+    const deviation = Math.sqrt(left / elements);
+    const bulkCost = elements * model.cost(deviation) * bulkRatio;
+    // A bulk that is cheaper left out is coded as zeros, for next to nothing.
+    if (bulkCost >= left) return { ...alonePlan(rank), dense: true };
+    const bulkBits = elements * model.rate(deviation) * bulkRatio;
+    const squaredError = (cost - lambda * bits + bulkCost - lambda * bulkBits) * squaredStep;
+    return { rank, dense: true, cost: cost + bulkCost, bits: bits + bulkBits, squaredError };
+  };
+  let alone = alonePlan(0);
+  let withDense = densePlan(0);
+  for (const [k, sigma] of singularValues.entries()) {
+    for (const length of [rows, columns]) {
+      const deviation = sigma / Math.sqrt(length) / step;
+      cost += length * model.cost(deviation);
+      bits += length * model.rate(deviation);
+    }
+    left = Math.max(0, left - sigma ** 2 / squaredStep);
+    const candidate = alonePlan(k + 1);
+    if (candidate.cost < alone.cost) alone = candidate;
+    const denseCandidate = densePlan(k + 1);
+    if (denseCandidate.cost < withDense.cost) withDense = denseCandidate;
+  }
+  return { withDense, alone };
+}
+
+/** The cheaper of the two; with a dense part where they are equal. */
+export function bestPlan(spectrum: ResidualSpectrum, options: PlanOptions): ResidualPlan {
+  const { withDense, alone } = planResidual(spectrum, options);
+  return alone.cost < withDense.cost ? alone : withDense;
+}

@@ -1,0 +1,79 @@
+/**
+ * Throughput of the matrix coder on one core: `node dist/test/bench/matrix-coder.js [scalar]`.
+ * I.i.d. Gaussian weights at four rates, the best of several runs, copies between the caller's arrays and
+ * the linear memory included. The gap is to the Gaussian bound ½·log2(1/D), after the best single gain.
+ */
+import { availableParallelism, cpus } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { MatrixCoderOptions } from '../../src/kernels/kernels.js';
+import { loadKernels } from '../../src/kernels/load-kernels.js';
+import { gaussians } from '../kernels/gaussians.js';
+
+const path = process.argv[2] === 'scalar' ? 'scalar' : 'wasm';
+const kernels = loadKernels(path);
+const COLUMNS = 2048;
+const ROWS = path === 'wasm' ? 128 : 32;
+const RUNS = path === 'wasm' ? 40 : 3;
+const LAMBDA = 0.1;
+
+/** Steps in standard deviations, by states, for about 0.1, 0.35, 1 and 2 bits per weight. */
+const STEPS: Readonly<Record<1 | 4 | 8, readonly number[]>> = {
+  1: [2.9, 2.55, 1.87, 1.01],
+  4: [2.96, 2.72, 1.95, 1.01],
+  8: [3, 2.76, 1.96, 1.01],
+};
+
+async function bestSeconds(run: () => void): Promise<number> {
+  let best = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < RUNS; i++) {
+    await sleep(3);
+    const start = performance.now();
+    run();
+    best = Math.min(best, performance.now() - start);
+  }
+  return best / 1000;
+}
+
+async function measure(options: MatrixCoderOptions, step: number): Promise<void> {
+  const count = ROWS * COLUMNS;
+  const values = gaussians(count, 1).map((x) => x / step);
+  const codes = new Int16Array(count);
+  let bytes: Uint8Array = new Uint8Array(0);
+  const encodeSeconds = await bestSeconds(() => {
+    const encoder = kernels.createMatrixEncoder(options);
+    encoder.encodeRows({ values, rows: ROWS, lambda: LAMBDA, codes });
+    bytes = encoder.endChunk();
+    encoder.free();
+  });
+  const out = new Int16Array(count);
+  const decodeSeconds = await bestSeconds(() => {
+    const decoder = kernels.createMatrixDecoder(options);
+    decoder.beginChunk(bytes);
+    decoder.decodeRows(ROWS, out);
+    decoder.free();
+  });
+  if (out.some((code, i) => code !== codes[i])) throw new Error('decoded other codes than were encoded');
+  let energy = 0;
+  let product = 0;
+  let square = 0;
+  for (let i = 0; i < count; i++) {
+    energy += values[i] ** 2;
+    product += (values[i] * codes[i]) / 2;
+    square += (codes[i] / 2) ** 2;
+  }
+  const distortion = 1 - product ** 2 / square / energy;
+  const bits = (8 * bytes.length) / count;
+  console.log(
+    `${String(options.states).padStart(6)} ${bits.toFixed(4).padStart(10)} ${(bits + 0.5 * Math.log2(distortion)).toFixed(4).padStart(10)}` +
+      `${(count / encodeSeconds / 1e6).toFixed(1).padStart(13)}${(count / decodeSeconds / 1e6).toFixed(1).padStart(13)}`,
+  );
+}
+
+console.log(
+  `${path} kernels, one of ${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}`,
+);
+console.log(`${ROWS} × ${COLUMNS} Gaussian weights, lambda ${LAMBDA}`);
+console.log('states  bits/weight  gap (bits)  encode M/s  decode M/s');
+for (const states of [1, 4, 8] as const) {
+  for (const step of STEPS[states]) await measure({ columns: COLUMNS, states }, step);
+}
