@@ -149,6 +149,7 @@ export const bytesCodec: Codec = {
     return {
       kind: 'exact',
       prediction: predict,
+      isSequential: false,
       async decode(start, prediction, out) {
         const end = start + out.byteLength;
         for (let position = start; position < end; ) {

@@ -55,8 +55,10 @@ export interface ExactDecoder {
   readonly kind: 'exact';
   /** What `decode` needs of the same place. */
   readonly prediction: Prediction;
+  /** Whether every row has to be decoded for those behind it, so that no later term may hide any. */
+  readonly isSequential: boolean;
   /**
-   * Fills `out` with the bytes from `byteOffset` on, asked for in ascending order without gaps: whole rows,
+   * Fills `out` with the bytes from `byteOffset` on, asked for in ascending order (without gaps where `isSequential`): whole rows,
    * or multiples of PIECE_BYTE_LENGTH from the start of a row that is longer.
    * @param prediction as many bytes as `out`, apart from it; undefined for 'none'
    */

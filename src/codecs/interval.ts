@@ -1,5 +1,5 @@
 /**
- * Codec "interval" (docs/spec/codecs.md): values coded exactly, given a prediction, by an adaptive range
+ * Codec "interval" (docs/spec/interval.md): values coded exactly, given a prediction, by an adaptive range
  * coder whose contexts are the expected spread over the spacing of representable values. Contexts carry
  * over from chunk to chunk, so rows are decoded from the first on.
  */
@@ -149,6 +149,7 @@ export const intervalCodec: Codec = {
     return {
       kind: 'exact',
       prediction: predict,
+      isSequential: true,
       async decode(byteOffset, prediction, out) {
         if (byteOffset !== position) {
           throw new RangeError(`expected the bytes from ${position} on, got a request for ${byteOffset}`);

@@ -1,4 +1,4 @@
-/** What both implementations of codec "interval" (docs/spec/codecs.md §6) share: layouts, limits, checks. */
+/** What both implementations of codec "interval" (docs/spec/interval.md) share: layouts, limits, checks. */
 import { DTYPES, type Dtype } from '../../formats/dtype.js';
 
 /** Most columns of a coded row; wider rows of a tensor are cut. */

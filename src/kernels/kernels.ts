@@ -262,8 +262,9 @@ export interface Kernels {
    * k from 0, then c_ij = f32(c_ij + s). The signs of NaN are unspecified.
    */
   gemm(request: GemmRequest): void;
+
   /**
-   * Entropy coder of codec "interval" (docs/spec/codecs.md), fresh contexts. RangeError on a model
+   * Entropy coder of codec "interval" (docs/spec/interval.md), fresh contexts. RangeError on a model
    * outside its limits. Several coders may be in use at once.
    */
   intervalEncoder(model: IntervalModel): IntervalEncoder;

@@ -7,7 +7,7 @@ import type { ReadPrediction } from '../codecs/codec.js';
 import { type TensorPiece, type TensorPiecesInput, tensorPieces } from './tensor-pieces.js';
 
 export interface Reconstruction {
-  /** Rows of the tensor; cheap in ascending order. */
+  /** Bytes of the tensor, with values where they are whole elements; cheap in ascending order. */
   readonly read: ReadPrediction;
   close(): Promise<void>;
 }
@@ -45,13 +45,14 @@ export function openReconstruction(input: TensorPiecesInput): Reconstruction {
     async read(byteOffset, byteLength) {
       const bytes = new Uint8Array(byteLength);
       const elementByteLength = DTYPES[input.tensor.dtype].bits / 8;
+      const isWhole = byteOffset % elementByteLength === 0 && byteLength % elementByteLength === 0;
       let values: Float32Array | undefined;
       for (let done = 0; done < byteLength; ) {
         const current = await pieceAt(byteOffset + done);
         const first = byteOffset + done - current.byteOffset;
         const part = current.bytes.subarray(first, first + byteLength - done);
         const start = done / elementByteLength;
-        if (current.values !== undefined && values === undefined) {
+        if (isWhole && current.values !== undefined && values === undefined) {
           values = new Float32Array(byteLength / elementByteLength);
           widen(bytes.subarray(0, done), values.subarray(0, start));
         }

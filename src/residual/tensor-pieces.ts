@@ -127,11 +127,27 @@ async function openTerms(input: TensorPiecesInput, rows: number, rowByteLength: 
       const problem = findProblem(term, decoder, tensor, rowByteLength);
       if (problem !== undefined) throw new CodecError(term.codec, `${subject}: ${problem}`);
     }
+    const hidden = terms.find((term, i) => terms.slice(i + 1).some((later) => hides(later, term)));
+    if (hidden !== undefined) {
+      throw new CodecError(hidden.codec, `${subject}: a later exact term hides rows that the rest needs`);
+    }
   } catch (error) {
     for (const term of terms) term.decoder.close();
     throw error;
   }
   return terms;
+}
+
+/** Whether rows of `term` would not be decoded though those behind them need it. */
+function hides(later: OpenTerm, { start, end, decoder }: OpenTerm): boolean {
+  return (
+    decoder.kind === 'exact' &&
+    decoder.isSequential &&
+    later.decoder.kind === 'exact' &&
+    later.decoder.prediction !== 'reconstruction' &&
+    later.start < end &&
+    later.end > start
+  );
 }
 
 /** Why a term cannot stand where it does; undefined where it can. */

@@ -106,6 +106,28 @@ function exact(rows: number, rowByteLength: number, canPredict: boolean): fc.Arb
     });
 }
 
+/** Any payload is one: damaged ones decode to garbage, which is specified too. */
+function interval(rows: number, columns: number, dtype: Dtype, canPredict: boolean): fc.Arbitrary<Term> {
+  return fc
+    .record({
+      predict: fc.constantFrom('none', 'reconstruction', ...(canPredict ? ['base'] : [])),
+      chunkRows: fc.integer({ min: 1, max: rows + 1 }),
+      unit: fc.oneof(fc.integer({ min: -30, max: 2 }), fc.integer({ min: -1000, max: 800 })),
+      skip: fc.constantFrom(0, 1, 2),
+      means: fc.boolean(),
+      drop: fc.constant(0),
+      wideDrop: fc.integer({ min: 0, max: 23 }),
+    })
+    .chain(({ wideDrop, ...params }) => {
+      const payload = fc.uint8Array({ maxLength: columns * 12 });
+      const count = Math.ceil(rows / params.chunkRows);
+      return fc.array(payload, { minLength: count, maxLength: count }).map((chunks) => ({
+        term: { codec: 'interval', params: { ...params, drop: dtype === 'F32' ? wideDrop : 0 } },
+        chunks,
+      }));
+    });
+}
+
 /** A tensor of up to 5 × 5, with a base of 0 to 7 rows or none, and up to three terms on any rows. */
 export const codedTensor: fc.Arbitrary<CodedTensor> = fc
   .record({
@@ -127,14 +149,25 @@ export const codedTensor: fc.Arbitrary<CodedTensor> = fc
         isWhole ? undefined : ([start, Math.min(rows, start + length)] as const),
       );
     const term = fc
-      .tuple(range, fc.constantFrom('exact' as const, 'low-rank' as const, 'dense' as const, 'sign' as const))
+      .tuple(
+        range,
+        fc.constantFrom(
+          'exact' as const,
+          'interval' as const,
+          'low-rank' as const,
+          'dense' as const,
+          'sign' as const,
+        ),
+      )
       .chain(([covered, kind]) => {
         const [start, end] = covered ?? [0, rows];
         const canPredict = baseDtype === dtype && end <= (baseRows ?? 0);
         const coded =
-          kind === 'exact' || !isFloat
-            ? exact(end - start, rowByteLength, canPredict)
-            : cut(ADDITIVE[kind](end - start, columns));
+          kind === 'interval'
+            ? interval(end - start, columns, dtype, canPredict)
+            : kind === 'exact' || !isFloat
+              ? exact(end - start, rowByteLength, canPredict)
+              : cut(ADDITIVE[kind](end - start, columns));
         return coded.map(({ term, chunks }) => ({
           term: { ...term, ...(covered === undefined ? {} : { rows: covered }) },
           chunks,

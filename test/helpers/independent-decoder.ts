@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { crc32, inflateRawSync } from 'node:zlib';
 import { nearestCode, REFERENCE_FORMATS, realValue } from '../kernels/float-reference.js';
+import { intervalBytes } from './independent-interval.js';
 
 // ---- archive.md ----
 
@@ -287,9 +288,21 @@ export function decodeTensorIndependently(
   base: Uint8Array | undefined,
 ): Buffer {
   const rows = productOf(tensor.shape) / tensor.columns;
+  tensor.terms.forEach(({ codec, rows: [start, end] = [0, rows] }, i) => {
+    const hidden = tensor.terms.slice(i + 1).some(({ rows: [from, to] = [0, rows], params }) => {
+      return params.predict !== undefined && params.predict !== 'reconstruction' && from < end && to > start;
+    });
+    if (codec === 'interval' && hidden) throw new Error('hidden rows of an interval term');
+  });
   return Buffer.concat(
-    Array.from({ length: rows }, (_, row) => decodeRow(tensor, tensor.terms, chunks, base, row)),
+    Array.from({ length: rows }, (_, row) => decodeRow(tensor, tensor.terms, chunks, base, row).bytes),
   );
+}
+
+interface DecodedRow {
+  readonly bytes: Buffer;
+  /** f32(base + R̂) of each element where rule 3 gave the row. */
+  readonly values?: readonly number[];
 }
 
 /** One row from some leading terms of a tensor. */
@@ -299,7 +312,7 @@ function decodeRow(
   chunks: readonly Uint8Array[],
   base: Uint8Array | undefined,
   row: number,
-): Buffer {
+): DecodedRow {
   const { dtype, columns } = tensor;
   const rows = productOf(tensor.shape) / columns;
   const rowByteLength = columns * widthOf(dtype);
@@ -310,20 +323,31 @@ function decodeRow(
   const payloadOf = (term: IndependentTerm) => (i: number) =>
     i < term.chunks.length ? chunks[term.chunks[i]] : undefined;
 
-  const exact = covering.filter(({ codec }) => codec === 'bytes').at(-1);
+  const exact = covering.filter(({ codec }) => codec === 'bytes' || codec === 'interval').at(-1);
   if (exact !== undefined) {
     const [start, end] = exact.rows ?? [0, rows];
-    // Only the words of this row are looked at, so the rest of the prediction may be anything.
-    const prediction = Buffer.alloc((end - start) * rowByteLength);
-    const at = (row - start) * rowByteLength;
     const { predict } = exact.params;
-    if (predict === 'base')
-      prediction.set(base!.subarray(row * rowByteLength, (row + 1) * rowByteLength), at);
-    if (predict === 'reconstruction') {
-      prediction.set(decodeRow(tensor, terms.slice(0, terms.indexOf(exact)), chunks, base, row), at);
-    }
-    const bytes = exactBytes(exact.params, payloadOf(exact), prediction.length, prediction);
-    return bytes.subarray(at, at + rowByteLength);
+    const predicted = Array.from({ length: end - start }, (_, i): DecodedRow => {
+      const at = start + i;
+      // Of bytes only the words of this row are looked at, so the rest of the prediction may be anything.
+      const isLookedAt = at === row || exact.codec !== 'bytes';
+      if (predict === 'none' || !isLookedAt) return { bytes: Buffer.alloc(rowByteLength) };
+      if (predict === 'base')
+        return { bytes: Buffer.from(base!.subarray(at * rowByteLength, (at + 1) * rowByteLength)) };
+      return decodeRow(tensor, terms.slice(0, terms.indexOf(exact)), chunks, base, at);
+    });
+    const prediction = Buffer.concat(predicted.map(({ bytes }) => bytes));
+    const none = new Array<number | undefined>(columns).fill(undefined);
+    const values = predicted.flatMap((each): readonly (number | undefined)[] => each.values ?? none);
+    const decoded =
+      exact.codec === 'bytes'
+        ? exactBytes(exact.params, payloadOf(exact), prediction.length, prediction)
+        : intervalBytes(exact.params, payloadOf(exact), dtype, widthOf(dtype), end - start, rowByteLength, {
+            bytes: prediction,
+            values,
+          });
+    const at = (row - start) * rowByteLength;
+    return { bytes: decoded.subarray(at, at + rowByteLength) };
   }
 
   const out = Buffer.alloc(rowByteLength);
@@ -336,15 +360,18 @@ function decodeRow(
       if (residual === undefined) throw new Error(`codec ${term.codec}`);
       return residual(term.params, payloadOf(term), end - start, columns).slice((row - start) * columns);
     });
+    const values: number[] = [];
     for (let j = 0; j < columns; j++) {
       let sum = covering.length === 0 ? -0 : 0;
       // A chunk that was left out adds nothing.
       for (const residual of residuals) sum = f32(sum + (residual[j] ?? 0));
       const basis = row < baseRows ? readElement(baseDtype, base!, row * columns + j) : 0;
-      writeElement(dtype, out, j, dtype === 'F64' ? basis + sum : f32(f32(basis) + sum));
+      values.push(dtype === 'F64' ? basis + sum : f32(f32(basis) + sum));
+      writeElement(dtype, out, j, values[j]);
     }
+    return { bytes: out, values };
   } else {
     throw new Error(`row ${row} is not coded`);
   }
-  return out;
+  return { bytes: out };
 }

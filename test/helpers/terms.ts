@@ -1,4 +1,5 @@
 /** One term on its own: decoding what an encoder made, or what a test made up. */
+import type { Dtype } from '../../formats/dtype.js';
 import type { Codec, EncodedTerm, TermContext, TermDecoder } from '../../src/codecs/codec.js';
 import type { Kernels } from '../../src/kernels/kernels.js';
 
@@ -8,6 +9,8 @@ export interface TermSetting {
   readonly kernels: Kernels;
   /** Default: 4 bytes an element. */
   readonly rowByteLength?: number;
+  /** Default 'F32'. */
+  readonly dtype?: Dtype;
   /** Chunks from this one on lie behind the cut of a truncated archive. */
   readonly cut?: number;
 }
@@ -24,13 +27,14 @@ export function madeTerm(term: EncodedTerm): MadeTerm {
 }
 
 export function openTerm(codec: Codec, term: MadeTerm, setting: TermSetting): Promise<TermDecoder> {
-  const { rows, columns, kernels, rowByteLength = columns * 4, cut = Number.POSITIVE_INFINITY } = setting;
+  const { rows, columns, kernels, dtype = 'F32', rowByteLength = columns * 4 } = setting;
+  const { cut = Number.POSITIVE_INFINITY } = setting;
   const context: TermContext = {
     term: { codec: term.codec, params: term.params, chunks: term.chunks.map((_, i) => i) },
     subject: 'a.ere, tensor "w"',
     rowCount: rows,
     columns,
-    dtype: 'F32',
+    dtype,
     rowByteLength,
     kernels,
     chunk: async (i) => (i < cut ? term.chunks[i] : undefined),

@@ -1,7 +1,7 @@
 /** Codec "interval" in both implementations: exact, the same bytes, and within bounds whatever the payload. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { DTYPES, type Dtype, type FloatDtype } from '../../formats/dtype.js';
+import type { Dtype, FloatDtype } from '../../formats/dtype.js';
 import {
   elementLayout,
   type IntervalModel,
@@ -9,6 +9,9 @@ import {
 } from '../../src/kernels/interval-model.js';
 import type { Kernels } from '../../src/kernels/kernels.js';
 import { loadKernels } from '../../src/kernels/load-kernels.js';
+import { ScalarInterval } from '../../src/kernels/scalar/interval.js';
+import type { BitCoder, Contexts } from '../../src/kernels/scalar/range-coder.js';
+import { exactPair, sparsePair } from '../helpers/exact-pairs.js';
 import { bytesOf, normalFloats, PATHS, randomBytes, scalar, wasm } from './samples.js';
 
 const CODED: readonly Dtype[] = [
@@ -122,8 +125,226 @@ describe('wasm and scalar', () => {
       { numRuns: 400 },
     );
   });
+
+  test('keep float32s whose last bits are dropped', () => {
+    for (const [dtype, drop] of [
+      ['BF16', 16],
+      ['F16', 13],
+      ['F8_E5M2', 21],
+    ] as const) {
+      const { base, values } = exactPair(dtype, 20, 33, 1e-3);
+      const widen = (bytes: Uint8Array) => {
+        const wide = new Float32Array(660);
+        scalar.toFloat32(dtype, bytes, wide);
+        return new Uint8Array(wide.buffer);
+      };
+      const model: IntervalModel = { dtype: 'F32', columns: 33, unit: -16, skip: 1, means: true, drop };
+      const wide = widen(values);
+      const noisy = widen(base).map((byte, i) => (i % 4 === 0 ? i & 255 : byte));
+      for (const elements of [widen(base), noisy]) {
+        const payload = encode(wasm, model, wide, { elements });
+        expect(bytesOf(encode(scalar, model, wide, { elements })).equals(payload)).toBe(true);
+        for (const kernels of [wasm, scalar]) {
+          expect(bytesOf(decode(kernels, model, payload, { elements }, wide.length)).equals(wide)).toBe(true);
+        }
+      }
+      const narrow: IntervalModel = { ...model, dtype, drop: 0 };
+      const ratio = encode(wasm, model, wide, { elements: widen(base) }).length;
+      expect(ratio / encode(wasm, narrow, values, { elements: base }).length).toBeLessThan(1.02);
+    }
+  });
+
+  test('read the same garbage from a payload that is not one, within its bounds', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...CODED),
+        fc.constantFrom(1, 5, 40),
+        fc.constantFrom(1, 16, 17, 300),
+        fc.boolean(),
+        fc.constantFrom(0, 1, 2),
+        fc.integer({ min: -1000, max: 800 }),
+        fc.oneof(
+          fc.uint8Array({ maxLength: 200 }),
+          fc.tuple(fc.constantFrom(0, 255), fc.nat(100)).map(([fill, n]) => new Uint8Array(n).fill(fill)),
+        ),
+        fc.nat(),
+        (dtype, rows, columns, predicted, skip, unit, payload, seed) => {
+          const { isFloat, byteLength } = elementLayout(dtype);
+          const drop = isFloat && byteLength === 4 ? seed % 24 : 0;
+          const model = { dtype, columns, unit, skip, means: seed % 2 === 0, drop } as const;
+          const elements = weights(dtype, rows * columns, seed, 0.1, 30);
+          const prediction = predicted ? { elements } : undefined;
+          const outputs = [wasm, scalar].map((kernels) =>
+            decode(kernels, model, payload, prediction, rows * columns * byteLength),
+          );
+          expect(bytesOf(outputs[0]).equals(outputs[1])).toBe(true);
+        },
+      ),
+      { numRuns: 400 },
+    );
+  });
 });
-void DTYPES;
-void PATHS;
-void loadKernels;
-void describe;
+
+describe.each(PATHS)('%s', (path) => {
+  const kernels = loadKernels(path);
+
+  test('goes on in the next payload, in other groups of rows, beside other coders', () => {
+    const pairs = [exactPair('BF16', 30, 40, 3e-4), sparsePair('F32', 30, 40, 0.05)];
+    const models: IntervalModel[] = [
+      { dtype: 'BF16', columns: 40, unit: -18, skip: 0, means: true, drop: 0 },
+      { dtype: 'F32', columns: 40, unit: -30, skip: 2, means: false, drop: 0 },
+    ];
+    const bytes = [80, 160];
+    const rowsOf = (array: Uint8Array, which: number, start: number, end: number) =>
+      array.subarray(start * bytes[which], end * bytes[which]);
+    const encoders = models.map((model) => kernels.intervalEncoder(model));
+    const payloads: Uint8Array[][] = [[], []];
+    for (const start of [0, 10, 20]) {
+      for (let row = start; row < start + 10; row += 5) {
+        for (const which of [0, 1]) {
+          const { values, base } = pairs[which];
+          encoders[which].encode(rowsOf(values, which, row, row + 5), {
+            elements: rowsOf(base, which, row, row + 5),
+          });
+        }
+      }
+      for (const which of [0, 1]) payloads[which].push(encoders[which].finish()!);
+    }
+    const decoders = models.map((model) => kernels.intervalDecoder(model));
+    for (const start of [0, 10, 20]) {
+      for (const which of [0, 1]) decoders[which].begin(payloads[which][start / 10]);
+      for (let row = start; row < start + 10; row += 2) {
+        for (const which of [1, 0]) {
+          const out = new Uint8Array(2 * bytes[which]);
+          decoders[which].decode({ elements: rowsOf(pairs[which].base, which, row, row + 2) }, out);
+          expect(bytesOf(out).equals(rowsOf(pairs[which].values, which, row, row + 2))).toBe(true);
+        }
+      }
+    }
+  });
+
+  test('takes shorter rows in between, as the ends of cut ones', () => {
+    const model: IntervalModel = { dtype: 'U8', columns: 100, unit: 0, skip: 1, means: true, drop: 0 };
+    const values = randomBytes(330, 5);
+    const encoder = kernels.intervalEncoder(model);
+    encoder.encode(values.subarray(0, 300), undefined);
+    encoder.encode(values.subarray(300), undefined, 30);
+    const decoder = kernels.intervalDecoder(model);
+    decoder.begin(encoder.finish()!);
+    const out = new Uint8Array(330);
+    decoder.decode(undefined, out.subarray(0, 300));
+    decoder.decode(undefined, out.subarray(300), 30);
+    expect(bytesOf(out).equals(values)).toBe(true);
+  });
+
+  test('refuses models, rows and predictions that do not fit', () => {
+    const model: IntervalModel = { dtype: 'BF16', columns: 4, unit: 0, skip: 0, means: true, drop: 0 };
+    const changes: Partial<IntervalModel>[] = [
+      { dtype: 'F4' },
+      { columns: 0 },
+      { columns: 65_537 },
+      { unit: -1001 },
+      { unit: 801 },
+      { unit: 0.5 },
+      { drop: 1 },
+    ];
+    for (const change of changes) {
+      expect(() => kernels.intervalEncoder({ ...model, ...change })).toThrow(RangeError);
+      expect(() => kernels.intervalDecoder({ ...model, ...change })).toThrow(RangeError);
+    }
+    const encoder = kernels.intervalEncoder(model);
+    expect(() => encoder.encode(new Uint8Array(12), undefined)).toThrow('expected whole rows of 4 elements');
+    expect(() => encoder.encode(new Uint8Array(16), { elements: new Uint8Array(8) })).toThrow(RangeError);
+    const values = new Float32Array(7);
+    expect(() => encoder.encode(new Uint8Array(16), { elements: new Uint8Array(16), values })).toThrow(
+      RangeError,
+    );
+    expect(() => encoder.encode(new Uint8Array(10), undefined, 5)).toThrow(RangeError);
+  });
+});
+
+test('a payload over 4 MiB is not made, and one is not read', () => {
+  const model: IntervalModel = { dtype: 'I32', columns: 1024, unit: 0, skip: 0, means: true, drop: 0 };
+  const encoder = wasm.intervalEncoder(model);
+  encoder.encode(randomBytes(9 << 19, 1), undefined);
+  expect(encoder.finish()).toBeUndefined();
+  expect(() => wasm.intervalDecoder(model).begin(new Uint8Array((4 << 20) + 1))).toThrow(RangeError);
+});
+
+/** Adds up −log2 of the probabilities that the model gives. */
+class CountingCoder implements BitCoder {
+  readonly decoding = false;
+  bits = 0;
+
+  bit(contexts: Contexts, context: number, value: number, fastShift: number, slowShift: number): number {
+    const zero = contexts.zero(context) / 32_768;
+    this.bits -= Math.log2(value === 0 ? zero : 1 - zero);
+    contexts.update(context, value, fastShift, slowShift);
+    return value;
+  }
+
+  raw(value: number, bits: number): number {
+    this.bits += bits;
+    return value >>> 0;
+  }
+}
+
+describe('size', () => {
+  test('is within 0.1 % and a few bytes of the code length of the model', () => {
+    for (const [pair, skip] of [
+      [exactPair('BF16', 30, 300, 3e-4), 0],
+      [exactPair('F32', 30, 300, 3e-4), 0],
+      [sparsePair('BF16', 30, 300, 0.05), 2],
+    ] as const) {
+      const dtype = pair.values.length === 18_000 ? 'BF16' : 'F32';
+      const model = { dtype, columns: 300, unit: pair.unit, skip, means: skip === 0, drop: 0 } as const;
+      const counter = new CountingCoder();
+      new ScalarInterval(model).code(counter, pair.values, { elements: pair.base }, 300);
+      const payload = encode(wasm, model, pair.values, { elements: pair.base });
+      expect(payload.length * 8).toBeLessThan(counter.bits * 1.001 + 24);
+    }
+  });
+
+  /** Bytes of a pair with a rank-8 residual, predicted from base + low-rank part; and from that rounded to bf16. */
+  function sizesOnLowRank(noise: number, unit: number): [number, number] {
+    const pair = exactPair('BF16', 512, 2048, noise, { rank: 8, strength: 3e-4 });
+    const values = new Float32Array(512 * 2048);
+    wasm.toFloat32('BF16', pair.base, values);
+    for (let i = 0; i < values.length; i++) values[i] += pair.lowRank[i];
+    const elements = new Uint8Array(pair.base.length);
+    wasm.fromFloat32('BF16', values, elements);
+    const model: IntervalModel = { dtype: 'BF16', columns: 2048, unit, skip: 0, means: true, drop: 0 };
+    return [
+      encode(wasm, model, pair.values, { elements, values }).length,
+      encode(wasm, model, pair.values, { elements }).length,
+    ];
+  }
+
+  test('a rank-8 residual with noise of 3e-4, on its low-rank part: under 30 % of bf16', () => {
+    expect(sizesOnLowRank(3e-4, -18)[0] / (512 * 2048 * 2)).toBeLessThan(0.3);
+  });
+
+  test('what a prediction says beyond its rounding is made use of', () => {
+    const [withValues, without] = sizesOnLowRank(3e-5, -22);
+    expect(withValues / without).toBeLessThan(0.93);
+  });
+
+  test('1 % of weights one ulp away: under 0.65 % of bf16', () => {
+    const pair = sparsePair('BF16', 512, 2048, 0.01);
+    const model: IntervalModel = { dtype: 'BF16', columns: 2048, unit: -20, skip: 2, means: false, drop: 0 };
+    const size = encode(wasm, model, pair.values, { elements: pair.base }).length;
+    expect(size / pair.values.length).toBeLessThan(0.0065);
+  });
+
+  test('without a prediction, normal weights take their sign, their mantissa and 2.5 bits of exponent', () => {
+    const { base } = exactPair('BF16', 256, 512, 0);
+    const model: IntervalModel = { dtype: 'BF16', columns: 512, unit: -12, skip: 0, means: true, drop: 0 };
+    expect((8 * encode(wasm, model, base, undefined).length) / (256 * 512)).toBeLessThan(10.55);
+  });
+
+  test('rows that are as predicted take nothing', () => {
+    const { base } = exactPair('F32', 1000, 300, 0);
+    const model: IntervalModel = { dtype: 'F32', columns: 300, unit: -20, skip: 1, means: true, drop: 0 };
+    expect(encode(wasm, model, base, { elements: base }).length).toBeLessThan(10);
+  });
+});

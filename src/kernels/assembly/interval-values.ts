@@ -1,5 +1,5 @@
 /**
- * The model of one value in codec "interval" (docs/spec/codecs.md §7): a rank distance where values are
+ * The model of one value in codec "interval" (docs/spec/interval.md): a rank distance where values are
  * coarse against the spread, a bucket and the place in it where they are fine.
  */
 import {
@@ -154,7 +154,7 @@ export function codeFloat<D>(
     if (wide >> 31) excess = -excess;
     flip = excess < 0;
     if (flip) excess = -excess;
-    fraction = excess == 0 ? 0 : (<u32>excess >> (wideMantissaBits - mantissaBits - 2)) == 0 ? 1 : 2;
+    fraction = excess == 0 ? 0 : (<u32>excess >> max(0, wideMantissaBits - mantissaBits - 2)) == 0 ? 1 : 2;
     let distance = 0;
     if (!isSigned<D>()) {
       distance = toRank(value) - rank;

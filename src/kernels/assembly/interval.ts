@@ -1,4 +1,4 @@
-/** Rows of codec "interval" (docs/spec/codecs.md §7): skipped runs, scales, and the running spread of columns. */
+/** Rows of codec "interval" (docs/spec/interval.md): skipped runs, scales, and the running spread of columns. */
 import {
   BLOCK, COLUMN_OFFSET, CONTEXT_OFFSET, CONTEXTS, eighths, hasMeans, isFloat, loadElement, magnitudeMask,
   openJob, powerOfTwo, ratioOf, RATIOS, ROW, SAME, SCALE, skip, storeElement, STRIP, STRIP_OFFSET, toValue, ulpOf,
@@ -124,13 +124,26 @@ function codeElement<D>(i: usize, spread: i32, differs: bool): void {
   }
 }
 
+/** Least magnitude of 16 patterns of 16 bits. */
+// @ts-ignore: decorator
+@inline
+function leastOf16(pointer: usize): u32 {
+  const mask = i16x8.splat(<i16>magnitudeMask);
+  let least = i16x8.min_u(v128.and(v128.load(pointer), mask), v128.and(v128.load(pointer, 16), mask));
+  least = i16x8.min_u(least, v128.shuffle<u16>(least, least, 4, 5, 6, 7, 0, 1, 2, 3));
+  least = i16x8.min_u(least, v128.shuffle<u16>(least, least, 2, 3, 0, 1, 6, 7, 4, 5));
+  least = i16x8.min_u(least, v128.shuffle<u16>(least, least, 1, 0, 3, 2, 5, 4, 7, 6));
+  return i16x8.extract_lane_u(least, 0);
+}
+
 /** Context of a block: of the element with the finest prediction, at the row's scale. */
 // @ts-ignore: decorator
 @inline
 function blockRatio(spread: i32, i: usize, count: i32): i32 {
   if (!isFloat) return ratioOf(spread, -unit);
-  let least = magnitudeMask;
   let pointer = predicted + i * <usize>width;
+  if (width == 2 && count == 16) return ratioOf(spread, ulpOf(leastOf16(pointer)));
+  let least = magnitudeMask;
   for (let k = 0; k < count; k++) {
     least = min(least, loadElement(pointer) & magnitudeMask);
     pointer += width;
@@ -144,7 +157,7 @@ function codeRow<D>(start: usize, columns: i32, strips: usize): void {
   const spreadOfRow = scale * 2;
   const rate = rowIndex < 16 ? 4 : rowIndex < 40 ? 5 : rowIndex < 100 ? 6 : rowIndex < 300 ? 7 : 8;
   rowIndex++;
-  const gain = powerOfTwo(-unit - (spreadOfRow >> 3)) * <f64>inverseOctave(spreadOfRow & 7);
+  const gain = powerOfTwo(-unit - (scale >> 2)) * <f64>inverseQuarters(scale & 3);
   let lastStrip = 1;
   let lastBlock = 1;
   let inBlock = false;
@@ -225,10 +238,9 @@ function codeRows<D>(job: usize, coder: usize, rows: i32, columns: i32): void {
   store<i32>(job, lastRow, 48);
 }
 
-/** 4096 · 2^(−k/8). */
-function inverseOctave(k: i32): i32 {
-  if (k < 4) return k < 2 ? (k == 0 ? 4096 : 3756) : (k == 2 ? 3444 : 3158);
-  return k < 6 ? (k == 4 ? 2896 : 2656) : (k == 6 ? 2435 : 2233);
+/** 4096 · 2^(−k/4). */
+function inverseQuarters(k: i32): i32 {
+  return k < 2 ? (k == 0 ? 4096 : 3444) : (k == 2 ? 2896 : 2435);
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * The adaptive binary range coder of docs/spec/codecs.md §5, shared by every entropy-coded codec: 48 bits of
+ * The adaptive binary range coder of docs/spec/range-coder.md, shared by every entropy-coded codec: 48 bits of
  * range, renormalised by 16, so that one rare branch keeps it going.
  *
  * A model is written once for both directions: `codeBit<Decode>` and `codeBit<Encode>` take the same

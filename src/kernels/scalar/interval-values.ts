@@ -1,5 +1,5 @@
 /**
- * The model of one value in codec "interval" (docs/spec/codecs.md §6): the ratio of its expected spread to
+ * The model of one value in codec "interval" (docs/spec/interval.md): the ratio of its expected spread to
  * the spacing of values chooses the contexts; it is coded as a rank distance where values are coarse, and as
  * a bucket and the place in it where they are fine.
  */
@@ -158,7 +158,7 @@ export class IntervalValues {
     if (wide >>> 31 === 1) excess = -excess | 0;
     const flip = excess < 0;
     if (flip) excess = -excess >>> 0;
-    const shift = this.#wideMantissaBits - this.#layout.mantissaBits - 2;
+    const shift = Math.max(0, this.#wideMantissaBits - this.#layout.mantissaBits - 2);
     const fraction = excess === 0 ? 0 : excess >>> shift === 0 ? 1 : 2;
     let distance = 0;
     if (!this.#coder.decoding) {

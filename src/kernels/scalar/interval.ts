@@ -1,5 +1,5 @@
 /**
- * Codec "interval" (docs/spec/codecs.md §6) in plain TypeScript: row by row, a value at a time. The model of
+ * Codec "interval" (docs/spec/interval.md) in plain TypeScript: row by row, a value at a time. The model of
  * one value stands in interval-values.ts; here are rows, skipped runs, and the running spread.
  */
 import {
@@ -23,8 +23,8 @@ const BLOCK = 16;
 /** Least and largest scale of a row, in quarters of an octave over the unit. */
 const SCALE_RANGE = [-24, 511] as const;
 
-/** 4096 · 2^(−k/8). */
-const INVERSE_OCTAVES = [4096, 3756, 3444, 3158, 2896, 2656, 2435, 2233];
+/** 4096 · 2^(−k/4). */
+const INVERSE_QUARTERS = [4096, 3444, 2896, 2435];
 
 /** Column means adapt by a shift of 4 in the first rows, then slower: rows before which each shift holds. */
 const RATE_ROWS = [16, 40, 100, 300];
@@ -33,7 +33,8 @@ const FIRST_RATE = 4;
 const ONE = 4096;
 const LEAST_MEAN = 128;
 
-class ScalarInterval {
+/** The coder of a term: contexts, rows so far and column means. Any BitCoder goes, one that only counts included. */
+export class ScalarInterval {
   readonly #model: IntervalModel;
   readonly #element: number;
   readonly #values: IntervalValues;
@@ -75,7 +76,7 @@ class ScalarInterval {
     const model = this.#values;
     const scale = this.#scale * 2;
     const rate = rateOf(this.#rowIndex++);
-    const gain = powerOfTwo(-this.#model.unit - (scale >> 3)) * INVERSE_OCTAVES[scale & 7];
+    const gain = powerOfTwo(-this.#model.unit - (this.#scale >> 2)) * INVERSE_QUARTERS[this.#scale & 3];
     let lastStrip = 1;
     let lastBlock = 1;
     let inBlock = false;

@@ -1,5 +1,5 @@
 /**
- * The adaptive binary range coder of docs/spec/codecs.md §5. Encoder and decoder have one interface, so
+ * The adaptive binary range coder of docs/spec/range-coder.md. Encoder and decoder have one interface, so
  * that a model is written once: a decoder ignores the values it is given and returns those it read.
  * All registers stay below 2^49, so float64 holds them exactly.
  */
