@@ -39,6 +39,24 @@ export const GOLDEN_ARCHIVES: readonly GoldenArchive[] = [
     files: { 'model.safetensors': '975c2b9857cd60dd3f7731121de08be9a112337e033c48e0c0e4005c31dd836b' },
   },
   {
+    // Entropy-coded factors and dense remainders: F32, BF16 and F16.
+    name: 'coded',
+    archive: '8078bc6f4945b0f7c2136d79fa3aefe9051856d6391ed35e6b05379b26107f0b',
+    files: { 'model.safetensors': '96461773a9ae139ea307aa9588043b353f1153ca7a009509840ec852aa7d2bf7' },
+  },
+  {
+    // The same with a trellis for dense remainders too.
+    name: 'coded-max',
+    archive: '5572fc4f1d20d615cacb21f5876515e5ea8affd0e1cbd9d0d2bf45fc2588dc69',
+    files: { 'model.safetensors': '93188b1e99ca6b1a168355e2205b88434ff858d2f1ad4fdecb5d3e0e195b93a3' },
+  },
+  {
+    // Codec interval, against the base and on top of a low-rank part.
+    name: 'lossless',
+    archive: '544d991230da89fe6015c57c4c0ead771d06901be64f83a20939112ea46d7820',
+    files: { 'model.safetensors': '57cd5a8bb8a85ca3a0b360979299df173d4f2f8b374d64854fb1914f4231f7b0' },
+  },
+  {
     name: 'signs',
     archive: '1c4d9f3fa8f37f74fe47f43f749d33e0e295052fd4e3c9ff362730ab274f0f03',
     files: { 'model.safetensors': 'de6507dec8e2a03d5aec1d4579c26066914bc6cf0ec663fa018d26894355b0fd' },

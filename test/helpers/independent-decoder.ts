@@ -2,9 +2,11 @@
  * A second decoder, written from docs/spec/archive.md and docs/spec/codecs.md with plain numbers, BigInt, node:zlib
  * and node:crypto: nothing of src/ or formats/ runs here. Slow and direct, a section of the document at a time.
  */
+
 import { createHash } from 'node:crypto';
 import { crc32, inflateRawSync } from 'node:zlib';
 import { nearestCode, REFERENCE_FORMATS, realValue } from '../kernels/float-reference.js';
+import { plainDecode } from '../kernels/plain-matrix-decoder.js';
 import { intervalBytes } from './independent-interval.js';
 
 // ---- archive.md ----
@@ -240,7 +242,57 @@ export function signResidual(
   return residual;
 }
 
+/** Codec coded-low-rank; the codes by the matrix coder's second decoder. */
+export function codedLowRankResidual(
+  params: IndependentTerm['params'],
+  payload: Payload,
+  rows: number,
+  columns: number,
+): number[] {
+  const { scale, bands, states } = params as { scale: number; bands: number[]; states: 1 | 4 | 8 };
+  const gains: number[] = [];
+  const [chunksA, chunksB]: { bytes: Uint8Array; rows: number }[][] = [[], []];
+  for (const [band, size] of bands.entries()) {
+    const chunk = payload(band);
+    if (chunk === undefined) break;
+    const bytes = Buffer.from(chunk);
+    for (let k = 0; k < size; k++) gains.push(bytes.readUInt16LE(2 * k));
+    const start = 2 * size + 4;
+    const split = start + bytes.readUInt32LE(2 * size);
+    chunksA!.push({ bytes: bytes.subarray(start, split), rows: size });
+    chunksB!.push({ bytes: bytes.subarray(split), rows: size });
+  }
+  const a = plainDecode(rows, states, chunksA!);
+  const b = plainDecode(columns, states, chunksB!);
+  return Array.from({ length: rows * columns }, (_, at) => {
+    const [i, j] = [Math.floor(at / columns), at % columns];
+    let sum = 0n;
+    for (const [k, gain] of gains.entries())
+      sum += BigInt(gain * a[k * rows + i]!) * BigInt(b[k * columns + j]!);
+    return f32(scale * f32(Number(sum)));
+  });
+}
+
+/** Codec coded-dense. */
+export function codedDenseResidual(
+  params: IndependentTerm['params'],
+  payload: Payload,
+  rows: number,
+  columns: number,
+): number[] {
+  const { scale, blockRows, states } = params as { scale: number; blockRows: number; states: 1 | 4 | 8 };
+  const chunks: { bytes: Uint8Array; rows: number }[] = [];
+  for (let start = 0, chunk = 0; start < rows; start += blockRows, chunk++) {
+    const bytes = payload(chunk);
+    if (bytes === undefined) break;
+    chunks.push({ bytes, rows: Math.min(blockRows, rows - start) });
+  }
+  return plainDecode(columns, states, chunks).map((code) => f32(scale * f32(code)));
+}
+
 const ADDITIVE: Record<string, typeof lowRankResidual> = {
+  'coded-low-rank': codedLowRankResidual,
+  'coded-dense': codedDenseResidual,
   'low-rank': lowRankResidual,
   dense: denseResidual,
   sign: signResidual,

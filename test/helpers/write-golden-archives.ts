@@ -77,10 +77,22 @@ const dense = modelPair([
   matrixPair('flat', [30, 31], 21, { rank: 0, noise: 1 }),
   matrixPair('half', [24, 25], 22, { rank: 0, noise: 1, dtype: 'BF16' }),
 ]);
+const coded = modelPair([
+  matrixPair('low', [40, 30], 31, { rank: 3, strength: 0.2 }),
+  matrixPair('flat', [33, 35], 32, { rank: 0, noise: 1, dtype: 'BF16' }),
+  matrixPair('both', [48, 41], 33, { rank: 2, noise: 0.4, dtype: 'F16' }),
+]);
 const CASES: readonly GoldenCase[] = [
   everyCase(),
   { name: 'wide-factors', ...wide, options: { budget: { kind: 'rank', rank: 4 }, bits: 12 } },
   { name: 'dense', ...dense, options: { budget: { kind: 'max-error', relativeError: 0.2 } } },
+  { name: 'coded', ...coded, options: { budget: { kind: 'max-error', relativeError: 0.2 } } },
+  {
+    name: 'coded-max',
+    ...coded,
+    options: { budget: { kind: 'max-error', relativeError: 0.3 }, effort: 'max' },
+  },
+  { name: 'lossless', ...coded, options: { lossless: true } },
   { name: 'signs', ...dense, options: { preset: 'bitdelta' } },
   {
     ...everyCase(),
