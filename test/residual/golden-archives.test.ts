@@ -18,7 +18,9 @@ describe('golden archives', () => {
       GOLDEN_ARCHIVES.map(({ name }) => inspect(goldenPath(name, 'archive.ere'))),
     );
     const terms = reports.flatMap(({ index }) => index.tensors.flatMap((tensor) => tensor.terms));
-    expect(new Set(terms.map(({ codec }) => codec))).toEqual(new Set(['bytes', 'dense', 'low-rank', 'sign']));
+    expect(new Set(terms.map(({ codec }) => codec))).toEqual(
+      new Set(['bytes', 'dense', 'interval', 'low-rank', 'sign']),
+    );
     expect(new Set(terms.map(({ params }) => params.predict))).toEqual(
       new Set([undefined, 'none', 'base', 'reconstruction']),
     );
