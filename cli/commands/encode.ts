@@ -1,5 +1,6 @@
 /** `ere encode`: options to a budget, the operation, and the report of what was kept. */
 import { type Command, Option } from 'commander';
+import { EFFORTS, type Effort } from '../../src/rate-distortion/efforts.js';
 import type { Allocation, Budget, EncodeOptions } from '../../src/residual/api.js';
 import { strategyOf } from '../../src/residual/encode-options.js';
 import { importanceConflict, PRESETS, type PresetName, presetConflict } from '../../src/residual/presets.js';
@@ -27,6 +28,7 @@ interface EncodeFlags extends RunFlags {
   readonly allocation?: Allocation;
   readonly bits?: number | 'auto';
   readonly prior?: number;
+  readonly effort?: Effort;
   readonly importance?: string;
   readonly failAbove?: number;
   readonly baseName?: string;
@@ -101,6 +103,11 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
         'weight of the uniform allocation in layerwise, 0 to 1 (default: 0)',
       ).argParser(parseWeight),
     )
+    .addOption(
+      new Option('--effort <level>', 'how hard rate-distortion works (default: default)').choices(
+        Object.keys(EFFORTS),
+      ),
+    )
     .option('--importance <file>', 'safetensors file with one weight an input channel of each matrix')
     .addOption(
       new Option('--lossless', 'code every tensor bit for bit, whatever it takes').conflicts([
@@ -109,6 +116,8 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
         'allocation',
         'bits',
         'prior',
+        'effort',
+        'importance',
         'exactOnTop',
       ]),
     )
@@ -182,6 +191,7 @@ function encodeOptions(base: string, flags: EncodeFlags, command: Command): Enco
     allocation,
     bits,
     prior,
+    effort: flags.effort,
     importance: flags.importance,
     exactOnTop: flags.exactOnTop,
   });

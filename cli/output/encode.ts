@@ -36,10 +36,15 @@ function productText(ranks: readonly number[]): string {
 /** 'layerwise allocation, 4 bits per factor entry, matrix products by wasm'. */
 function methodText({ preset, allocation, bits, gemmEngine }: EncodeReport): string {
   if (allocation === 'lossless') return 'lossless';
-  const widths = typeof bits === 'number' ? formatCount(bits, 'bit') : `${bits} bits`;
-  const unit = allocation === 'signs' ? 'weight' : 'factor entry';
-  const method = `${allocation} allocation, ${widths} per ${unit}, matrix products by ${gemmEngine}`;
+  const method = `${allocation} allocation${widthText(allocation, bits)}, matrix products by ${gemmEngine}`;
   return preset === undefined ? method : `preset ${preset}: ${method}`;
+}
+
+/** ', 4 bits per factor entry'; nothing where widths are not fixed. */
+function widthText(allocation: EncodeReport['allocation'], bits: EncodeReport['bits']): string {
+  if (bits === undefined) return '';
+  const widths = typeof bits === 'number' ? formatCount(bits, 'bit') : `${bits} bits`;
+  return `, ${widths} per ${allocation === 'signs' ? 'weight' : 'factor entry'}`;
 }
 
 /** One line: 'out.ere: 595 kB, 6.0 % of 9.91 MB; relative error 0.612, kept energy 62.5 %'. */

@@ -33,7 +33,8 @@ export type Choice =
   | { readonly kind: 'dense'; readonly bits: number }
   | { readonly kind: 'sign' }
   | ({ readonly kind: 'rate-distortion' } & ResidualEncoding)
-  | { readonly kind: 'exact' };
+  /** With `lowRankFirst`: also tried on top of a low-rank part, whatever is smaller. */
+  | { readonly kind: 'exact'; readonly lowRankFirst?: boolean };
 
 export interface OperatingPoint {
   readonly byteLength: number;

@@ -44,7 +44,7 @@ export interface EncodedFactors {
 }
 
 /** Smaller bands cost more in chunk ends than they help a prefix: about 40 bytes each, with its index record. */
-const BAND_BYTE_LENGTH = 4096;
+const BAND_BYTE_LENGTH = 2048;
 /** Bits of a factor entry, roughly: what a band is measured with before it is coded. */
 const ENTRY_BITS = 1.5;
 

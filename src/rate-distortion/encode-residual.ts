@@ -99,6 +99,38 @@ async function planCandidates(
   }
 }
 
+/** The low-rank part alone, with what it leaves. */
+export interface LowRankPart {
+  readonly term: EncodedTerm;
+  /** ‖R − R̂‖² (weighted). */
+  readonly squaredError: number;
+}
+
+/** The components above water at a step, and nothing else; undefined when there are none. */
+export async function encodeLowRankPart(
+  residual: ResidualToEncode,
+  encoding: ResidualEncoding,
+  kernels: Kernels,
+  engine: GemmEngine,
+): Promise<LowRankPart | undefined> {
+  const { rows, columns } = residual.stream;
+  const most = Math.min(rows, columns);
+  const energy = await residual.energy();
+  const options = { step: encoding.step, lambda: PLAN_LAMBDA * encoding.lambda };
+  for (let asked = Math.min(most, FIRST_RANK); ; asked = Math.min(most, 2 * asked)) {
+    const svd = await residual.factors(asked);
+    const { alone } = planResidual({ rows, columns, energy, singularValues: svd.singularValues }, options);
+    if (alone.rank === asked && asked < most) continue;
+    if (alone.rank === 0) return undefined;
+    const products = streamProducts(residual.stream, { engine });
+    const source = { svd, rank: alone.rank, products, columnWeights: residual.columnWeights };
+    const part = await encodeFactors(source, encoding, kernels, engine);
+    if (part === undefined) return undefined;
+    const drop = part.term.chunks.reduce((sum, chunk) => sum + chunk.squaredErrorDrop, 0);
+    return { term: part.term, squaredError: Math.max(0, energy - drop) };
+  }
+}
+
 /** Real over modelled cost of dense coding, on rows spread over the residual: heavy tails and uneven rows cost less. */
 async function measureBulkRatio(
   residual: ResidualToEncode,

@@ -83,8 +83,8 @@ export function planResidual(
   return { withDense, alone };
 }
 
-/** The cheaper of the two; with a dense part where they are equal. */
+/** The cheaper of the two; without a dense part where that would be all zeros. */
 export function bestPlan(spectrum: ResidualSpectrum, options: PlanOptions): ResidualPlan {
   const { withDense, alone } = planResidual(spectrum, options);
-  return alone.cost < withDense.cost ? alone : withDense;
+  return alone.cost <= withDense.cost ? alone : withDense;
 }

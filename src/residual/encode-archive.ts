@@ -10,6 +10,7 @@ import type { EncodedTerm } from '../codecs/codec.js';
 import type { WorkerPool } from '../io/worker-pool.js';
 import { EFFORTS, LAMBDA } from '../rate-distortion/efforts.js';
 import { modelledStep } from '../rate-distortion/model-step.js';
+import { bestPlan, type ResidualSpectrum } from '../rate-distortion/plan-residual.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../version.js';
 import type { EncodeOptions } from './api.js';
 import {
@@ -97,11 +98,9 @@ async function encodeWithPool(
     sideFiles: fixed.sideFiles,
     bits,
     productRanks,
-    gemm: options.lossless === true ? NO_ENGINE : await session.engine(),
+    gemm: await session.engine(),
   };
 }
-
-const NO_ENGINE: EngineResult = { engine: 'none', warning: undefined };
 
 interface EncodeWork {
   readonly inputs: EncodeInputs;
@@ -186,16 +185,28 @@ async function searchSteps(search: Search): Promise<Encoded> {
   const { session, budget } = search;
   const { options } = search.inputs;
   const effort = options.effort ?? 'default';
+  const spectra = await modelSpectra(session);
   const { archive } = await searchStep({
     budget,
     squaredResidual: session.squaredResidual,
     residuals: session.residualShapes,
-    firstStep: await modelFirstStep(search),
+    firstStep: modelFirstStep(search, spectra),
     attempt: (stepOf) => {
       const encoding = { ...encodingRecord(options), effort };
       return attemptChoices(
         search,
-        (i): Choice => ({ kind: 'rate-distortion', step: stepOf(i), lambda: LAMBDA, ...EFFORTS[effort] }),
+        (i): Choice => {
+          const step = stepOf(i);
+          const product = session.product(i);
+          // Where its bytes are spent anyway, the product itself is kept: it decodes to nearly every bit.
+          if (
+            product !== undefined &&
+            bestPlan(spectra[i], { step, lambda: LAMBDA }).bits / 8 >= product.byteLength
+          ) {
+            return { kind: 'low-rank', rank: product.rank, bits: product.bits };
+          }
+          return { kind: 'rate-distortion', step, lambda: LAMBDA, ...EFFORTS[effort] };
+        },
         encoding,
       );
     },
@@ -206,16 +217,20 @@ async function searchSteps(search: Search): Promise<Encoded> {
 /** Leading singular values that the first step is modelled on; the coder looks at as many anyway. */
 const MODELLED_VALUES = 32;
 
+/** Residuals as the model sees them, in order: what is known of their spectra, continued. */
+async function modelSpectra(session: EncodeSession): Promise<readonly ResidualSpectrum[]> {
+  const spectra = [...(await session.spectra(MODELLED_VALUES)).values()].map(fullSpectrum);
+  return spectra.map((spectrum) => ({ ...spectrum, singularValues: spectrum.fullSingularValues }));
+}
+
 /** Where the search for the step begins. */
-async function modelFirstStep(search: Search): Promise<number> {
+function modelFirstStep(search: Search, spectra: readonly ResidualSpectrum[]): number {
   const { session, budget } = search;
   if (budget.kind === 'fixed') {
     throw new RangeError('expected a size or an error for a rate–distortion allocation');
   }
-  const spectra = [...(await session.spectra(MODELLED_VALUES)).values()].map(fullSpectrum);
-  const residuals = spectra.map((spectrum) => ({ ...spectrum, singularValues: spectrum.fullSingularValues }));
   return modelledStep(
-    residuals,
+    spectra,
     budget.kind === 'size'
       ? { kind: 'size', byteLength: Math.max(1, budget.byteLength - fixedByteLength(search)) }
       : { kind: 'error', squaredError: budget.relativeError ** 2 * session.squaredResidual },

@@ -9,6 +9,7 @@ import { type AllocateOptions, type AllocationResult, allocate } from '../alloca
 import type { AllocationTarget } from '../allocation/allocation.js';
 import type { AllocationTensor, Choice } from '../allocation/operating-points.js';
 import type { EncodedTerm } from '../codecs/codec.js';
+import { componentByteLength } from '../codecs/low-rank.js';
 import type { WorkerPool } from '../io/worker-pool.js';
 import type { Progress } from './api.js';
 import type {
@@ -206,6 +207,17 @@ export class EncodeSession {
     }
   }
 
+  /** The i-th residual as a low-rank product that was merged and rounded, where it was recognised as one. */
+  product(
+    residual: number,
+  ): { readonly rank: number; readonly bits: number; readonly byteLength: number } | undefined {
+    const { pair, productBits: bits, singularValues } = this.#residuals[residual]!;
+    if (bits === undefined) return undefined;
+    const { commonRows, columns } = this.#pairs[pair]!;
+    const rank = singularValues.length;
+    return { rank, bits, byteLength: rank * componentByteLength(commonRows, columns, bits) };
+  }
+
   /** The engine of the matrix products. */
   async engine(): Promise<EngineResult> {
     if (this.#residuals.length === 0) return { engine: 'none', warning: undefined };
@@ -233,7 +245,8 @@ export class EncodeSession {
   async encodeExactly(): Promise<(EncodedTensor | undefined)[]> {
     return this.#encodeChoices((pair) => {
       const tensorCase = this.analyses[pair]!.case;
-      return { kind: tensorCase === 'residual' || tensorCase === 'resized' ? 'exact' : 'none' };
+      const isResidual = tensorCase === 'residual' || tensorCase === 'resized';
+      return isResidual ? { kind: 'exact', lowRankFirst: true } : { kind: 'none' };
     });
   }
 

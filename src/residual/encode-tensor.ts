@@ -9,8 +9,11 @@ import { encodeDense } from '../codecs/dense.js';
 import { encodeLowRank } from '../codecs/low-rank.js';
 import { encodeSign } from '../codecs/sign.js';
 import type { GemmEngine } from '../linalg/gemm-engine.js';
+import { EFFORTS, LAMBDA } from '../rate-distortion/efforts.js';
 import {
+  encodeLowRankPart,
   encodeResidual,
+  type LowRankPart,
   type ResidualEncoding,
   type ResidualToEncode,
 } from '../rate-distortion/encode-residual.js';
@@ -90,8 +93,42 @@ async function chosenTerms(
     case 'rate-distortion':
       return chooseByCost(readable, choice, source);
     case 'exact':
-      return [await source.exact()];
+      return choice.lowRankFirst ? smallestExactTerms(readable, source) : [await source.exact()];
   }
+}
+
+/**
+ * Step over the deviation of what the low-rank part leaves, for the low-rank part under exact terms: a bit more
+ * in the factors saves one in the exact term at λ = 2 ln 2 · D. Measured optimum: 3.5 to 5, flat.
+ */
+const STEP_UNDER_EXACT = 3.9;
+/** The remainder decides the step, which decides the remainder; the second round is within 1 %. */
+const STEP_ROUNDS = 2;
+/** Smaller tensors have no low-rank part worth its header. */
+const MIN_LOW_RANK_ELEMENTS = 4096;
+
+/** Exact terms by themselves, or on top of a low-rank part, whichever are smaller. */
+async function smallestExactTerms(
+  readable: ReadablePair,
+  source: ResidualSource,
+): Promise<readonly EncodedTerm[]> {
+  const { commonRows, columns, rows } = readable.pair;
+  const alone = [await source.exact()];
+  const elements = commonRows * columns;
+  if (elements < MIN_LOW_RANK_ELEMENTS) return alone;
+  const engine = await source.engine();
+  let squaredError = await source.energy();
+  let part: LowRankPart | undefined;
+  for (let round = 0; round < STEP_ROUNDS; round++) {
+    const step = STEP_UNDER_EXACT * Math.sqrt(squaredError / elements);
+    const encoding = { ...EFFORTS.default, step, lambda: LAMBDA };
+    part = await encodeLowRankPart(source, encoding, readable.runtime.kernels, engine);
+    if (part === undefined) return alone;
+    squaredError = part.squaredError;
+  }
+  const lowRank = commonRows < rows ? { ...part!.term, rows: [0, commonRows] as const } : part!.term;
+  const layered = [lowRank, ...(await encodeRefinement(readable, [lowRank]))];
+  return byteLengthOf(layered) < byteLengthOf(alone) ? layered : alone;
 }
 
 /** Share of the tensor's own bytes from which on exact coding may be cheaper than more of lossy coding. */

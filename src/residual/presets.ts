@@ -101,7 +101,7 @@ const RATE_DISTORTION: Preset = {
   takesBits: false,
   lowRankOnly: false,
   maxRank: undefined,
-  recoversProducts: false,
+  recoversProducts: true,
 };
 
 /** Options that only the paper's method has bring its preset with them. */

@@ -229,3 +229,9 @@ describe('ere encode: output', () => {
     expect(stdout).not.toContain('a.weight');
   });
 });
+
+test('a method without fixed widths states none', async () => {
+  const encode = async () => encodeReport({ allocation: 'rate-distortion', bits: undefined });
+  const { stdout } = await runWith(ARGUMENTS, { encode });
+  expect(stdout).toContain('rate-distortion allocation, matrix products by wasm, ');
+});
