@@ -17,7 +17,7 @@ import type { Codec, EncodedTerm, ExactDecoder, ExactInput, PredictedRows, TermC
 import { chooseIntervalModel, DROP_VIOLATED, holdsDrop } from './interval-parameters.js';
 import { booleanParam, choiceParam, codecError, expectChunks, integerParam } from './params.js';
 
-/** Bytes of elements in a chunk: small against what a payload may hold, large against its entry in the index. */
+/** Most bytes of elements in a chunk: small against what a payload may hold, large against its entry in the index. */
 const CHUNK_BYTE_LENGTH = 2 << 20;
 
 /** Rows of a tensor as the coder sees them: C64 as pairs, and rows that are too long cut. */
@@ -114,7 +114,8 @@ async function encodeWith(
 ): Promise<EncodedTerm | typeof DROP_VIOLATED | undefined> {
   const { dtype, rowCount, rowByteLength, read, prediction, kernels } = input;
   const coded = codedRowsOf(dtype, rowByteLength);
-  const chunkRows = Math.max(1, Math.floor(CHUNK_BYTE_LENGTH / coded.codedByteLength));
+  // A power of two, so that the parameters of one model's tensors are alike.
+  const chunkRows = 1 << (31 - Math.clz32(Math.max(1, CHUNK_BYTE_LENGTH / coded.codedByteLength)));
   const encoder = kernels.intervalEncoder(model);
   const chunks: { bytes: Uint8Array; squaredErrorDrop: number }[] = [];
   const total = rowCount * coded.perRow;

@@ -85,4 +85,16 @@ export const GOLDEN_ARCHIVES: readonly GoldenArchive[] = [
       'text/license.txt': '2acec619355edcf49d4d6fba8add99a4da62085df403142c363ef0f71ea3e5f3',
     },
   },
+  {
+    // Every float dtype, integers, sparse steps, wide from narrow and the other way, added: exact.
+    name: 'interval',
+    archive: '11f4f3e567fca2092b12854ad5a43fdf1f2aa9abaafe485495c7bbb7844fa11c',
+    files: { 'model.safetensors': '94a60a3c3ad6522500acfa9f4461e0817d63e63bf1814467225628aa2cdbbb50' },
+  },
+  {
+    // The same on top of low-rank terms, whose float32 values it sees.
+    name: 'interval-on-top',
+    archive: 'ae0766269a3abf656a4af5c78282812017d5576bd5e7593d6200c1732e32aa09',
+    files: { 'model.safetensors': '94a60a3c3ad6522500acfa9f4461e0817d63e63bf1814467225628aa2cdbbb50' },
+  },
 ];

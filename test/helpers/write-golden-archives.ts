@@ -82,6 +82,43 @@ const coded = modelPair([
   matrixPair('flat', [33, 35], 32, { rank: 0, noise: 1, dtype: 'BF16' }),
   matrixPair('both', [48, 41], 33, { rank: 2, noise: 0.4, dtype: 'F16' }),
 ]);
+/** Pairs for codec "interval": every float dtype, integers, sparse steps, wide from narrow, added, and two chunks. */
+function intervalPairs() {
+  const sparse = matrixPair('sparse', [40, 300], 31, { rank: 0, noise: 0, dtype: 'BF16' });
+  const steps = sparse.base.data!.slice();
+  for (let i = 0; i < steps.length; i += 2 * (90 + (i % 53))) steps[i]! ^= 1;
+  const narrow = matrixPair('narrow', [30, 40], 32, { dtype: 'BF16', strength: 0.01 });
+  const ids = Uint8Array.from({ length: 2400 }, (_, i) => (i % 8 === 0 ? (i / 8) % 251 : 0));
+  return [
+    matrixPair('bf16', [60, 50], 33, { dtype: 'BF16', strength: 0.01 }),
+    matrixPair('f16', [60, 50], 34, { dtype: 'F16', strength: 0.01 }),
+    matrixPair('f32', [30, 50], 35, { strength: 0.01 }),
+    matrixPair('f64', [20, 50], 36, { dtype: 'F64', strength: 0.01 }),
+    matrixPair('e4m3', [60, 50], 37, { dtype: 'F8_E4M3', strength: 0.1 }),
+    matrixPair('e5m2', [60, 50], 38, { dtype: 'F8_E5M2', strength: 0.1 }),
+    { base: sparse.base, fineTuned: { ...sparse.base, data: steps } },
+    {
+      base: floatTensor('cast', 'F32', [30, 40], valuesOf(narrow.base)),
+      fineTuned: floatTensor('cast', 'F32', [30, 40], valuesOf(narrow.fineTuned)),
+    },
+    {
+      base: floatTensor('wider', 'F32', [30, 40], valuesOf(narrow.base)),
+      fineTuned: { ...narrow.fineTuned, name: 'wider' },
+    },
+    { fineTuned: { ...narrow.fineTuned, name: 'new' } },
+    {
+      base: { name: 'ids', dtype: 'I64', shape: [300], data: ids } as const,
+      fineTuned: {
+        name: 'ids',
+        dtype: 'I64',
+        shape: [300],
+        data: ids.map((byte, i) => byte ^ (i % 56 === 0 ? 2 : 0)),
+      } as const,
+    },
+  ];
+}
+
+const interval = modelPair(intervalPairs());
 const CASES: readonly GoldenCase[] = [
   everyCase(),
   { name: 'wide-factors', ...wide, options: { budget: { kind: 'rank', rank: 4 }, bits: 12 } },
@@ -100,6 +137,12 @@ const CASES: readonly GoldenCase[] = [
     options: { budget: { kind: 'rank', rank: 2 }, bits: 3, exactOnTop: true },
   },
   { ...everyCase(), name: 'truncated', options: { budget: { kind: 'rank', rank: 8 }, bits: 4 }, to: 2700 },
+  { name: 'interval', ...interval, options: { lossless: true } },
+  {
+    name: 'interval-on-top',
+    ...interval,
+    options: { budget: { kind: 'rank', rank: 2 }, bits: 6, exactOnTop: true },
+  },
 ];
 
 const root = fileURLToPath(new URL('../../../test/golden/v1/', import.meta.url));
