@@ -4,55 +4,16 @@
  * a bucket and the place in it where they are fine.
  */
 import { type ElementLayout, elementLayout, type IntervalModel } from '../interval-model.js';
+import { BUCKET_LIMIT, bucketOf, CONTEXT, positionContext, RATIOS, scratch } from './interval-contexts.js';
 import type { PredictionForms } from './interval-prediction.js';
 import { type BitCoder, Contexts } from './range-coder.js';
 
 const FAST_SHIFT = 7;
 const SLOW_SHIFT = 10;
 
-/** Ratios of spread to granule, in eighths of an octave; 32 is 1. */
-const RATIOS = 40;
-
-/** First context of each kind of decision. */
-export const CONTEXT = {
-  zero: 0,
-  sign: 8 * RATIOS,
-  class: 16 * RATIOS,
-  mantissa: 48 * RATIOS,
-  offset: 80 * RATIOS,
-  same: 82 * RATIOS,
-  block: 90 * RATIOS,
-  strip: 92 * RATIOS,
-  row: 92 * RATIOS + 4,
-  nonzero: 92 * RATIOS + 6,
-  exponent: 92 * RATIOS + 8,
-  scale: 92 * RATIOS + 24,
-  lowWord: 92 * RATIOS + 48,
-  wide: 92 * RATIOS + 56,
-  end: 92 * RATIOS + 58,
-} as const;
-
-/** Buckets from here on are escaped. */
-const BUCKET_LIMIT = 2 ** 30;
-
 /** Class of the escape; also that of a difference of −2^31. */
 const LAST_CLASS = 31;
 const ESCAPE = -(2 ** 31);
-
-const scratch = new DataView(new ArrayBuffer(8));
-
-/** Exponent and three bits of the mantissa of a float64 ≥ 2^−1000: about 8 · log2 x. */
-export function eighths(x: number): number {
-  scratch.setFloat64(0, x);
-  return (scratch.getUint32(0) >>> 17) - 8 * 1023;
-}
-
-/** 2^exponent, normal numbers only. */
-export function powerOfTwo(exponent: number): number {
-  scratch.setUint32(0, (exponent + 1023) << 20);
-  scratch.setUint32(4, 0);
-  return scratch.getFloat64(0);
-}
 
 export class IntervalValues {
   readonly #layout: ElementLayout;
@@ -410,18 +371,4 @@ export class IntervalValues {
         this.#values.setUint32(8 * i + 4, pattern, true);
     }
   }
-}
-
-function positionContext(seen: boolean, position: number): number {
-  if (seen) return 0;
-  return position < 6 ? 1 : position < 10 ? 2 : position < 13 ? 3 : position < 14 ? 4 : 5;
-}
-
-/** floor(|x| / 2^granule) of a magnitude pattern, BUCKET_LIMIT when over it. */
-function bucketOf(magnitude: number, mantissaBits: number, bias: number, granule: number): number {
-  const field = magnitude >>> mantissaBits;
-  const significand = field === 0 ? magnitude : magnitude - (field - 1) * 2 ** mantissaBits;
-  const shift = granule - (Math.max(field, 1) - bias - mantissaBits);
-  if (shift >= 0) return shift > 31 ? 0 : significand >>> shift;
-  return -shift > 29 - mantissaBits ? BUCKET_LIMIT : significand << -shift;
 }

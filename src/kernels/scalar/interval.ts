@@ -12,8 +12,9 @@ import {
   type IntervalPrediction,
   MAX_PAYLOAD_BYTES,
 } from '../interval-model.js';
+import { CONTEXT, eighths, powerOfTwo } from './interval-contexts.js';
 import { preparePrediction } from './interval-prediction.js';
-import { CONTEXT, eighths, IntervalValues, powerOfTwo } from './interval-values.js';
+import { IntervalValues } from './interval-values.js';
 import { type BitCoder, RangeDecoder, RangeEncoder } from './range-coder.js';
 
 /** Elements of a strip, of which one bit tells that all are as predicted; and of a block. */
