@@ -191,7 +191,9 @@ describe('curves', () => {
     const reference = [point(1, 0.2), point(2, 0.05), point(4, 0.001)];
     const ratios = equalErrorRatios([point(0.5, 0.2), point(1.5, 0.02)], reference);
     expect(ratios.map(({ referenceBits }) => referenceBits)).toEqual([1, 2]);
-    expect(ratios[0]).toMatchObject({ squaredError: 0.2, bits: 0.5, ratio: 0.5 });
+    expect(ratios[0]).toMatchObject({ squaredError: 0.2, bits: 0.5, ratio: 0.5, isBound: false });
+    const bound = equalErrorRatios([point(0.5, 0.2), point(1.5, 0.02)], [point(4, 0.9)]);
+    expect(bound).toEqual([{ squaredError: 0.9, referenceBits: 4, bits: 0.5, ratio: 0.125, isBound: true }]);
   });
 });
 

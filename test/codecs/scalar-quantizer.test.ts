@@ -44,7 +44,7 @@ describe('bestStep', () => {
           const decoded = quantize(values, step, bits);
           for (const [i, x] of values.entries()) {
             const inRange = x >= (minimum - 0.5) * step && x <= (maximum + 0.5) * step;
-            if (inRange) expect(Math.abs(x - decoded[i]!)).toBeLessThanOrEqual(step / 2 + 1e-12);
+            if (inRange) expect(Math.abs(x - decoded[i]!)).toBeLessThanOrEqual(step * (0.5 + 1e-6));
           }
         },
       ),

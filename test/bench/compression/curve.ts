@@ -38,6 +38,8 @@ export function bitsAt(points: readonly CurvePoint[], squaredError: number): num
 }
 
 export interface EqualErrorRatio {
+  /** Whether `bits` and `ratio` are upper bounds. */
+  readonly isBound: boolean;
   /** Where the reference was measured. */
   readonly squaredError: number;
   readonly referenceBits: number;
@@ -46,14 +48,24 @@ export interface EqualErrorRatio {
   readonly ratio: number;
 }
 
-/** Bits of `points` over those of `reference` at each error where the reference was measured and the curve reaches. */
+/**
+ * Bits of `points` over those of `reference` at each error where the reference was measured and the curve reaches.
+ * Where even the coarsest point has less error than the reference, its bits are an upper bound.
+ */
 export function equalErrorRatios(
   points: readonly CurvePoint[],
   reference: readonly CurvePoint[],
 ): EqualErrorRatio[] {
+  const coarsest = frontOf(points).reduce<CurvePoint | undefined>(
+    (worst, point) => (worst === undefined || point.squaredError > worst.squaredError ? point : worst),
+    undefined,
+  );
   return frontOf(reference).flatMap(({ bitsPerWeight: referenceBits, squaredError }) => {
-    const bits = bitsAt(points, squaredError);
-    return bits === undefined ? [] : [{ squaredError, referenceBits, bits, ratio: bits / referenceBits }];
+    const isBound = coarsest !== undefined && squaredError > coarsest.squaredError;
+    const bits = isBound ? coarsest.bitsPerWeight : bitsAt(points, squaredError);
+    return bits === undefined
+      ? []
+      : [{ squaredError, referenceBits, bits, ratio: bits / referenceBits, isBound }];
   });
 }
 

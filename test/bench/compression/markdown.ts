@@ -127,13 +127,13 @@ export function renderComparisons(comparisons: readonly Comparison[]): string {
       { title: 'compared with' },
       ...numbers.map((title) => ({ title, align: 'right' as const })),
     ],
-    comparisons.map(({ kind, reference, squaredError, referenceBits, bits, ratio }) => [
+    comparisons.map(({ kind, reference, squaredError, referenceBits, bits, ratio, isBound }) => [
       kind,
       reference,
       squaredError.toFixed(4),
       referenceBits.toFixed(3),
       bits < 0.1 ? bits.toFixed(4) : bits.toFixed(3),
-      `${(100 * ratio).toFixed(1)} %`,
+      `${isBound ? '< ' : ''}${(100 * ratio).toFixed(1)} %`,
     ]),
   );
 }
