@@ -95,15 +95,14 @@ export async function encodeFactors(
     if (right === undefined) return undefined;
     x = (await refitLeft(right)).values;
   }
-  const kept = quantizeOnly(x, rows, coder)?.kept;
-  if (kept === undefined) return undefined;
-  const bands = bandsOfAbout(BAND_BYTE_LENGTH, kept.length, rows + columns);
-  const left = encodeBands(selectComponents(x, kept, rows), bands, rows, coder);
+  const left = encodeNonZero(x, rows, columns, coder);
+  if (left === undefined) return undefined;
+  const { bands } = left;
   const fitted = await refitRight(left);
   const right = encodeBands(fitted.values, bands, columns, coder, columnWeights);
 
-  const weighted = scaleRows(codesToMatrix(right.codes, kept.length, columns), columnWeights, Math.sqrt);
-  const inner = innerProducts(fitted.projected, right.codes, kept.length, columns, columnWeights);
+  const weighted = scaleRows(codesToMatrix(right.codes, left.count, columns), columnWeights, Math.sqrt);
+  const inner = innerProducts(fitted.projected, right.codes, left.count, columns, columnWeights);
   const gramRight = await engine.gram(weighted);
   const gains = integerGains(solveGains(fitted.gram, gramRight, inner), left.codes, rows);
   // Codes are in half steps on both sides, the matrices here in steps.
@@ -142,6 +141,22 @@ interface QuantizedComponents {
   /** components × length, half steps. */
   readonly codes: Int16Array;
   readonly count: number;
+}
+
+/** The final codes of the left side, in bands; all-zero components, which are rare by now, are left out. */
+function encodeNonZero(
+  x: Float32Array,
+  rows: number,
+  columns: number,
+  coder: Coder,
+): (ReturnType<typeof encodeBands> & { readonly bands: readonly number[] }) | undefined {
+  const components = x.length / rows;
+  const bands = bandsOfAbout(BAND_BYTE_LENGTH, components, rows + columns);
+  const coded = encodeBands(x, bands, rows, coder);
+  const kept = nonZeroComponents(coded.codes, components, rows);
+  if (kept.length === 0) return undefined;
+  if (kept.length === components) return { ...coded, bands };
+  return encodeNonZero(selectComponents(x, kept, rows), rows, columns, coder);
 }
 
 /** Codes without bytes, all-zero components left out; undefined when nothing is left. */

@@ -43,7 +43,7 @@ export interface EncodedResidual {
 /** Components to begin with: enough to see how the spectrum falls. */
 const FIRST_RANK = 32;
 /** Plans within this factor of the model's best are coded for real, where that is done at all. */
-const MODEL_MARGIN = 1.25;
+const MODEL_MARGIN = 1.15;
 /** Up to this size every candidate is coded for real; above, the model decides between them. */
 const EXHAUSTIVE_ELEMENTS = 1 << 20;
 /** Bits cost a little less in planning than in coding: more components, each refitted, measured 0.5 % better. */
@@ -94,7 +94,8 @@ async function planCandidates(
       continue;
     }
     const denseOnly = { rank: 0, dense: true };
-    const plans: Plan[] = margin > 1 && withDense.rank > 0 ? [...promising, denseOnly] : promising;
+    const triesDenseOnly = margin > 1 && withDense.rank > 0 && promising.includes(withDense);
+    const plans: Plan[] = triesDenseOnly ? [...promising, denseOnly] : promising;
     return plans.filter((plan) => plan.rank > 0 || plan.dense);
   }
 }
