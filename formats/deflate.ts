@@ -51,13 +51,14 @@ export async function inflateRaw(
     filled += part.byteLength;
     return true;
   });
-  if (problem !== undefined) {
+  const hasTrailingBytes = codeOf(problem) === TRAILING_BYTES_CODE;
+  if (problem !== undefined && !hasTrailingBytes) {
     throw malformed(subject, `malformed deflate data after ${filled} of ${byteLength} bytes`, problem);
   }
   if (overlong) throw malformed(subject, `expected ${byteLength} bytes after inflating, found more`);
   if (filled !== byteLength)
     throw malformed(subject, `expected ${byteLength} bytes after inflating, found ${filled}`);
-  if (!(await refusesTrailingBytes()) && (await attempt(stored.subarray(0, -1), () => true)) === undefined) {
+  if (hasTrailingBytes || (await ignoresTrailingBytes(stored))) {
     throw malformed(
       subject,
       'expected the deflate data to end with the last stored byte, found bytes behind its end',
@@ -107,10 +108,22 @@ async function attempt(stored: Uint8Array, take: (part: Uint8Array) => boolean):
 
 let trailingBytesRefused: Promise<boolean> | undefined;
 
+/** What Node 24 says of bytes behind the final block; pages say it without a code, as any malformed data. */
+const TRAILING_BYTES_CODE = 'ERR_TRAILING_JUNK_AFTER_STREAM_END';
+
+function codeOf(problem: unknown): unknown {
+  return problem instanceof Error && 'code' in problem ? problem.code : undefined;
+}
+
 /**
- * Whether the platform's inflater refuses bytes behind the final block, as the Compression Standard says.
- * Node 20 and 22 ignore them; there a second pass without the last byte tells: it fails if that byte counted.
+ * Whether data that inflated well has bytes behind its end that the platform passed over: Node 20 and 22 do, where
+ * the Compression Standard refuses. There a second pass without the last byte tells: it fails if that byte counted.
  */
+async function ignoresTrailingBytes(stored: Uint8Array): Promise<boolean> {
+  return !(await refusesTrailingBytes()) && (await attempt(stored.subarray(0, -1), () => true)) === undefined;
+}
+
+/** Whether the platform's inflater refuses bytes behind the final block. */
 function refusesTrailingBytes(): Promise<boolean> {
   const emptyStreamAndOneByte = Uint8Array.of(0x03, 0x00, 0x00);
   trailingBytesRefused ??= attempt(emptyStreamAndOneByte, () => true).then(
