@@ -7,14 +7,6 @@ import type { AdditiveDecoder, Codec, EncodedTerm } from './codec.js';
 import { TRELLIS_STATES, type TrellisStates } from './coded-low-rank.js';
 import { choiceParam, expectChunks, float32Param, integerParam } from './params.js';
 
-/** Elements in a chunk: small enough to check and decode in a few MB. */
-const BLOCK_ELEMENTS = 1 << 20;
-
-/** Rows in a chunk of a matrix with so many columns. */
-export function codedBlockRows(columns: number): number {
-  return Math.max(1, Math.floor(BLOCK_ELEMENTS / columns));
-}
-
 /** Term from the chunks of a matrix coder. */
 export function codedDenseTerm(
   chunks: EncodedTerm['chunks'],

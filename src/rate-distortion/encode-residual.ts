@@ -6,10 +6,11 @@
 
 import { extrapolateSpectrum } from '../allocation/extrapolate-spectrum.js';
 import type { EncodedTerm } from '../codecs/codec.js';
-import { codedBlockRows, codedDenseTerm } from '../codecs/coded-dense.js';
+import { codedDenseTerm } from '../codecs/coded-dense.js';
 import type { TrellisStates } from '../codecs/coded-low-rank.js';
 import { prepareRowProduct, type RowProduct } from '../codecs/integer-product.js';
 import type { LowRankFactors } from '../codecs/low-rank.js';
+import { rowsPerBlock } from '../codecs/row-blocks.js';
 import type { Kernels, MatrixEncoder } from '../kernels/kernels.js';
 import type { GemmEngine } from '../linalg/gemm-engine.js';
 import type { MatrixStream } from '../linalg/matrix-stream.js';
@@ -200,7 +201,7 @@ async function encodeRemainder(
   kernels: Kernels,
 ): Promise<EncodedRemainder> {
   const { rows, columns } = stream;
-  const blockRows = codedBlockRows(columns);
+  const blockRows = rowsPerBlock(columns);
   const product = lowRank && prepareRowProduct(lowRank.factors, columns, lowRank.scale, kernels);
   const dense = new DenseEncoder(columns, encoding, kernels, columnWeights);
   const chunks: { bytes: Uint8Array; squaredErrorDrop: number }[] = [];
