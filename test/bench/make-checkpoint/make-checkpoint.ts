@@ -1,0 +1,173 @@
+/**
+ * Writes a generated base and fine-tune as model folders. Memory is bounded by a block of rows a thread, whatever the
+ * size of the model; equal options give equal bytes for every thread count. The folder appears whole or not at all.
+ */
+import { mkdir, readdir, statfs } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { ConflictError, IoError } from '../../../formats/errors.js';
+import { type OutputFolder, withAtomicFolder } from '../../../src/io/atomic-output.js';
+import { isSystemError, withIoErrors } from '../../../src/io/io-error.js';
+import { defaultThreads } from '../../../src/io/node-runtime.js';
+import { openWorkerPool } from '../../../src/io/worker-pool.js';
+import { type ModelShape, parameterCountOf, shapeFor } from './model-shape.js';
+import type { RowJob, RowJobsInit } from './row-jobs.js';
+import { type Shard, shardIndexOf, shardsOf } from './shards.js';
+import { sideFilesOf } from './side-files.js';
+import { tensorsOf } from './tensors.js';
+
+export interface MakeCheckpointOptions {
+  /** Parameters wanted; the model comes as near as a Llama's shape can. */
+  readonly parameterCount: number;
+  /** Folder to make, or an empty one; gets `base` and `fine-tuned`. Folders on the way to it are created. */
+  readonly output: string;
+  /** 0 to 2^32 − 1; default 1. */
+  readonly seed?: number;
+  /** Largest file, unless one tensor is larger; default 1 GB. */
+  readonly shardByteLength?: number;
+  /** Default: all cores. */
+  readonly threads?: number;
+  readonly signal?: AbortSignal;
+  /** Told after every block of rows. */
+  readonly onProgress?: (doneParameterCount: number, parameterCount: number) => void;
+}
+
+export interface MadeCheckpoint {
+  readonly base: string;
+  readonly fineTuned: string;
+  readonly model: ModelShape;
+  readonly parameterCount: number;
+  /** Of the weight files of one checkpoint. */
+  readonly byteLength: number;
+  readonly shardCount: number;
+}
+
+const CHECKPOINTS = ['base', 'fine-tuned'] as const;
+const DEFAULT_SHARD_BYTE_LENGTH = 1e9;
+/** Values a job makes: large against what it costs to send one, small in memory. */
+const BLOCK_LENGTH = 2 ** 20;
+
+/**
+ * @throws RangeError on a count, seed or size that cannot be
+ * @throws ConflictError when something is at the output already, IoError where the disk is too small
+ */
+export async function makeCheckpoint(options: MakeCheckpointOptions): Promise<MadeCheckpoint> {
+  const { output, seed = 1, shardByteLength = DEFAULT_SHARD_BYTE_LENGTH, signal } = options;
+  const threads = options.threads ?? defaultThreads();
+  assertInteger('seed', seed, 0, 2 ** 32 - 1);
+  assertInteger('shardByteLength', shardByteLength, 1, Number.MAX_SAFE_INTEGER);
+  assertInteger('threads', threads, 1, 1024);
+  const model = shapeFor(options.parameterCount);
+  const shards = shardsOf(tensorsOf(model), shardByteLength);
+  const byteLength = shards.reduce((sum, shard) => sum + shard.byteLength, 0);
+
+  const overwrite = await isEmptyFolder(output);
+  const parent = dirname(output);
+  await withIoErrors('create', parent, () => mkdir(parent, { recursive: true }));
+  await assertSpace(output, parent, CHECKPOINTS.length * byteLength);
+  await withAtomicFolder(output, { overwrite, signal }, async (folder) => {
+    const paths = new Map<string, string[]>();
+    for (const name of CHECKPOINTS) paths.set(name, await createFiles(folder, name, model, shards));
+    const init = { seed, basePaths: paths.get('base')!, fineTunedPaths: paths.get('fine-tuned')! };
+    await runJobs(jobsOf(shards), init, { ...options, threads });
+  });
+  return {
+    base: join(output, 'base'),
+    fineTuned: join(output, 'fine-tuned'),
+    model,
+    parameterCount: parameterCountOf(model),
+    byteLength,
+    shardCount: shards.length,
+  };
+}
+
+/** Everything but the tensors' bytes; the paths of the shards. */
+async function createFiles(
+  folder: OutputFolder,
+  name: string,
+  model: ModelShape,
+  shards: readonly Shard[],
+): Promise<string[]> {
+  for (const [path, bytes] of sideFilesOf(model)) {
+    await (await folder.createFile(`${name}/${path}`)).write(bytes);
+  }
+  const index = shardIndexOf(shards);
+  if (index !== undefined) {
+    await (await folder.createFile(`${name}/model.safetensors.index.json`)).write(index);
+  }
+  const paths: string[] = [];
+  for (const shard of shards) {
+    const file = await folder.createFile(`${name}/${shard.path}`);
+    await file.truncate(shard.byteLength);
+    await file.write(shard.header);
+    paths.push(file.path);
+  }
+  return paths;
+}
+
+function* jobsOf(shards: readonly Shard[]): Generator<RowJob> {
+  let index = 0;
+  for (const [shard, { tensors }] of shards.entries()) {
+    for (const { kind, shape, byteOffset } of tensors) {
+      const columns = shape.at(-1)!;
+      const rows = shape.length === 1 ? 1 : shape[0]!;
+      const tensor = { index: index++, kind, rows, columns };
+      const step = Math.max(1, Math.floor(BLOCK_LENGTH / columns));
+      for (let begin = 0; begin < rows; begin += step) {
+        yield { tensor, shard, byteOffset, begin, end: Math.min(begin + step, rows) };
+      }
+    }
+  }
+}
+
+async function runJobs(
+  jobs: Iterable<RowJob>,
+  init: RowJobsInit,
+  options: MakeCheckpointOptions & { readonly threads: number },
+): Promise<void> {
+  const total = parameterCountOf(shapeFor(options.parameterCount));
+  const { threads, signal, onProgress } = options;
+  const module = new URL('./row-jobs.js', import.meta.url);
+  const pool = await openWorkerPool<RowJobsInit, RowJob, void>({ module, init, threads, signal });
+  let done = 0;
+  // Lanes share the iterator, so that each takes the next job; two a thread, so that none waits for one.
+  const lane = async (iterator: Iterable<RowJob>) => {
+    for (const job of iterator) {
+      await pool.run(job);
+      done += (job.end - job.begin) * job.tensor.columns;
+      onProgress?.(done, total);
+    }
+  };
+  try {
+    const shared = jobs[Symbol.iterator]();
+    const iterable = { [Symbol.iterator]: () => ({ next: () => shared.next() }) };
+    await Promise.all(Array.from({ length: 2 * threads }, () => lane(iterable)));
+  } finally {
+    await pool.close();
+  }
+}
+
+/** Whether an empty folder is at the path, which then may be replaced; false where nothing is. */
+async function isEmptyFolder(path: string): Promise<boolean> {
+  try {
+    const entries = await readdir(path);
+    if (entries.length === 0) return true;
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return false;
+    if (!isSystemError(error, 'ENOTDIR')) throw error;
+  }
+  throw new ConflictError(
+    `${path}: expected no such folder or an empty one, found something there; remove it`,
+  );
+}
+
+async function assertSpace(output: string, parent: string, needed: number): Promise<void> {
+  const { bavail, bsize } = await withIoErrors('open', parent, () => statfs(parent));
+  const free = bavail * bsize;
+  if (free >= needed) return;
+  throw new IoError(`${output}: ${needed} bytes are to be written, but the disk has ${free} free`);
+}
+
+function assertInteger(name: string, value: number, minimum: number, maximum: number): void {
+  if (Number.isSafeInteger(value) && value >= minimum && value <= maximum) return;
+  throw new RangeError(`expected ${name} to be an integer of ${minimum} to ${maximum}, got ${value}`);
+}

@@ -1,0 +1,48 @@
+/** Worker side of the generator: makes a block of rows and writes it into a shard of both checkpoints. */
+import { type OpenOutputFile, openOutputFile } from '../../../src/io/output-file.js';
+import type { JobRunner } from '../../../src/io/worker-pool.js';
+import { loadKernels } from '../../../src/kernels/load-kernels.js';
+import { type RowsSpec, TensorRows } from './tensor-rows.js';
+
+export interface RowJobsInit {
+  readonly seed: number;
+  /** Shards of both checkpoints, in the same order; they exist. */
+  readonly basePaths: readonly string[];
+  readonly fineTunedPaths: readonly string[];
+}
+
+export interface RowJob {
+  readonly tensor: RowsSpec;
+  readonly shard: number;
+  /** Of the tensor's first byte in its shard. */
+  readonly byteOffset: number;
+  /** Rows [begin, end). */
+  readonly begin: number;
+  readonly end: number;
+}
+
+export async function openJobs(init: RowJobsInit): Promise<JobRunner<RowJob, void>> {
+  const opened: OpenOutputFile[] = [];
+  const close = async () => {
+    await Promise.all(opened.map((file) => file.close()));
+  };
+  const openAll = async (paths: readonly string[]) => {
+    const files = await Promise.all(paths.map((path) => openOutputFile(path)));
+    opened.push(...files);
+    return files;
+  };
+  const base = await openAll(init.basePaths);
+  const fineTuned = await openAll(init.fineTunedPaths);
+  const rows = new TensorRows(loadKernels(), init.seed);
+  return {
+    async run({ tensor, shard, byteOffset, begin, end }) {
+      const block = rows.block(tensor, begin, end);
+      const offset = byteOffset + 2 * begin * tensor.columns;
+      await Promise.all([
+        base[shard]!.writeAt(offset, block.base),
+        fineTuned[shard]!.writeAt(offset, block.fineTuned),
+      ]);
+    },
+    close,
+  };
+}
