@@ -8,9 +8,8 @@ import { ConflictError, IoError } from '../../../formats/errors.js';
 import { type OutputFolder, withAtomicFolder } from '../../../src/io/atomic-output.js';
 import { isSystemError, withIoErrors } from '../../../src/io/io-error.js';
 import { defaultThreads } from '../../../src/io/node-runtime.js';
-import { openWorkerPool } from '../../../src/io/worker-pool.js';
 import { type ModelShape, parameterCountOf, shapeFor } from './model-shape.js';
-import type { RowJob, RowJobsInit } from './row-jobs.js';
+import { runJobs } from './run-jobs.js';
 import { type Shard, shardIndexOf, shardsOf } from './shards.js';
 import { sideFilesOf } from './side-files.js';
 import { tensorsOf } from './tensors.js';
@@ -43,10 +42,9 @@ export interface MadeCheckpoint {
 
 const CHECKPOINTS = ['base', 'fine-tuned'] as const;
 const DEFAULT_SHARD_BYTE_LENGTH = 1e9;
-/** Values a job makes: large against what it costs to send one, small in memory. */
-const BLOCK_LENGTH = 2 ** 20;
 
 /**
+ * Makes the pair and returns where it is and how large it became.
  * @throws RangeError on a count, seed or size that cannot be
  * @throws ConflictError when something is at the output already, IoError where the disk is too small
  */
@@ -57,25 +55,28 @@ export async function makeCheckpoint(options: MakeCheckpointOptions): Promise<Ma
   assertInteger('shardByteLength', shardByteLength, 1, Number.MAX_SAFE_INTEGER);
   assertInteger('threads', threads, 1, 1024);
   const model = shapeFor(options.parameterCount);
-  const shards = shardsOf(tensorsOf(model), shardByteLength);
-  const byteLength = shards.reduce((sum, shard) => sum + shard.byteLength, 0);
-
+  const parameterCount = parameterCountOf(model);
   const overwrite = await isEmptyFolder(output);
   const parent = dirname(output);
   await withIoErrors('create', parent, () => mkdir(parent, { recursive: true }));
-  await assertSpace(output, parent, CHECKPOINTS.length * byteLength);
+  await assertSpace(output, parent, CHECKPOINTS.length * 2 * parameterCount);
+  const shards = shardsOf(tensorsOf(model), shardByteLength);
   await withAtomicFolder(output, { overwrite, signal }, async (folder) => {
     const paths = new Map<string, string[]>();
     for (const name of CHECKPOINTS) paths.set(name, await createFiles(folder, name, model, shards));
     const init = { seed, basePaths: paths.get('base')!, fineTunedPaths: paths.get('fine-tuned')! };
-    await runJobs(jobsOf(shards), init, { ...options, threads });
+    await runJobs(shards, init, {
+      threads,
+      signal,
+      onProgress: (done) => options.onProgress?.(done, parameterCount),
+    });
   });
   return {
     base: join(output, 'base'),
     fineTuned: join(output, 'fine-tuned'),
     model,
-    parameterCount: parameterCountOf(model),
-    byteLength,
+    parameterCount,
+    byteLength: shards.reduce((sum, shard) => sum + shard.byteLength, 0),
     shardCount: shards.length,
   };
 }
@@ -102,48 +103,6 @@ async function createFiles(
     paths.push(file.path);
   }
   return paths;
-}
-
-function* jobsOf(shards: readonly Shard[]): Generator<RowJob> {
-  let index = 0;
-  for (const [shard, { tensors }] of shards.entries()) {
-    for (const { kind, shape, byteOffset } of tensors) {
-      const columns = shape.at(-1)!;
-      const rows = shape.length === 1 ? 1 : shape[0]!;
-      const tensor = { index: index++, kind, rows, columns };
-      const step = Math.max(1, Math.floor(BLOCK_LENGTH / columns));
-      for (let begin = 0; begin < rows; begin += step) {
-        yield { tensor, shard, byteOffset, begin, end: Math.min(begin + step, rows) };
-      }
-    }
-  }
-}
-
-async function runJobs(
-  jobs: Iterable<RowJob>,
-  init: RowJobsInit,
-  options: MakeCheckpointOptions & { readonly threads: number },
-): Promise<void> {
-  const total = parameterCountOf(shapeFor(options.parameterCount));
-  const { threads, signal, onProgress } = options;
-  const module = new URL('./row-jobs.js', import.meta.url);
-  const pool = await openWorkerPool<RowJobsInit, RowJob, void>({ module, init, threads, signal });
-  let done = 0;
-  // Lanes share the iterator, so that each takes the next job; two a thread, so that none waits for one.
-  const lane = async (iterator: Iterable<RowJob>) => {
-    for (const job of iterator) {
-      await pool.run(job);
-      done += (job.end - job.begin) * job.tensor.columns;
-      onProgress?.(done, total);
-    }
-  };
-  try {
-    const shared = jobs[Symbol.iterator]();
-    const iterable = { [Symbol.iterator]: () => ({ next: () => shared.next() }) };
-    await Promise.all(Array.from({ length: 2 * threads }, () => lane(iterable)));
-  } finally {
-    await pool.close();
-  }
 }
 
 /** Whether an empty folder is at the path, which then may be replaced; false where nothing is. */

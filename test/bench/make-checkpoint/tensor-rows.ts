@@ -72,21 +72,30 @@ export class TensorRows {
   readonly #seed: number;
   readonly #stream = new RandomStream();
   #parts: TensorParts | undefined;
+  /** Of the last block, grown when a larger one comes: fresh memory for every block would be page faults. */
+  #base = new Float32Array();
+  #residual = new Float32Array();
+  #bytes = new Uint8Array();
 
   constructor(kernels: Kernels, seed: number) {
     this.#kernels = kernels;
     this.#seed = seed;
   }
 
-  /** Rows [begin, end). */
+  /** Rows [begin, end), valid until the next call. */
   block(tensor: RowsSpec, begin: number, end: number): RowBlock {
     const length = (end - begin) * tensor.columns;
-    const base = new Float32Array(length);
-    const residual = new Float32Array(length);
+    if (this.#base.length < length) {
+      this.#base = new Float32Array(length);
+      this.#residual = new Float32Array(length);
+      this.#bytes = new Uint8Array(4 * length);
+    }
+    const base = this.#base.subarray(0, length);
+    const residual = this.#residual.subarray(0, length).fill(0);
     if (tensor.kind === 'norm') this.#norm(tensor, base, residual);
     else this.#matrix(tensor, begin, end, base, residual);
-    const baseBytes = new Uint8Array(2 * length);
-    const fineTunedBytes = new Uint8Array(2 * length);
+    const baseBytes = this.#bytes.subarray(0, 2 * length);
+    const fineTunedBytes = this.#bytes.subarray(2 * length, 4 * length);
     this.#kernels.fromFloat32('BF16', base, baseBytes);
     this.#kernels.addAndRound('BF16', 'BF16', baseBytes, residual, fineTunedBytes);
     return { base: baseBytes, fineTuned: fineTunedBytes };
