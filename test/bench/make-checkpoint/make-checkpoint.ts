@@ -6,8 +6,8 @@ import { mkdir, readdir, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ConflictError, IoError } from '../../../formats/errors.js';
 import { type OutputFolder, withAtomicFolder } from '../../../src/io/atomic-output.js';
-import { isSystemError, withIoErrors } from '../../../src/io/io-error.js';
-import { defaultThreads } from '../../../src/io/node-runtime.js';
+import { defaultThreads } from '../../../src/io/default-threads.js';
+import { isSystemError, toIoError, withIoErrors } from '../../../src/io/io-error.js';
 import { type ModelShape, parameterCountOf, shapeFor } from './model-shape.js';
 import { runJobs } from './run-jobs.js';
 import { type Shard, shardIndexOf, shardsOf } from './shards.js';
@@ -112,7 +112,7 @@ async function isEmptyFolder(path: string): Promise<boolean> {
     if (entries.length === 0) return true;
   } catch (error) {
     if (isSystemError(error, 'ENOENT')) return false;
-    if (!isSystemError(error, 'ENOTDIR')) throw error;
+    if (!isSystemError(error, 'ENOTDIR')) throw toIoError(error, 'list', path);
   }
   throw new ConflictError(
     `${path}: expected no such folder or an empty one, found something there; remove it`,

@@ -1,5 +1,5 @@
 /** Worker side of the generator: makes a block of rows and writes it into a shard of both checkpoints. */
-import { type OpenOutputFile, openOutputFile } from '../../../src/io/output-file.js';
+import { openOutputFile } from '../../../src/io/output-file.js';
 import type { JobRunner } from '../../../src/io/worker-pool.js';
 import { loadKernels } from '../../../src/kernels/load-kernels.js';
 import { type RowsSpec, TensorRows } from './tensor-rows.js';
@@ -22,15 +22,7 @@ export interface RowJob {
 }
 
 export async function openJobs(init: RowJobsInit): Promise<JobRunner<RowJob, void>> {
-  const opened: OpenOutputFile[] = [];
-  const close = async () => {
-    await Promise.all(opened.map((file) => file.close()));
-  };
-  const openAll = async (paths: readonly string[]) => {
-    const files = await Promise.all(paths.map((path) => openOutputFile(path)));
-    opened.push(...files);
-    return files;
-  };
+  const openAll = (paths: readonly string[]) => Promise.all(paths.map((path) => openOutputFile(path)));
   const base = await openAll(init.basePaths);
   const fineTuned = await openAll(init.fineTunedPaths);
   const rows = new TensorRows(loadKernels(), init.seed);
@@ -43,6 +35,8 @@ export async function openJobs(init: RowJobsInit): Promise<JobRunner<RowJob, voi
         fineTuned[shard]!.writeAt(offset, block.fineTuned),
       ]);
     },
-    close,
+    async close() {
+      await Promise.all([...base, ...fineTuned].map((file) => file.close()));
+    },
   };
 }
