@@ -5,6 +5,7 @@ import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
 import { lossyByteLength } from '../../formats/ere/levels.js';
 import { PRELUDE_BYTE_LENGTH } from '../../formats/ere/prelude.js';
 import { type ArchiveLayout, layoutArchive } from '../../formats/ere/write-archive.js';
+import { BudgetError } from '../../formats/errors.js';
 import type { Choice, RateDistortionChoice } from '../allocation/operating-points.js';
 import { describeBits } from '../codecs/bits-profile.js';
 import type { WorkerPool } from '../io/worker-pool.js';
@@ -34,7 +35,7 @@ import { presetOf } from './presets.js';
 import type { Runtime } from './runtime.js';
 import { planSideFiles } from './side-files.js';
 import { fullSpectrum } from './spectrum-summary.js';
-import { type FoundStep, type StepAttempt, searchStep } from './step-search.js';
+import { type StepAttempt, type StepOf, searchStep } from './step-search.js';
 import type { StoredTensor, StoredTerm, TensorStore } from './stored-chunks.js';
 
 /** What one encode works on. Paths are absolute, for the worker threads. */
@@ -83,7 +84,7 @@ async function encodeWithPool(
   const session = new EncodeSession({
     pool,
     pairs: pairing.pairs,
-    constraints: constraintsOf(options),
+    constraints: { ...constraintsOf(options), sampleRows: strategyOf(options) === 'rate-distortion' },
     ...(inputs.store === undefined ? {} : { store: inputs.store }),
     onProgress: options.onProgress,
   });
@@ -191,12 +192,13 @@ async function searchSteps(search: Search): Promise<Encoded> {
   const { options } = search.inputs;
   const effort = options.effort ?? 'default';
   const spectra = await modelSpectra(session);
-  const predicted = await predictStep(search, spectra);
+  const firstStep = await predictSteps(search, spectra);
   const { found } = await searchStep({
     budget,
     squaredResidual: session.squaredResidual,
     residuals: session.residualShapes,
-    firstStep: predicted.step,
+    firstStep,
+    predict: (stepOf) => session.estimate((i) => rateDistortionChoice(stepOf(i), effort)),
     attempt: (stepOf) => {
       const encoding = { ...encodingRecord(options), effort };
       return attemptChoices(
@@ -227,31 +229,30 @@ function rateDistortionChoice(step: number, effort: Effort): RateDistortionChoic
 /** Deflated bytes of the index: of the whole, of an identical tensor, and of any other with its chunks. */
 const INDEX_BYTES = { base: 200, identical: 52, other: 150 };
 
-/** The step at which predictions from spectra and samples meet the budget. */
-async function predictStep(
-  search: Search,
-  spectra: readonly ResidualSpectrum[],
-): Promise<FoundStep<StepAttempt>> {
+/** The steps at which predictions from spectra and samples meet the budget; what the model says where none do. */
+async function predictSteps(search: Search, spectra: readonly ResidualSpectrum[]): Promise<StepOf | number> {
   const { session, budget } = search;
   const effort = search.inputs.options.effort ?? 'default';
+  const firstStep = modelFirstStep(search, spectra);
   const fixed = session.analyses.reduce(
     (sum, analysis) => sum + (analysis.case === 'identical' ? INDEX_BYTES.identical : INDEX_BYTES.other),
     fixedByteLength(search) + PRELUDE_BYTE_LENGTH + INDEX_BYTES.base,
   );
-  return searchStep({
-    budget,
-    squaredResidual: session.squaredResidual,
-    residuals: session.residualShapes,
-    firstStep: modelFirstStep(search, spectra),
-    attempt: async (stepOf) => {
-      const parts = await session.estimate((i) => rateDistortionChoice(stepOf(i), effort));
-      return {
-        parts,
-        byteLength: parts.reduce((sum, { byteLength }) => sum + byteLength, fixed),
-        squaredError: parts.reduce((sum, { squaredError }) => sum + squaredError, 0),
-      };
-    },
-  });
+  const attempt = async (stepOf: StepOf): Promise<StepAttempt> => {
+    const parts = await session.estimate((i) => rateDistortionChoice(stepOf(i), effort));
+    return {
+      parts,
+      byteLength: parts.reduce((sum, { byteLength }) => sum + byteLength, fixed),
+      squaredError: parts.reduce((sum, { squaredError }) => sum + squaredError, 0),
+    };
+  };
+  const { squaredResidual, residualShapes: residuals } = session;
+  try {
+    return (await searchStep({ budget, squaredResidual, residuals, firstStep, attempt })).stepOf;
+  } catch (error) {
+    if (!(error instanceof BudgetError)) throw error;
+    return firstStep; // Coding decides what is out of reach.
+  }
 }
 
 /** Components to look at while a residual is first in memory; undefined where more must be known first, or none. */
