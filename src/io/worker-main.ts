@@ -8,12 +8,14 @@ import type { JobModule, JobRunner, Order, Reply } from './worker-pool.js';
 
 const { module, init } = workerData as { readonly module: string; readonly init: unknown };
 const port = parentPort!;
+/** Optimizing one function takes some milliseconds. */
+const OPTIMIZING_MS = 50;
 let runner: Promise<JobRunner<unknown, unknown>> | undefined;
 let isRunning = false;
 
 port.on('message', (order: Order<unknown>) => {
   if (order.kind === 'run') void run(order.job);
-  else if (isRunning) process.exit();
+  else if (isRunning) abandon();
   else void stop();
 });
 
@@ -44,7 +46,19 @@ function answer(reply: Reply<unknown>): void {
   }
 }
 
-/** Frees everything; the thread ends by itself when nothing is left that it could wait for. */
+/**
+ * Ends the thread in the middle of its job. V8 may still be optimizing functions of that job in the
+ * background, and Node 20 aborts when such work outlives the thread, so it gets a moment first.
+ */
+function abandon(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, OPTIMIZING_MS);
+  process.exit();
+}
+
+/**
+ * Frees everything; the thread ends by itself when nothing is left that it could wait for. Node then waits
+ * for V8's background work, which it does not when a thread is terminated or exits.
+ */
 async function stop(): Promise<void> {
   const opened = await runner?.catch(() => undefined); // Whose job failed with the reason.
   try {
