@@ -10,7 +10,7 @@ import { fromTransferredError, type TransferredError } from './error-transfer.js
 export interface JobRunner<Job, Result> {
   /** One at a time. Must come back to the event loop often: there a thread hears that it is to stop. */
   run(job: Job): Promise<Result>;
-  /** Frees what the runner holds and leaves nothing that keeps the event loop alive. Not called during a job. */
+  /** Frees what the runner holds and leaves nothing that keeps the event loop alive. A job that runs fails then. */
   close(): Promise<void>;
 }
 
@@ -98,9 +98,10 @@ export type Reply<Result> =
   | { readonly kind: 'not-closed'; readonly error: TransferredError };
 
 /**
- * Never calls `Worker.terminate`: it takes effect inside of native calls too, and an addon that then meets
- * the end of its environment takes the whole process down (onnxruntime-node aborts it when a product was
- * running). A thread is told to stop and ends itself, between two steps of its job.
+ * Never calls `Worker.terminate`, which can take the whole process down in two ways: it takes effect inside
+ * of native calls (onnxruntime-node aborts when a product was running), and Node 20 then disposes of the
+ * thread's heap while V8 still optimizes functions for it in the background (seen as an abort; nodejs/node
+ * 31752). A thread is told to stop and ends by itself: Node waits for V8's background work before that.
  */
 class ThreadPool<Job, Result> implements WorkerPool<Job, Result> {
   readonly threads: number;
