@@ -17,7 +17,10 @@ if (!(Number.isInteger(rounds) && rounds >= 1))
 /** Wall-clock time of a run of node with these arguments, in ms. */
 function runMs(argv: readonly string[]): number {
   const started = performance.now();
-  const { status, stderr } = spawnSync(process.execPath, argv, { encoding: 'utf8' });
+  const { status, stderr } = spawnSync(process.execPath, argv, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
   if (status !== 0) throw new Error(`node ${argv.join(' ')}: status ${status}\n${stderr}`);
   return performance.now() - started;
 }
