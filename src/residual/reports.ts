@@ -31,7 +31,7 @@ export function encodeReport(
       from: blob === undefined ? ('base' as const) : ('archive' as const),
     })),
     skippedFiles: fineTuned.skippedFiles,
-    warnings: encoded.gemm.warning === undefined ? warnings : [...warnings, encoded.gemm.warning],
+    warnings: [...warnings, ...encoded.gemm.warnings],
     gemmEngine: encoded.gemm.engine,
     durationMs,
   };
