@@ -178,8 +178,13 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
     { pair, compare, spectrum }: Extract<EncodeJob, { readonly kind: 'analyse' }>,
     readable: ReadablePair,
   ): Promise<AnalyseResult> {
-    const { exactTerms, ...analysis } = await analyseTensor(readable);
+    const source = this.#source(pair);
+    const { exactTerms, ...analysis } = await analyseTensor(readable, (hashed) =>
+      source.beginFirstPass(hashed),
+    );
     const { squaredResidual, roundingEnergy } = analysis;
+    source.squaredResidual = squaredResidual;
+    source.endFirstPass(squaredResidual > 0);
     const isResidual = analysis.case === 'residual' || analysis.case === 'resized';
     if (isResidual) this.#exactTerms.set(pair, exactTerms);
     this.#noise.set(pair, { energy: squaredResidual, roundingEnergy });
@@ -190,7 +195,7 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
       ...(compare && analysis.case !== 'identical' ? { comparison: await compareTensor(readable) } : {}),
       ...(isResidual || exactTerms.length === 0 || compare
         ? {}
-        : { encoded: await encodeTensor(readable, { kind: 'none' }, this.#source(pair), exactTerms) }),
+        : { encoded: await encodeTensor(readable, { kind: 'none' }, source, exactTerms) }),
       ...(spectrum && squaredResidual > 0 ? { spectrum: await this.#spectrum(pair, spectrum) } : {}),
     };
   }
@@ -238,7 +243,6 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
       this.#sources.get(pair) ??
       new PairSource({
         readable: this.#readable(pair),
-        energy: this.#noise.get(pair)?.energy ?? 0,
         engine: async () => (await this.#engine()).engine,
         columnWeights: this.#importance?.get(this.#pairs[pair]!.fineTuned.name),
         cacheByteLimit: this.#memoryShare * KEPT_SHARE,

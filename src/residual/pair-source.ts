@@ -26,8 +26,6 @@ export interface RecoverNoise {
 
 export interface PairSourceOptions {
   readonly readable: ReadablePair;
-  /** ‖R‖². */
-  readonly energy: number;
   readonly engine: () => Promise<GemmEngine>;
   /** Weights of the columns' errors, not normalised. */
   readonly columnWeights: Float32Array | undefined;
@@ -47,8 +45,9 @@ export class PairSource implements ResidualSource {
   readonly columnWeights: Float32Array | undefined;
   readonly #cacheByteLimit: number;
   readonly #readable: ReadablePair;
-  readonly #energy: number;
+  #energy = 0;
   #stream: CachedStream | undefined;
+  #firstPass: CachedStream | undefined;
   #known: KnownFactors | undefined;
   /** The product's, once one was recovered; they replace all others. */
   #product: LowRankFactors | undefined;
@@ -56,12 +55,23 @@ export class PairSource implements ResidualSource {
   #sample: ResidualSample | undefined;
   #weightedEnergy: number | undefined;
 
-  constructor({ readable, energy, engine, columnWeights, cacheByteLimit }: PairSourceOptions) {
+  constructor({ readable, engine, columnWeights, cacheByteLimit }: PairSourceOptions) {
     this.#readable = readable;
-    this.#energy = energy;
     this.engine = engine;
     this.columnWeights = columnWeights && normalizeWeights(columnWeights);
     this.#cacheByteLimit = cacheByteLimit;
+  }
+
+  /** The residual over other reads of the same pair; what it keeps in its pass is this source's after `endFirstPass`. */
+  beginFirstPass(readable: ReadablePair): CachedStream {
+    this.#firstPass = residualStream(readable, { cacheByteLimit: this.#cacheByteLimit });
+    return this.#firstPass;
+  }
+
+  /** @param isResidual whether there will be other passes */
+  endFirstPass(isResidual: boolean): void {
+    if (this.#firstPass !== undefined && isResidual) this.stream.adopt(this.#firstPass);
+    this.#firstPass = undefined;
   }
 
   get stream(): CachedStream {
@@ -91,6 +101,11 @@ export class PairSource implements ResidualSource {
   dropResults(): void {
     if (this.#known !== undefined) this.#known.factors = undefined;
     this.#exact = undefined;
+  }
+
+  /** @param energy ‖R‖², measured */
+  set squaredResidual(energy: number) {
+    this.#energy = energy;
   }
 
   async energy(): Promise<number> {
