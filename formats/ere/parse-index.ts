@@ -172,6 +172,7 @@ function term(field: JsonCursor): ArchiveTerm {
       'errorDrops',
       field.optional('errorDrops')?.items((item) => item.magnitude()),
     ),
+    ...optional('errorDrop', field.optional('errorDrop')?.magnitude()),
     params: field.field('params').foreignRecord(),
   };
 }

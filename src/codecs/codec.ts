@@ -57,6 +57,8 @@ export interface ExactDecoder {
   readonly prediction: Prediction;
   /** Whether every row has to be decoded for those behind it, so that no later term may hide any. */
   readonly isSequential: boolean;
+  /** Set where `decode` keeps the prediction's `values` in step with `out`, so that they go with it; default false. */
+  readonly refinesValues?: boolean;
   /**
    * Fills `out` with the bytes from `byteOffset` on, asked for in ascending order (without gaps where `isSequential`): whole rows,
    * or multiples of PIECE_BYTE_LENGTH from the start of a row that is longer.
@@ -85,6 +87,8 @@ export interface EncodedTerm {
   readonly params: Readonly<Record<string, unknown>>;
   /** Payload, with what each chunk takes off the squared error (0 for exact terms); orders progressive archives. */
   readonly chunks: readonly { readonly bytes: Uint8Array; readonly squaredErrorDrop: number }[];
+  /** Of an exact term that is part of a lossy tensor: what all of it takes off the squared error. */
+  readonly squaredErrorDrop?: number;
 }
 
 /** Reads bytes of the rows that a term covers, offsets relative to the first; in ascending order within a pass. */

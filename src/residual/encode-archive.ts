@@ -163,7 +163,12 @@ async function searchPoints(search: Search): Promise<Attempt<Assembled> & Encode
     bits: options.bits ?? presetOf(options).bits,
     prior: options.prior ?? 0,
   };
-  return searchBudget({
+  /** Small weights of whole products too. They are no operating point: added where nothing bounds the size, or they fit. */
+  const withSmallWeights = (residual: number, choice: Choice): Choice =>
+    choice.kind === 'low-rank' && choice.rank === session.product(residual)?.rank
+      ? { ...choice, smallWeights: true }
+      : choice;
+  const found = await searchBudget({
     budget,
     fixedByteLength: fixedByteLength(search),
     squaredResidual: session.squaredResidual,
@@ -175,9 +180,17 @@ async function searchPoints(search: Search): Promise<Attempt<Assembled> & Encode
         bits,
         ...(strategy === 'layerwise' && options.prior ? { prior: options.prior } : {}),
       };
-      return { ...(await attemptChoices(search, (i) => allocation.points[i].choice, encoding)), bits };
+      const choiceOf = (i: number): Choice => {
+        const { choice } = allocation.points[i];
+        return budget.kind === 'fixed' ? withSmallWeights(i, choice) : choice;
+      };
+      return { ...(await attemptChoices(search, choiceOf, encoding)), bits, encoding, choiceOf };
     },
   });
+  if (budget.kind !== 'size') return found;
+  const choiceOf = (i: number): Choice => withSmallWeights(i, found.choiceOf(i));
+  const refined = await attemptChoices(search, choiceOf, found.encoding);
+  return refined.byteLength <= budget.byteLength ? { ...found, ...refined } : found;
 }
 
 /** Rate–distortion: one quantiser step for the whole model, searched for. */
@@ -199,11 +212,16 @@ async function searchSteps(search: Search): Promise<Encoded> {
           const step = stepOf(i);
           const product = session.product(i);
           // Where its bytes are spent anyway, the product itself is kept: it decodes to nearly every bit.
-          if (
-            product !== undefined &&
-            bestPlan(spectra[i], { step, lambda: LAMBDA }).bits / 8 >= product.byteLength
-          ) {
-            return { kind: 'low-rank', rank: product.rank, bits: product.bits };
+          const affordable =
+            product === undefined ? 0 : bestPlan(spectra[i], { step, lambda: LAMBDA }).bits / 8;
+          if (product !== undefined && affordable >= product.byteLength) {
+            const { rank, bits, withSmallWeights } = product;
+            return {
+              kind: 'low-rank',
+              rank,
+              bits,
+              ...(affordable >= withSmallWeights ? { smallWeights: true } : {}),
+            };
           }
           return { kind: 'rate-distortion', step, lambda: LAMBDA, ...EFFORTS[effort] };
         },

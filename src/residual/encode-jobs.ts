@@ -21,11 +21,13 @@ import { analyseTensor, type ReadablePair, type TensorAnalysis } from './analyse
 import { compareTensor, type TensorComparison } from './compare-tensor.js';
 import {
   type EncodedTensor,
+  encodeProduct,
   encodeTensor,
   type ResidualSource,
   refineTensor,
   type TensorRefinement,
 } from './encode-tensor.js';
+import { byteLengthOf } from './encoded-terms.js';
 import { encodeRowsExactly } from './exact-terms.js';
 import type { Importance } from './importance.js';
 import { pairTensors } from './pair-tensors.js';
@@ -68,6 +70,8 @@ export interface SpectrumResult {
   readonly singularValues: Float64Array;
   /** Where the residual is a rounded product: the width that suffices for it. */
   readonly productBits: number | undefined;
+  /** Then also the payload bytes of the product with its small weights. */
+  readonly productByteLength: number | undefined;
 }
 export interface EngineResult {
   /** Name of the engine of the matrix products. */
@@ -131,7 +135,11 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
         const source = this.#source(job.pair);
         const productBits = job.recover && (await source.recover(job.maxRank, job.recover));
         const { singularValues } = await source.factors(job.maxRank);
-        return { singularValues: singularValues.slice(0, job.maxRank), productBits };
+        return {
+          singularValues: singularValues.slice(0, job.maxRank),
+          productBits,
+          productByteLength: productBits === undefined ? undefined : byteLengthOf(await source.product()),
+        };
       }
       case 'encode':
         return encodeTensor(
@@ -193,6 +201,7 @@ class PairSource implements ResidualSource {
   #stream: MatrixStream | undefined;
   #known: { readonly asked: number; readonly factors: LowRankFactors } | undefined;
   #exact: Promise<EncodedTerm> | undefined;
+  #product: Promise<readonly EncodedTerm[]> | undefined;
 
   constructor(
     readable: ReadablePair,
@@ -238,8 +247,15 @@ class PairSource implements ResidualSource {
   ): Promise<number | undefined> {
     const factors = await this.factors(rank);
     const product = await recoverProduct(this.#readable, { factors, ...noise, engine: await this.engine() });
-    if (product !== undefined) this.#known = { asked: Number.POSITIVE_INFINITY, factors: product.factors };
-    return product?.bits;
+    if (product === undefined) return undefined;
+    this.#known = { asked: Number.POSITIVE_INFINITY, factors: product.factors };
+    this.#product = encodeProduct(this.#readable, product);
+    return product.bits;
+  }
+
+  async product(): Promise<readonly EncodedTerm[]> {
+    if (this.#product === undefined) throw new RangeError('expected a residual that is a product');
+    return this.#product;
   }
 
   exact(): Promise<EncodedTerm> {

@@ -20,6 +20,7 @@ import type {
   SpectrumResult,
 } from './encode-jobs.js';
 import type { EncodedTensor, TensorRefinement } from './encode-tensor.js';
+import { byteLengthOf } from './encoded-terms.js';
 import type { TensorPair } from './pair-tensors.js';
 
 /** A tensor with a residual, as far as it is known. */
@@ -33,6 +34,8 @@ interface ResidualState {
   singularValues: Float64Array;
   /** Set where the residual is a rounded product, and `singularValues` are the product's. */
   productBits: number | undefined;
+  /** Payload bytes of the product with its small weights, where it is one. */
+  productByteLength: number | undefined;
   /** Payload bytes at the point encoded last. */
   payloadByteLength: number;
   /** Payload bytes of exact coding: a bound, until it was tried. */
@@ -54,6 +57,15 @@ export interface TensorConstraints {
   readonly openRank?: number;
   /** Whether rounded products are looked for (recover-product.ts), with the width that suffices for each. */
   readonly recoverProducts: boolean;
+}
+
+/** A residual that is a product, and its payload bytes. */
+export interface ProductSize {
+  readonly rank: number;
+  readonly bits: number;
+  readonly byteLength: number;
+  /** The same with the term that corrects small weights. */
+  readonly withSmallWeights: number;
 }
 
 export interface EncodeSessionOptions {
@@ -150,6 +162,7 @@ export class EncodeSession {
         copies: 1,
         singularValues: new Float64Array(0),
         productBits: undefined,
+        productByteLength: undefined,
         payloadByteLength: 0,
         // A segment that does not shrink is stored, so the tensor's bytes are a bound.
         exactByteLength: fineTuned.byteLength,
@@ -208,14 +221,13 @@ export class EncodeSession {
   }
 
   /** The i-th residual as a low-rank product that was merged and rounded, where it was recognised as one. */
-  product(
-    residual: number,
-  ): { readonly rank: number; readonly bits: number; readonly byteLength: number } | undefined {
-    const { pair, productBits: bits, singularValues } = this.#residuals[residual]!;
+  product(residual: number): ProductSize | undefined {
+    const { pair, productBits: bits, productByteLength, singularValues } = this.#residuals[residual]!;
     if (bits === undefined) return undefined;
     const { commonRows, columns } = this.#pairs[pair]!;
     const rank = singularValues.length;
-    return { rank, bits, byteLength: rank * componentByteLength(commonRows, columns, bits) };
+    const byteLength = rank * componentByteLength(commonRows, columns, bits);
+    return { rank, bits, byteLength, withSmallWeights: productByteLength ?? byteLength };
   }
 
   /** The engine of the matrix products. */
@@ -308,10 +320,10 @@ export class EncodeSession {
     return productBits === undefined ? openRank : maxRank;
   }
 
-  /** The term of a choice comes first; what is exact whatever the budget follows it. */
+  /** All but what is exact whatever the budget. */
   #measure(state: ResidualState, choice: Choice): void {
-    const [term] = choice.kind === 'none' ? [] : this.#encoded.get(state.pair)!.result.terms;
-    state.payloadByteLength = (term?.chunks ?? []).reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
+    const terms = this.#encoded.get(state.pair)?.result.terms ?? [];
+    state.payloadByteLength = byteLengthOf(terms) - this.analyses[state.pair]!.exactByteLength;
     if (choice.kind === 'exact') state.exactByteLength = state.payloadByteLength;
   }
 
@@ -364,6 +376,7 @@ export class EncodeSession {
         const spectrum = result as SpectrumResult;
         state.singularValues = spectrum.singularValues;
         state.productBits = spectrum.productBits;
+        state.productByteLength = spectrum.productByteLength;
         const known = state.singularValues.length;
         if (known < maxRank || known === Math.min(commonRows, columns)) this.#complete.add(pair);
       },
