@@ -124,7 +124,9 @@ function justOver(x: number): number {
 function ordersOf(dtype: FloatDtype, bytes: Uint8Array): Int32Array {
   const codes = codeArray(dtype, bytes.slice().buffer);
   const sign = 2 ** (DTYPES[dtype].bits - 1);
-  return Int32Array.from(codes, (code) => (code >= sign ? sign - code : code));
+  const orders = new Int32Array(codes.length);
+  for (let i = 0; i < codes.length; i++) orders[i] = codes[i]! >= sign ? sign - codes[i]! : codes[i]!;
+  return orders;
 }
 
 /** Float32 of the elements at these positions, each moved by `offset`. */
