@@ -27,6 +27,8 @@ export interface AllocationTensor {
   readonly lowRankOnly?: boolean;
 }
 
+export type RateDistortionChoice = { readonly kind: 'rate-distortion' } & ResidualEncoding;
+
 export type Choice =
   | { readonly kind: 'none' }
   /** With `smallWeights`: a recovered product as a whole, with a term that corrects small weights. */
@@ -38,7 +40,7 @@ export type Choice =
     }
   | { readonly kind: 'dense'; readonly bits: number }
   | { readonly kind: 'sign' }
-  | ({ readonly kind: 'rate-distortion' } & ResidualEncoding)
+  | RateDistortionChoice
   /** With `lowRankFirst`: also tried on top of a low-rank part, whatever is smaller. */
   | { readonly kind: 'exact'; readonly lowRankFirst?: boolean };
 

@@ -57,8 +57,6 @@ export interface ExactDecoder {
   readonly prediction: Prediction;
   /** Whether every row has to be decoded for those behind it, so that no later term may hide any. */
   readonly isSequential: boolean;
-  /** Set where `decode` keeps the prediction's `values` in step with `out`, so that they go with it; default false. */
-  readonly refinesValues?: boolean;
   /**
    * Fills `out` with the bytes from `byteOffset` on, asked for in ascending order (without gaps where `isSequential`): whole rows,
    * or multiples of PIECE_BYTE_LENGTH from the start of a row that is longer.

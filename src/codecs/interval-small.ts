@@ -100,7 +100,6 @@ export const intervalSmallCodec: Codec = {
       kind: 'exact',
       prediction: 'reconstruction',
       isSequential: true,
-      refinesValues: true,
       async decode(byteOffset, prediction, out) {
         if (byteOffset !== row * rowByteLength || out.byteLength % rowByteLength !== 0) {
           throw new RangeError(
@@ -160,7 +159,7 @@ class RowDecoder {
     this.#decoder.begin(payload);
   }
 
-  /** Replaces the small elements of a row that are not as predicted, in `values` and in `row`. */
+  /** Replaces the small elements of a row that are not as predicted. */
   decode(values: Float32Array, row: Uint8Array): void {
     const small = this.#small;
     small.gather(values);
@@ -188,10 +187,8 @@ class RowDecoder {
     const width = DTYPES[this.#dtype].bits / 8;
     const elements = this.#elements.subarray(0, changed * width);
     this.#kernels.fromFloat32(this.#dtype, decoded.subarray(0, changed), elements);
-    this.#kernels.toFloat32(this.#dtype, elements, decoded.subarray(0, changed));
     for (let i = 0; i < changed; i++) {
       const column = columns[i]!;
-      values[column] = decoded[i]!;
       for (let b = 0; b < width; b++) row[column * width + b] = elements[i * width + b]!;
     }
   }

@@ -201,9 +201,9 @@ async function* blockPieces(block: Block): AsyncGenerator<TensorPiece, void, voi
   for (const term of onTop) {
     const out = new Uint8Array(rows.bytes.byteLength);
     await term.decoder.decode(byteOffset - term.start * block.rowByteLength, rows, out);
-    rows = { bytes: out, values: term.decoder.refinesValues ? rows.values : undefined };
+    rows = { bytes: out };
   }
-  yield { byteOffset, ...rows };
+  yield { byteOffset, bytes: rows.bytes };
 }
 
 async function wholeBlock(

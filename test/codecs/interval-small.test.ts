@@ -63,18 +63,17 @@ async function decode(term: MadeTerm, setting: Rows, kernels: Kernels = wasm, st
     kernels,
   })) as ExactDecoder;
   const bytes = new Uint8Array(rows * rowByteLength);
-  const values = predicted.values?.slice();
   for (let row = 0; row < rows; row += step) {
     const end = Math.min(rows, row + step);
     const [from, to] = [row * rowByteLength, end * rowByteLength];
     const part = {
       bytes: predicted.bytes.subarray(from, to),
-      values: values?.subarray(row * columns, end * columns),
+      values: predicted.values?.subarray(row * columns, end * columns),
     };
     await decoder.decode(from, part, bytes.subarray(from, to));
   }
   decoder.close();
-  return { bytes, values };
+  return bytes;
 }
 
 /** Positions among the values of a dtype. */
@@ -106,19 +105,12 @@ describe('interval-small', () => {
           const wasClose = wanted.map((order, i) => Math.abs(order - found[i]!) <= 1);
           expect(term === undefined).toBe(wasClose.every(Boolean));
           if (term === undefined) return;
-          const { bytes, values } = await decode(madeTerm(term), setting);
+          const bytes = await decode(madeTerm(term), setting);
           const decoded = orders(dtype, bytes);
           for (const [i, order] of decoded.entries()) {
             expect(Math.abs(order - wanted[i]!)).toBeLessThanOrEqual(1);
-            if (!wasClose[i]) continue;
-            expect(order).toBe(found[i]);
-            if (values !== undefined) expect(values[i]).toBe(setting.predicted.values![i]);
+            if (wasClose[i]) expect(order).toBe(found[i]);
           }
-          const read = new Float32Array(decoded.length);
-          wasm.toFloat32(dtype, bytes, read);
-          values?.forEach((value, i) => {
-            if (!wasClose[i]) expect(value).toBe(read[i]);
-          });
         },
       ),
       { numRuns: 60 },
@@ -144,7 +136,7 @@ describe('interval-small', () => {
     const setting = rowsOf('BF16', 20, 200, 2 ** -13, 9);
     const term = (await encodeIntervalSmall(inputOf(setting)))!;
     const errorOf = (bytes: Uint8Array) => wasm.squaredDistance('BF16', bytes, setting.fineTuned);
-    const drop = errorOf(setting.predicted.bytes) - errorOf((await decode(madeTerm(term), setting)).bytes);
+    const drop = errorOf(setting.predicted.bytes) - errorOf(await decode(madeTerm(term), setting));
     expect(term.squaredErrorDrop).toBeCloseTo(drop, 12);
     expect(term.chunks.every((chunk) => chunk.squaredErrorDrop === 0)).toBe(true);
   });
@@ -159,7 +151,7 @@ describe('interval-small', () => {
       // Decisions all fall to the likelier side, which is "as predicted" here.
       chunks: [new Uint8Array(12)],
     };
-    expect((await decode(term, setting)).bytes).toEqual(bytes);
+    expect(await decode(term, setting)).toEqual(bytes);
   });
 
   test.each<[Record<string, unknown>, string]>([

@@ -104,9 +104,9 @@ export const GOLDEN_ARCHIVES: readonly GoldenArchive[] = [
     files: { 'model.safetensors': '151fe7a1dec3bef2fd5efb9a6c5e916d4691b492d54eeec50817935249e0d1ca' },
   },
   {
-    // The same with exact terms on top, which see the values of what was corrected.
+    // The same with exact terms on top.
     name: 'merged-on-top',
-    archive: 'c85ee08281ccc5db712ce8dd912769a819db2035b9471833d527905106e52630',
+    archive: 'fdd44963e1b3a1df897f7b14f7d585a39d280ddd715ccb6d6d1669dfc7239667',
     files: { 'model.safetensors': 'fc8aa29a0e912a4d98a0c609c2e0d23699b15d559e34c7125f5d4a472bd7e283' },
   },
 ];

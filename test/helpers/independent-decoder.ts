@@ -362,7 +362,7 @@ function once<T>(known: Known, term: IndependentTerm, make: () => T): T {
 
 interface DecodedRow {
   readonly bytes: Buffer;
-  /** f32(base + R̂) of each element where rule 3 gave the row, or what §9 makes of it. */
+  /** f32(base + R̂) of each element where rule 3 gave the row. */
   readonly values?: readonly number[];
 }
 
@@ -383,7 +383,7 @@ function intervalRows(
   return predicted.map((_, i) => ({ bytes: bytes.subarray(i * rowByteLength, (i + 1) * rowByteLength) }));
 }
 
-/** §9: rows, and their values; `predicted` holds those of the same rows that the term is coded against. */
+/** §9: rows from those that the term is coded against. */
 function smallRows(
   params: IndependentTerm['params'],
   payload: Payload,
@@ -401,14 +401,12 @@ function smallRows(
     x.map((row, i) => small[i]!.map((j) => row[j]!)),
   );
   return predicted.map(({ bytes }, i) => {
-    const [row, values] = [Buffer.from(bytes), [...x[i]!]];
+    const row = Buffer.from(bytes);
     for (const [k, j] of small[i]!.entries()) {
       const { value, isPredicted } = coded[i]![k]!;
-      if (isPredicted) continue;
-      writeElement(dtype, row, j, value);
-      values[j] = f32(readElement(dtype, row, j));
+      if (!isPredicted) writeElement(dtype, row, j, value);
     }
-    return { bytes: row, values };
+    return { bytes: row };
   });
 }
 
