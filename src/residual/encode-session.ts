@@ -66,6 +66,8 @@ export interface TensorConstraints {
   readonly openRank?: number;
   /** Whether rounded products are looked for (recover-product.ts), with the width that suffices for each. */
   readonly recoverProducts: boolean;
+  /** Whether estimates will be asked for; default false. */
+  readonly sampleRows?: boolean;
 }
 
 /** A residual that is a product, and its payload bytes. */
@@ -395,11 +397,12 @@ export class EncodeSession {
     return productBits === undefined ? openRank : maxRank;
   }
 
-  /** All but what is exact whatever the budget. */
+  /** The terms of a choice are those of the common rows; further rows are exact whatever the budget. */
   #measure(state: ResidualState, choice: Choice): void {
-    const { result } = this.#encoded.get(state.pair) ?? {};
-    const exact = this.analyses[state.pair]!.exactByteLength;
-    state.payloadByteLength = result === undefined ? 0 : storedByteLength(result.terms) - exact;
+    const { commonRows } = this.#pairs[state.pair]!;
+    const terms = choice.kind === 'none' ? [] : this.#encoded.get(state.pair)!.result.terms;
+    const own = terms.filter(({ rows }) => rows === undefined || rows[0] < commonRows);
+    state.payloadByteLength = storedByteLength(own);
     if (choice.kind === 'exact') state.exactByteLength = state.payloadByteLength;
   }
 
@@ -447,7 +450,8 @@ export class EncodeSession {
   }
 
   #spectrumRequest(maxRank: number): SpectrumRequest {
-    return { maxRank, recover: this.#constraints.recoverProducts };
+    const { recoverProducts: recover, sampleRows: sample = false } = this.#constraints;
+    return { maxRank, recover, sample };
   }
 
   #setSpectrum(state: ResidualState, spectrum: SpectrumResult): void {
