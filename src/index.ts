@@ -25,6 +25,7 @@ export {
 } from '../formats/errors.js';
 export { type ExportLoraOptions, type ExportLoraReport, exportLora } from './export/peft.js';
 export type { KernelPath } from './kernels/kernels.js';
+export type { Device } from './linalg/devices.js';
 export type {
   Allocation,
   Budget,

@@ -2,12 +2,17 @@
  * Entry of a pool thread: opens the job module it is told of, answers one job at a time, and ends itself
  * when it is told to stop. It hears that in its event loop, where no native call can be running.
  */
-import { parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { toTransferredError } from './error-transfer.js';
 import type { JobModule, JobRunner, Order, Reply } from './worker-pool.js';
 
-const { module, init } = workerData as { readonly module: string; readonly init: unknown };
-const port = parentPort!;
+const { module, init, port } = workerData as {
+  readonly module: string;
+  readonly init: unknown;
+  /** To another thread that the jobs ask for something; the runner's. */
+  readonly port: MessagePort | undefined;
+};
+const pool = parentPort!;
 /** For an abandoned job to notice: a read or a product takes less. */
 const GRACE_MS = 200;
 /** Optimizing one function takes some milliseconds. */
@@ -15,7 +20,7 @@ const OPTIMIZING_MS = 50;
 let runner: Promise<JobRunner<unknown, unknown>> | undefined;
 let isRunning = false;
 
-port.on('message', (order: Order<unknown>) => {
+pool.on('message', (order: Order<unknown>) => {
   if (order.kind === 'run') void run(order.job);
   else if (isRunning) abandon();
   else void stop();
@@ -23,7 +28,7 @@ port.on('message', (order: Order<unknown>) => {
 
 async function openRunner(): Promise<JobRunner<unknown, unknown>> {
   const { openJobs } = (await import(module)) as JobModule<unknown, unknown, unknown>;
-  return openJobs(init);
+  return openJobs(init, port);
 }
 
 async function run(job: unknown): Promise<void> {
@@ -41,10 +46,10 @@ async function run(job: unknown): Promise<void> {
 
 function answer(reply: Reply<unknown>): void {
   try {
-    port.postMessage(reply);
+    pool.postMessage(reply);
   } catch (error) {
     // The result cannot be cloned.
-    port.postMessage({ kind: 'error', error: toTransferredError(error) } satisfies Reply<unknown>);
+    pool.postMessage({ kind: 'error', error: toTransferredError(error) } satisfies Reply<unknown>);
   }
 }
 
@@ -54,7 +59,8 @@ function answer(reply: Reply<unknown>): void {
  * aborts when such work outlives the thread.
  */
 function abandon(): void {
-  port.close();
+  pool.close();
+  port?.close();
   runner?.then((opened) => opened.close()).catch(() => {}); // Only the result was of interest, and nobody waits for it.
   const cutOff = () => {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, OPTIMIZING_MS);
@@ -74,5 +80,6 @@ async function stop(): Promise<void> {
   } catch (error) {
     answer({ kind: 'not-closed', error: toTransferredError(error) });
   }
-  port.close();
+  pool.close();
+  port?.close();
 }

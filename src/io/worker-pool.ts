@@ -2,7 +2,7 @@
  * Runs jobs on worker threads, or in this thread when one is enough. A job module opens its own
  * files in every thread, so that no large buffer crosses threads but results.
  */
-import { Worker } from 'node:worker_threads';
+import { type MessagePort, Worker } from 'node:worker_threads';
 import { EreError } from '../../formats/errors.js';
 import { fromTransferredError, type TransferredError } from './error-transfer.js';
 
@@ -15,7 +15,7 @@ export interface JobRunner<Job, Result> {
 }
 
 export interface JobModule<Init, Job, Result> {
-  openJobs(init: Init): Promise<JobRunner<Job, Result>>;
+  openJobs(init: Init, port?: MessagePort): Promise<JobRunner<Job, Result>>;
 }
 
 export interface WorkerPool<Job, Result> {
@@ -34,6 +34,8 @@ export interface WorkerPoolOptions<Init> {
   readonly module: URL;
   /** Given to `openJobs` in every thread; structured-cloneable. */
   readonly init: Init;
+  /** Opens a port of its own for each thread, given to `openJobs`; default: none. */
+  readonly connect?: () => MessagePort | undefined;
   /** 1 runs in this thread. */
   readonly threads: number;
   readonly signal?: AbortSignal | undefined;
@@ -54,7 +56,7 @@ async function openInline<Init, Job, Result>(
   options: WorkerPoolOptions<Init>,
 ): Promise<WorkerPool<Job, Result>> {
   const { openJobs } = (await import(options.module.href)) as JobModule<Init, Job, Result>;
-  const runner = await openJobs(options.init);
+  const runner = await openJobs(options.init, options.connect?.());
   let last: Promise<unknown> = Promise.resolve();
   let isClosed = false;
   return {
@@ -120,8 +122,10 @@ class ThreadPool<Job, Result> implements WorkerPool<Job, Result> {
     this.#onAbort = () => this.#fail(abortError(options.signal!));
     options.signal?.addEventListener('abort', this.#onAbort, { once: true });
     for (let i = 0; i < options.threads; i++) {
+      const port = options.connect?.();
       const worker = new Worker(new URL('./worker-main.js', import.meta.url), {
-        workerData: { module: options.module.href, init: options.init },
+        workerData: { module: options.module.href, init: options.init, port },
+        transferList: port === undefined ? [] : [port],
       });
       worker.on('message', (reply: Reply<Result>) => this.#settle(i, reply));
       worker.on('error', (error) => this.#fail(error));

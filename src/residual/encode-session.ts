@@ -261,7 +261,7 @@ export class EncodeSession {
 
   /** The engine of the matrix products. */
   async engine(): Promise<EngineResult> {
-    if (this.#residuals.length === 0) return { engine: 'none', warning: undefined };
+    if (this.#residuals.length === 0) return { engine: 'none', warnings: [] };
     return (await this.#pool.run({ kind: 'engine', pair: 0 })).result as EngineResult;
   }
 

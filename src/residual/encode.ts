@@ -70,7 +70,7 @@ export async function estimateEncode(fineTuned: string, options: EncodeOptions):
       ratio: byteLength / fineTunedByteLength,
       relativeError: squaredResidual === 0 ? 0 : Math.sqrt(squaredError / squaredResidual),
       allocation: strategyOf(options),
-      warnings: [...warnings, ...(gemm.warning === undefined ? [] : [gemm.warning])],
+      warnings: [...warnings, ...gemm.warnings],
       gemmEngine: gemm.engine,
       durationMs: performance.now() - started,
     };
@@ -124,7 +124,7 @@ async function withJournal<T>(
   const journal = await openTensorJournal(path, {
     resume: options.resume ?? false,
     overwrite: options.overwrite ?? false,
-    salt: `${hash.digest()} ${options.gemm ?? 'auto'}`,
+    salt: `${hash.digest()} ${options.gemm ?? 'auto'} ${options.device ?? 'cpu'}`,
   });
   let result: T;
   try {
