@@ -12,6 +12,7 @@ import { estimateResidual, type ResidualEstimate } from '../rate-distortion/enco
 import { analyseTensor, type ReadablePair, type TensorAnalysis } from './analyse-tensor.js';
 import { compareTensor, type TensorComparison } from './compare-tensor.js';
 import { type EncodedTensor, encodeTensor, refineTensor, type TensorRefinement } from './encode-tensor.js';
+import { byteLengthOf } from './encoded-terms.js';
 import type { Importance } from './importance.js';
 import { PairSource, type RecoverNoise } from './pair-source.js';
 import { pairTensors } from './pair-tensors.js';
@@ -84,6 +85,8 @@ export interface SpectrumResult {
   readonly singularValues: Float64Array;
   /** Where the residual is a rounded product: the width that suffices for it. */
   readonly productBits: number | undefined;
+  /** Then also the payload bytes of the product with its small weights. */
+  readonly productByteLength: number | undefined;
 }
 export interface EngineResult {
   /** Name of the engine of the matrix products. */
@@ -208,7 +211,12 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
     const productBits = recover ? await source.recover(asked, this.#noise.get(pair)!) : undefined;
     const { singularValues } = await source.factors(asked);
     if (sample) await source.sample();
-    return { singularValues: singularValues.slice(0, asked), asked, productBits };
+    return {
+      singularValues: singularValues.slice(0, asked),
+      asked,
+      productBits,
+      productByteLength: productBits === undefined ? undefined : byteLengthOf(await source.product()),
+    };
   }
 
   /** Lets go of what is over the share: residuals that are read again first, then what is computed again. */

@@ -13,9 +13,10 @@ import { FIRST_RANK } from '../rate-distortion/encode-residual.js';
 import { type ResidualSample, sampleRows } from '../rate-distortion/residual-sample.js';
 import { normalizeWeights, weightColumns } from '../rate-distortion/weight-columns.js';
 import type { ReadablePair } from './analyse-tensor.js';
-import type { ResidualSource } from './encode-tensor.js';
+import { encodeProduct, type ResidualSource } from './encode-tensor.js';
+import { byteLengthOf } from './encoded-terms.js';
 import { encodeRowsExactly } from './exact-terms.js';
-import { recoverProduct } from './recover-product.js';
+import { type RecoveredProduct, recoverProduct } from './recover-product.js';
 import { type CachedStream, residualStream } from './residual-stream.js';
 
 /** What a source was asked to recover: energies of the residual, and of rounding alone. */
@@ -49,8 +50,9 @@ export class PairSource implements ResidualSource {
   #stream: CachedStream | undefined;
   #firstPass: CachedStream | undefined;
   #known: KnownFactors | undefined;
-  /** The product's, once one was recovered; they replace all others. */
-  #product: LowRankFactors | undefined;
+  /** Once one was recovered: its factors replace all others. */
+  #product: RecoveredProduct | undefined;
+  #productTerms: readonly EncodedTerm[] | undefined;
   #exact: EncodedTerm | undefined;
   #sample: ResidualSample | undefined;
   #weightedEnergy: number | undefined;
@@ -87,10 +89,10 @@ export class PairSource implements ResidualSource {
   /** Bytes of what else can be dropped. */
   get resultByteLength(): number {
     const { factors } = this.#known ?? {};
-    const exact = this.#exact?.chunks ?? [];
+    const exact = this.#exact === undefined ? [] : [this.#exact];
     return (
       (factors === undefined ? 0 : factors.u.byteLength + factors.v.byteLength) +
-      exact.reduce((sum, { bytes }) => sum + bytes.byteLength, 0)
+      byteLengthOf([...exact, ...(this.#productTerms ?? [])])
     );
   }
 
@@ -101,6 +103,7 @@ export class PairSource implements ResidualSource {
   dropResults(): void {
     if (this.#known !== undefined) this.#known.factors = undefined;
     this.#exact = undefined;
+    this.#productTerms = undefined;
   }
 
   /** @param energy ‖R‖², measured */
@@ -115,7 +118,7 @@ export class PairSource implements ResidualSource {
   }
 
   async factors(rank: number): Promise<LowRankFactors> {
-    if (this.#product !== undefined) return this.#product;
+    if (this.#product !== undefined) return this.#product.factors;
     const { rows, columns } = this.stream;
     const wanted = Math.min(rank, rows, columns);
     const asked = Math.max(wanted, this.#known?.asked ?? 0);
@@ -128,7 +131,7 @@ export class PairSource implements ResidualSource {
   }
 
   async singularValues(rank: number): Promise<Float64Array> {
-    if (this.#product !== undefined) return this.#product.singularValues;
+    if (this.#product !== undefined) return this.#product.factors.singularValues;
     const { rows, columns } = this.stream;
     const isKnown = this.#known !== undefined && this.#known.asked >= Math.min(rank, rows, columns);
     return isKnown ? this.#known!.singularValues : (await this.factors(rank)).singularValues;
@@ -147,8 +150,14 @@ export class PairSource implements ResidualSource {
   async recover(rank: number, noise: RecoverNoise): Promise<number | undefined> {
     const factors = await this.factors(rank);
     const product = await recoverProduct(this.#readable, { factors, ...noise, engine: await this.engine() });
-    if (product !== undefined) this.#product = product.factors;
+    if (product !== undefined) this.#product = product;
     return product?.bits;
+  }
+
+  async product(): Promise<readonly EncodedTerm[]> {
+    if (this.#product === undefined) throw new RangeError('expected a residual that is a product');
+    this.#productTerms ??= await encodeProduct(this.#readable, this.#product);
+    return this.#productTerms;
   }
 
   async exact(): Promise<EncodedTerm> {
