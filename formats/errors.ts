@@ -158,6 +158,16 @@ export class IoError extends EreError {
   }
 }
 
+/** A run that was interrupted by its AbortSignal, and left what it had finished. */
+export class AbortedError extends EreError {
+  /** The file from which another run can continue. */
+  readonly unfinished: string;
+  constructor(message: string, unfinished: string, options?: { cause?: unknown }) {
+    super('ERE_ABORTED', message, options);
+    this.unfinished = unfinished;
+  }
+}
+
 /** True for an error of ERE's own, optionally with one of the given codes. */
 export function isEreError(error: unknown, ...codes: EreErrorCode[]): error is EreError {
   return error instanceof EreError && (codes.length === 0 || codes.includes(error.code));

@@ -9,6 +9,7 @@
  * @packageDocumentation
  */
 export {
+  AbortedError,
   BudgetError,
   CheckpointMismatchError,
   CodecError,

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 
 const PUBLIC_API: Record<string, readonly string[]> = {
   '.': [
+    'AbortedError',
     'BudgetError',
     'CheckpointMismatchError',
     'CodecError',
@@ -19,6 +20,7 @@ const PUBLIC_API: Record<string, readonly string[]> = {
     'decode',
     'diff',
     'encode',
+    'estimateEncode',
     'exportLora',
     'inspect',
     'isEreError',

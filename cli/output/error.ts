@@ -1,6 +1,6 @@
 /** How errors read on stderr: one line for people, or with --json one object with the error's typed fields. */
 import type { CommanderError } from 'commander';
-import { isEreError } from '../../formats/errors.js';
+import { AbortedError, isEreError } from '../../formats/errors.js';
 import { printableLines } from '../../src/report/printable.js';
 import type { ExitCode } from '../exit-codes.js';
 
@@ -22,8 +22,12 @@ export function usageErrorText(error: CommanderError, help: string, json: boolea
 }
 
 function messageOf(error: unknown, code: ExitCode): string {
-  if (code === 'ERE_ABORTED') return 'interrupted; nothing was written';
-  if (code === 'ERE_TERMINATED') return 'terminated; nothing was written';
+  const left =
+    error instanceof AbortedError
+      ? `finished tensors are in ${error.unfinished}: go on with --resume, or remove it`
+      : 'nothing was written';
+  if (code === 'ERE_ABORTED') return `interrupted; ${left}`;
+  if (code === 'ERE_TERMINATED') return `terminated; ${left}`;
   return error instanceof Error ? error.message : String(error);
 }
 

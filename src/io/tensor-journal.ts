@@ -2,8 +2,9 @@
  * Finished tensors of an encode that runs, in a file beside its output: what an interrupted run leaves, and the place
  * where payloads wait that memory has no room for. A run that ends removes it.
  *
- * One line with the writer's name and version, then records: length of a JSON head (u32, little-endian), CRC-32 of the
- * head, the head, the payloads it lists. A record that is cut short, or was never written, ends the file.
+ * One line with the writer's name and version, one with the process that works on it (blank when none does), then
+ * records: length of a JSON head (u32, little-endian), CRC-32 of the head, the head, the payloads it lists. A record
+ * that is cut short, damaged, or was never written, ends the file.
  */
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { crc32 } from '../../formats/crc32.js';
@@ -18,6 +19,7 @@ import {
 } from '../residual/stored-chunks.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../version.js';
 import { isSystemError, withIoErrors } from './io-error.js';
+import { processIdentity, runningProcess } from './process-identity.js';
 
 export interface TensorJournalOptions {
   /** Take over what an interrupted run has left. Default false. */
@@ -26,6 +28,8 @@ export interface TensorJournalOptions {
   readonly overwrite?: boolean;
   /** What all tensors follow from besides their keys: another one's records are not found. */
   readonly salt: string;
+  /** Payload bytes up to which records wait in memory, and there is no file; default 16 MiB: some seconds of encoding. */
+  readonly memoryByteLimit?: number;
 }
 
 export interface TensorJournal extends TensorStore {
@@ -39,10 +43,14 @@ export interface TensorJournal extends TensorStore {
   remove(): Promise<void>;
 }
 
-/** Bytes that are held back: an encode of a few seconds leaves no file. */
 const MEMORY_BYTE_LIMIT = 16 * 2 ** 20;
-const FIRST_LINE = `${PACKAGE_NAME} ${PACKAGE_VERSION} unfinished 1\n`;
-/** Longer heads are not written: a tensor has some hundred chunks. */
+const FIRST_LINE = `${PACKAGE_NAME} ${PACKAGE_VERSION} unfinished 2\n`;
+/** How the first line of every version begins. */
+const ANY_FIRST_LINE = `${PACKAGE_NAME} `;
+/** The second line: a host's name, two numbers, and room. */
+const OWNER_BYTE_LENGTH = 256;
+const HEADER_BYTE_LENGTH = FIRST_LINE.length + OWNER_BYTE_LENGTH;
+/** A longer head is damage: a tensor has some thousand chunks and singular values. */
 const MAX_HEAD_BYTE_LENGTH = 64 * 2 ** 20;
 
 /** Where the journal of an output lies. */
@@ -51,28 +59,62 @@ export function journalPath(output: string): string {
 }
 
 /**
- * @throws ConflictError for a file that is there and neither to be resumed nor overwritten, or of another version
+ * @throws ConflictError for a file that is there and neither to be resumed nor overwritten, that another process works
+ *   on, or that is of another version
  * @throws IoError
  */
 export async function openTensorJournal(
   path: string,
-  { resume = false, overwrite = false, salt }: TensorJournalOptions,
+  { resume = false, overwrite = false, salt, memoryByteLimit = MEMORY_BYTE_LIMIT }: TensorJournalOptions,
 ): Promise<TensorJournal> {
-  const journal = new FileJournal(path, salt);
+  const journal = new FileJournal(path, salt, memoryByteLimit);
   const found = await openExisting(path);
   if (found === undefined) return journal;
-  if (resume) {
-    await journal.takeOver(found);
-    return journal;
+  try {
+    await assertFree(found, path);
+    if (resume) {
+      await journal.takeOver(found);
+      return journal;
+    }
+    if (!overwrite) {
+      throw new ConflictError(
+        `${path}: an interrupted run left finished tensors; continue it with the option resume (--resume), ` +
+          'or start anew with overwrite (--overwrite)',
+      );
+    }
+    await withIoErrors('remove', path, () => rm(path));
+  } catch (error) {
+    await found.close();
+    throw error;
   }
   await found.close();
-  if (!overwrite) {
+  return journal;
+}
+
+/** @throws ConflictError unless it is a journal that nobody works on */
+async function assertFree(handle: FileHandle, path: string): Promise<void> {
+  const header = await readHeader(handle, path);
+  const known = header.slice(0, ANY_FIRST_LINE.length);
+  if (known !== ANY_FIRST_LINE.slice(0, known.length)) {
     throw new ConflictError(
-      `${path}: an interrupted run left finished tensors; continue it with resume, or start anew by overwriting`,
+      `${path}: expected the finished tensors of an interrupted run, found another file`,
     );
   }
-  await withIoErrors('remove', path, () => rm(path));
-  return journal;
+  if (!header.startsWith(FIRST_LINE)) return;
+  const pid = runningProcess(header.slice(FIRST_LINE.length).trim());
+  if (pid === undefined) return;
+  throw new ConflictError(`${path}: process ${pid} is working on it; wait for it to end, or stop it`);
+}
+
+/** What is there of the first two lines. */
+async function readHeader(handle: FileHandle, path: string): Promise<string> {
+  const bytes = new Uint8Array(HEADER_BYTE_LENGTH);
+  const { bytesRead } = await withIoErrors('read', path, () => handle.read(bytes, 0, bytes.byteLength, 0));
+  return Buffer.from(bytes.buffer, 0, bytesRead).toString('latin1');
+}
+
+function headerBytes(owner: string): Buffer {
+  return Buffer.from(`${FIRST_LINE}${owner.padEnd(OWNER_BYTE_LENGTH - 1)}\n`, 'latin1');
 }
 
 async function openExisting(path: string): Promise<FileHandle | undefined> {
@@ -107,16 +149,24 @@ class FileJournal implements TensorJournal {
   /** Records that memory holds until the file is worth its while. */
   #waiting: { readonly key: string; readonly tensor: EncodedTensor }[] | undefined = [];
   #waitingByteLength = 0;
+  readonly #memoryByteLimit: number;
   #opening: Promise<FileHandle> | undefined;
-  #end = FIRST_LINE.length;
+  #handle: FileHandle | undefined;
+  /** Records on their way to the file. */
+  readonly #writing = new Set<Promise<unknown>>();
+  /** Records in the file. */
+  #recordCount = 0;
+  #isClosed = false;
+  #end = HEADER_BYTE_LENGTH;
 
-  constructor(path: string, salt: string) {
+  constructor(path: string, salt: string, memoryByteLimit: number) {
     this.#path = path;
     this.#salt = salt;
+    this.#memoryByteLimit = memoryByteLimit;
   }
 
   get isKept(): boolean {
-    return this.#opening !== undefined;
+    return this.#handle !== undefined && this.#recordCount > 0;
   }
 
   find(key: string): StoredTensor | undefined {
@@ -125,48 +175,67 @@ class FileJournal implements TensorJournal {
 
   async put(key: string, tensor: EncodedTensor): Promise<StoredTensor> {
     const record = { key: this.#salted(key), tensor };
-    if (this.#waiting === undefined) return this.#write(record);
+    if (this.#waiting === undefined) return this.#writeLast(record);
     this.#waiting.push(record);
     for (const { chunks } of tensor.terms) {
       for (const { bytes } of chunks) this.#waitingByteLength += bytes.byteLength;
     }
-    if (this.#waitingByteLength > MEMORY_BYTE_LIMIT) {
+    if (this.#waitingByteLength > this.#memoryByteLimit) {
       const waiting = this.#waiting;
       this.#waiting = undefined;
-      for (const one of waiting) await this.#write(one);
+      for (const one of waiting) await this.#writeLast(one);
     }
     return storeTensor(tensor, memoryChunk);
   }
 
   /** Reads the records of a file, and goes on behind the last whole one. */
   async takeOver(handle: FileHandle): Promise<void> {
+    this.#handle = handle;
     this.#opening = Promise.resolve(handle);
-    this.#waiting = undefined;
-    const first = await this.#read(handle, 0, FIRST_LINE.length);
-    if (first === undefined || Buffer.from(first).toString('latin1') !== FIRST_LINE) {
-      await handle.close();
+    const header = await readHeader(handle, this.#path);
+    // A run that was killed while it wrote the header has finished nothing.
+    const isBegun = header.length >= HEADER_BYTE_LENGTH;
+    if (!header.startsWith(FIRST_LINE) && (isBegun || !FIRST_LINE.startsWith(header))) {
       throw new ConflictError(
-        `${this.#path}: expected the finished tensors of ${FIRST_LINE.trim()}; remove it to start anew`,
+        `${this.#path}: expected the finished tensors of ${FIRST_LINE.trim()}, found those of another version; ` +
+          'start anew with overwrite (--overwrite), or remove it',
       );
     }
-    for (;;) {
+    while (isBegun) {
       const record = await this.#readRecord(handle);
       if (record === undefined) break;
       this.#found.set(record.key, record.tensor);
       this.#end = record.end;
       this.resumedCount++;
+      this.#recordCount++;
     }
     await withIoErrors('write', this.#path, () => handle.truncate(this.#end));
+    await this.#writeAt(handle, headerBytes(processIdentity()), 0);
+    this.#waiting = undefined;
   }
 
   async close(): Promise<void> {
-    await withIoErrors('close', this.#path, async () => (await this.#opening)?.close());
+    const handle = await this.#settle();
+    if (handle === undefined) return;
+    await this.#writeAt(handle, headerBytes(''), 0).finally(() =>
+      withIoErrors('close', this.#path, () => handle.close()),
+    );
   }
 
   async remove(): Promise<void> {
-    if (this.#opening === undefined) return;
-    await (await this.#opening).close().catch(() => {});
+    const handle = await this.#settle();
+    if (handle === undefined) return;
+    await handle.close().catch(() => {}); // What is in it is of no use any more.
     await withIoErrors('remove', this.#path, () => rm(this.#path, { force: true }));
+  }
+
+  /** Lets no further record in, and waits for those on their way. */
+  async #settle(): Promise<FileHandle | undefined> {
+    this.#isClosed = true;
+    await Promise.allSettled(this.#writing);
+    const handle = this.#handle;
+    this.#handle = undefined;
+    return handle;
   }
 
   #salted(key: string): string {
@@ -174,13 +243,33 @@ class FileJournal implements TensorJournal {
   }
 
   #file(): Promise<FileHandle> {
-    this.#opening ??= withIoErrors('create', this.#path, async () => {
-      // 'wx': another run that works on this output keeps its own.
-      const handle = await open(this.#path, 'wx+');
-      await handle.write(FIRST_LINE, 0);
-      return handle;
-    });
+    this.#opening ??= this.#create();
     return this.#opening;
+  }
+
+  async #create(): Promise<FileHandle> {
+    const path = this.#path;
+    let handle: FileHandle;
+    try {
+      // 'wx': another run that works on this output keeps its own.
+      handle = await open(path, 'wx+');
+    } catch (error) {
+      if (isSystemError(error, 'EEXIST')) {
+        throw new ConflictError(`${path}: another run has begun to work on this output`, { cause: error });
+      }
+      return withIoErrors('create', path, () => Promise.reject(error));
+    }
+    this.#handle = handle;
+    await this.#writeAt(handle, headerBytes(processIdentity()), 0);
+    return handle;
+  }
+
+  /** Writes a record that `close` and `remove` wait for. */
+  #writeLast(record: { key: string; tensor: EncodedTensor }): Promise<StoredTensor> {
+    if (this.#isClosed) return Promise.reject(new IoError(`${this.#path}: is closed`));
+    const written = this.#write(record);
+    this.#writing.add(written);
+    return written.finally(() => this.#writing.delete(written));
   }
 
   async #write({ key, tensor }: { key: string; tensor: EncodedTensor }): Promise<StoredTensor> {
@@ -214,6 +303,7 @@ class FileJournal implements TensorJournal {
     }
     // The head last: a record without its payload is none.
     await this.#writeAt(handle, front, start);
+    this.#recordCount++;
     return this.#stored(head, payloadStart).tensor;
   }
 
@@ -250,7 +340,9 @@ class FileJournal implements TensorJournal {
       byteLength,
       crc32: checksum,
       read: async () => {
-        const bytes = await this.#read(await this.#file(), offset, byteLength);
+        const handle = this.#handle;
+        if (handle === undefined) throw new IoError(`${this.#path}: is closed`);
+        const bytes = await this.#read(handle, offset, byteLength);
         if (bytes === undefined || crc32(bytes) !== checksum) {
           throw new IoError(`${this.#path}: changed while it was in use, at byte ${offset}`);
         }

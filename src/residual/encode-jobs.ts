@@ -66,6 +66,13 @@ export type EncodeJob =
       readonly choice: RateDistortionChoice;
     }
   | { readonly kind: 'encode'; readonly pair: number; readonly choice: Choice }
+  /** Nothing to do: an earlier run has encoded the pair, and by then knew so much of its spectrum. */
+  | {
+      readonly kind: 'recall';
+      readonly pair: number;
+      readonly knownRank: number;
+      readonly singularValues: Float64Array;
+    }
   /** Exact terms on top of the lossy ones. */
   | { readonly kind: 'refine'; readonly pair: number; readonly terms: readonly EncodedTerm[] };
 
@@ -100,7 +107,8 @@ export type EncodeJobResult =
   | EngineResult
   | ResidualEstimate
   | EncodedTensor
-  | TensorRefinement;
+  | TensorRefinement
+  | undefined;
 
 export async function openJobs(
   init: EncodeJobsInit,
@@ -144,6 +152,10 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
   }
 
   async run(job: EncodeJob): Promise<EncodeJobResult> {
+    if (job.kind === 'analyse' || job.kind === 'spectrum' || job.kind === 'encode') {
+      const source = this.#source(job.pair);
+      this.#trim(source.missingByteLength, source);
+    }
     try {
       return await this.#run(job);
     } finally {
@@ -172,6 +184,9 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
           this.#source(job.pair),
           this.#exactTerms.get(job.pair) ?? [],
         );
+      case 'recall':
+        this.#source(job.pair).recall(job.knownRank, job.singularValues);
+        return undefined;
       case 'refine':
         return refineTensor(readable, job.terms);
     }
@@ -219,17 +234,20 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
     };
   }
 
-  /** Lets go of what is over the share: residuals that are read again first, then what is computed again. */
-  #trim(): void {
+  /**
+   * Lets go of what is over the share: residuals that are read again first, then what is computed again.
+   * @param room bytes to be taken next
+   * @param used what they are taken for: keeps what it has
+   */
+  #trim(room = 0, used?: PairSource): void {
     const sources = [...this.#sources.values()];
-    const held = (): number =>
-      sources.reduce(
-        (sum, { streamByteLength, resultByteLength }) => sum + streamByteLength + resultByteLength,
-        0,
-      );
+    const limit = this.#memoryShare * KEPT_SHARE - room;
+    let held = sources.reduce((sum, source) => sum + source.streamByteLength + source.resultByteLength, 0);
     for (const drop of ['dropStream', 'dropResults'] as const) {
       for (const source of sources) {
-        if (held() <= this.#memoryShare * KEPT_SHARE) return;
+        if (held <= limit) return;
+        if (source === used) continue;
+        held -= drop === 'dropStream' ? source.streamByteLength : source.resultByteLength;
         source[drop]();
       }
     }

@@ -28,7 +28,6 @@ import {
   type StoredTensor,
   type StoredTerm,
   storedByteLength,
-  storeTerms,
   type TensorStore,
 } from './stored-chunks.js';
 
@@ -106,6 +105,8 @@ export class EncodeSession {
   readonly #encoded = new Map<number, { readonly key: string; readonly result: StoredTensor }>();
   readonly #refined = new Map<number, { readonly of: StoredTensor; readonly terms: readonly StoredTerm[] }>();
   readonly #store: TensorStore;
+  /** By pair the components that were looked for so far: factors follow from it. */
+  readonly #knownRanks: number[] = [];
 
   constructor(options: EncodeSessionOptions) {
     this.#pool = options.pool;
@@ -164,7 +165,8 @@ export class EncodeSession {
       this.#workers[pair] = worker;
       if (encoded !== undefined) {
         const choice: Choice = { kind: 'none' };
-        const stored = await this.#store.put(this.#storeKey(pair, choice), encoded);
+        const key = this.#storeKey(pair, choice);
+        const stored = this.#store.find(key) ?? (await this.#store.put(key, encoded));
         this.#encoded.set(pair, { key: JSON.stringify(choice), result: stored });
       }
     });
@@ -336,16 +338,31 @@ export class EncodeSession {
     await this.#forEach('refine', lossy, async (pair) => {
       const tensor = tensors[pair]!;
       if (this.#refined.get(pair)?.of === tensor) return;
-      const job: EncodeJob = { kind: 'refine', pair, terms: await loadTerms(tensor.terms) };
-      const { terms, decodedDigest } = (await this.#pool.run(job)).result as TensorRefinement;
+      const { terms, decodedDigest } = await this.#refine(pair, tensor);
       this.assertExact(pair, decodedDigest);
-      this.#refined.set(pair, { of: tensor, terms: storeTerms(terms) });
+      this.#refined.set(pair, { of: tensor, terms });
     });
     const isRefined = new Set(lossy);
     return this.#pairs.map((_, pair) => {
       const first = this.aliases[pair]!;
       return isRefined.has(first) ? this.#refined.get(first)!.terms : undefined;
     });
+  }
+
+  async #refine(pair: number, tensor: StoredTensor): Promise<StoredTensor> {
+    // What the terms decode to follows from their payload.
+    const payload = tensor.terms.map(({ codec, rows, params, chunks }) => ({
+      codec,
+      rows,
+      params,
+      chunks: chunks.map(({ chunk }) => [chunk.byteLength, chunk.crc32]),
+    }));
+    const key = JSON.stringify([this.#pairKey(pair), 'refined', tensor.decodedDigest, payload]);
+    const found = this.#store.find(key);
+    if (found !== undefined) return found;
+    const job: EncodeJob = { kind: 'refine', pair, terms: await loadTerms(tensor.terms) };
+    const refinement = (await this.#pool.run(job)).result as TensorRefinement;
+    return this.#store.put(key, { ...refinement, squaredError: 0 });
   }
 
   /** @throws IntegrityError unless the digest is that of the fine-tuned tensor */
@@ -380,16 +397,35 @@ export class EncodeSession {
   async #encode(pair: number, choice: Choice): Promise<StoredTensor> {
     const key = this.#storeKey(pair, choice);
     const found = this.#store.find(key);
-    if (found !== undefined) return found;
-    const { result } = await this.#pool.run({ kind: 'encode', pair, choice }, this.#workers[pair]);
-    return this.#store.put(key, result as EncodedTensor);
+    if (found === undefined) {
+      const { result } = await this.#pool.run({ kind: 'encode', pair, choice }, this.#workers[pair]);
+      const encoded = result as EncodedTensor;
+      this.#knownRanks[pair] = encoded.knownRank ?? this.#knownRank(pair);
+      return this.#store.put(key, encoded);
+    }
+    const { knownRank, singularValues } = found;
+    if (knownRank !== undefined && singularValues !== undefined && knownRank > this.#knownRank(pair)) {
+      // The thread goes on as if it had encoded the tensor itself: what comes next is the same then.
+      await this.#pool.run({ kind: 'recall', pair, knownRank, singularValues }, this.#workers[pair]);
+      this.#knownRanks[pair] = knownRank;
+    }
+    return found;
+  }
+
+  #knownRank(pair: number): number {
+    return this.#knownRanks[pair] ?? 0;
   }
 
   /** What an encoded tensor follows from. */
   #storeKey(pair: number, choice: Choice): string {
+    const { recoverProducts } = this.#constraints;
+    return JSON.stringify([this.#pairKey(pair), this.#knownRank(pair), recoverProducts, choice]);
+  }
+
+  #pairKey(pair: number): unknown {
     const { fineTunedDigest, baseDigest } = this.analyses[pair]!;
     const { name, shape, dtype } = this.#pairs[pair]!.fineTuned;
-    return JSON.stringify([name, dtype, shape, fineTunedDigest, baseDigest, choice]);
+    return [name, dtype, shape, fineTunedDigest, baseDigest];
   }
 
   #rankLimit({ productBits }: ResidualState): number {
@@ -459,6 +495,7 @@ export class EncodeSession {
     state.singularValues = singularValues;
     state.productBits = productBits;
     state.productByteLength = productByteLength;
+    this.#knownRanks[state.pair] = Math.max(asked, this.#knownRank(state.pair));
     const { commonRows, columns } = this.#pairs[state.pair]!;
     const known = singularValues.length;
     if (known < asked || known === Math.min(commonRows, columns)) this.#complete.add(state.pair);

@@ -30,11 +30,15 @@ export interface EncodedTensor {
   readonly squaredError: number;
   /** Leading singular values of the residual, where the encoder computed them here. */
   readonly singularValues?: Float64Array;
+  /** Then also how many were looked for: what further choices start from. */
+  readonly knownRank?: number;
 }
 
 /** What a residual is encoded from, made when first needed. */
 export interface ResidualSource extends ResidualToEncode {
   engine(): Promise<GemmEngine>;
+  /** Components that were looked for so far. */
+  readonly knownRank: number;
   /** The rows of the residual coded exactly; made once. */
   exact(): Promise<EncodedTerm>;
   /** A recovered product with its small weights (encodeProduct); made once. @throws RangeError where there is none */
@@ -54,9 +58,9 @@ export async function encodeTensor(
   const terms = [...chosen.map((term) => ({ ...covered, ...term })), ...exactTerms];
   const decoded = await decodeBack(readable, terms);
   if (choice.kind !== 'rate-distortion') return { terms, ...decoded };
-  // At least one component is known by now: the coder looked for those above water.
-  const { singularValues } = await source.factors(1);
-  return { terms, ...decoded, singularValues };
+  // They are known by now: the coder looked for those above water.
+  const singularValues = await source.singularValues(1);
+  return { terms, ...decoded, singularValues, knownRank: source.knownRank };
 }
 
 /** Exact terms on top of lossy ones. */

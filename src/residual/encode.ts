@@ -3,11 +3,11 @@
  * Pair, analyse, allocate, encode, decode back, assemble; the output appears whole or not at all.
  */
 import { resolve } from 'node:path';
-import { BudgetError, EreError, isEreError } from '../../formats/errors.js';
+import { AbortedError, BudgetError, IoError, isEreError } from '../../formats/errors.js';
 import { withAtomicFile } from '../io/atomic-output.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
-import { journalPath, openTensorJournal } from '../io/tensor-journal.js';
+import { journalPath, openTensorJournal, type TensorJournalOptions } from '../io/tensor-journal.js';
 import type { EncodeEstimate, EncodeOptions, EncodeReport } from './api.js';
 import { type EncodeInputs, encodeArchive, predictArchive } from './encode-archive.js';
 import { assertEncodeOptions, strategyOf, weightByteLength } from './encode-options.js';
@@ -25,6 +25,15 @@ import type { TensorStore } from './stored-chunks.js';
  * options out of range. Nothing is written then.
  */
 export async function encode(fineTuned: string, options: EncodeOptions): Promise<EncodeReport> {
+  return encodeJournaled(fineTuned, options, {});
+}
+
+/** `encode`, and when finished tensors begin to go to the disk: small models would never leave any. */
+export async function encodeJournaled(
+  fineTuned: string,
+  options: EncodeOptions,
+  journal: Pick<TensorJournalOptions, 'memoryByteLimit'>,
+): Promise<EncodeReport> {
   const started = performance.now();
   return withInputs(fineTuned, options, async (inputs) => {
     const outputOptions = {
@@ -34,7 +43,7 @@ export async function encode(fineTuned: string, options: EncodeOptions): Promise
     };
     return withAtomicFile(options.output, outputOptions, async (file) => {
       const warnings = await checkBase(inputs);
-      return withJournal(inputs, async (store) => {
+      return withJournal(inputs, journal, async (store) => {
         const encoded = await encodeArchive({ ...inputs, store });
         assertError(relativeErrorOf(encoded.tensors), options.failAbove, options.output);
         await file.write(encoded.layout.front);
@@ -113,6 +122,7 @@ async function withInputs<T>(
 /** Finished tensors wait beside the output; an interrupted run leaves them there, any other end takes them away. */
 async function withJournal<T>(
   { options, importance, runtime }: EncodeInputs,
+  { memoryByteLimit }: Pick<TensorJournalOptions, 'memoryByteLimit'>,
   use: (store: TensorStore) => Promise<T>,
 ): Promise<T> {
   const hash = runtime.createHasher();
@@ -125,24 +135,36 @@ async function withJournal<T>(
     resume: options.resume ?? false,
     overwrite: options.overwrite ?? false,
     salt: `${hash.digest()} ${options.gemm ?? 'auto'} ${options.device ?? 'cpu'}`,
+    ...(memoryByteLimit === undefined ? {} : { memoryByteLimit }),
   });
   let result: T;
   try {
     result = await use(journal);
   } catch (error) {
-    if (journal.isKept && isEreError(error, 'ERE_ABORTED', 'ERE_IO')) {
-      await journal.close();
-      throw new EreError(
-        error.code,
-        `${error.message}; finished tensors are in ${path}: continue with resume, or remove it`,
-        { cause: error },
-      );
+    if (!journal.isKept || isRefusal(error, options.signal)) {
+      await journal.remove().catch(() => {}); // The first error is the one to tell.
+      throw error;
     }
-    await journal.remove();
-    throw error;
+    await journal.close().catch(() => {});
+    throw withUnfinished(error, path, options.signal);
   }
   await journal.remove();
   return result;
+}
+
+/** Whether another run would end as this one did. */
+function isRefusal(error: unknown, signal: AbortSignal | undefined): boolean {
+  if (signal?.aborted === true) return false;
+  return isEreError(error) && !isEreError(error, 'ERE_ABORTED', 'ERE_IO');
+}
+
+/** The error with what the run has left, where it is one of ERE's own. */
+function withUnfinished(error: unknown, path: string, signal: AbortSignal | undefined): unknown {
+  const left = `finished tensors are in ${path}: continue with resume, or remove it`;
+  if (signal?.aborted === true) {
+    return new AbortedError(`aborted; ${left}`, path, { cause: error });
+  }
+  return isEreError(error, 'ERE_IO') ? new IoError(`${error.message}; ${left}`, { cause: error }) : error;
 }
 
 /** @throws BudgetError when the error reached is above the one that the caller accepts. */

@@ -86,6 +86,13 @@ export class PairSource implements ResidualSource {
     return this.#stream?.cachedByteLength ?? 0;
   }
 
+  /** Bytes that it will keep of the residual besides, once it has been read. */
+  get missingByteLength(): number {
+    const { commonRows, columns } = this.#readable.pair;
+    const byteLength = commonRows * columns * Float32Array.BYTES_PER_ELEMENT;
+    return byteLength > this.#cacheByteLimit ? 0 : byteLength - this.streamByteLength;
+  }
+
   /** Bytes of what else can be dropped. */
   get resultByteLength(): number {
     const { factors } = this.#known ?? {};
@@ -144,6 +151,15 @@ export class PairSource implements ResidualSource {
     const { kernels } = this.#readable.runtime;
     this.#sample = await sampleRows(this.stream, { svd, columnWeights }, kernels);
     return this.#sample;
+  }
+
+  get knownRank(): number {
+    return this.#known?.asked ?? 0;
+  }
+
+  /** Takes up what was known of the spectrum when a tensor was encoded that need not be again. */
+  recall(asked: number, singularValues: Float64Array): void {
+    if (asked > this.knownRank) this.#known = { asked, singularValues, factors: undefined };
   }
 
   /** Looks for a product that explains the residual, and takes its factors from then on; its width, if there is one. */

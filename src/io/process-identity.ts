@@ -1,0 +1,48 @@
+/**
+ * Which process works on a file: to tell a run that was killed from one that still goes on. Numbers of processes are
+ * given again, so the time that one was started belongs to it where the system tells (Linux).
+ */
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { isSystemError } from './io-error.js';
+
+/** Host, number and start of a process, in one line without spaces at its ends. This one's by default. */
+export function processIdentity(pid: number = process.pid): string {
+  return JSON.stringify([hostname().slice(0, 64), pid, startOf(pid)]);
+}
+
+/**
+ * The number of the process that an identity names, if it is running now; undefined if it is not, or if it is one of
+ * another host, of which nothing is known.
+ */
+export function runningProcess(identity: string): number | undefined {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(identity);
+  } catch {
+    return undefined;
+  }
+  const pid = Array.isArray(parsed) ? parsed[1] : undefined;
+  if (!Number.isSafeInteger(pid) || pid <= 0) return undefined;
+  return isRunning(pid) && processIdentity(pid) === identity ? pid : undefined;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0); // Sends nothing.
+    return true;
+  } catch (error) {
+    return isSystemError(error, 'EPERM'); // Somebody else's.
+  }
+}
+
+/** Field 22 of /proc/PID/stat, in clock ticks since the system started; '' elsewhere. */
+function startOf(pid: number): string {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The name of the program, in parentheses, may hold anything.
+    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  } catch {
+    return '';
+  }
+}
