@@ -1,10 +1,10 @@
 /** Finished tensors beside an output: what one run leaves, the next one takes over, as far as it is whole. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile, readFile, stat, writeFile } from 'node:fs/promises';
+import { copyFile, open, readFile, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { ConflictError, IoError } from '../../formats/errors.js';
 import { journalPath, openTensorJournal, type TensorJournal } from '../../src/io/tensor-journal.js';
 import type { EncodedTensor } from '../../src/residual/encode-tensor.js';
@@ -361,9 +361,48 @@ describe('a system that refuses', () => {
     }),
   );
 
-  test.runIf(process.platform === 'linux')('to write is an IoError, and nothing counts as kept', async () => {
-    // Every write to this device fails as one to a full disk does.
-    const journal = await openTensorJournal('/dev/full', { ...EAGER, resume: true }).catch((e) => e);
-    expect(journal).toBeInstanceOf(Error);
-  });
+  test(
+    'to write is an IoError, and the records before it are there for the next run',
+    withPath(async (path, folder) => {
+      const journal = await openTensorJournal(path, EAGER);
+      await journal.put('key 1', tensor(1));
+      await withFailingWrites(folder, async () => {
+        const error = await journal.put('key 2', tensor(2)).catch((thrown) => thrown);
+        expect(error).toBeInstanceOf(IoError);
+        expect(error.message).toBe(`${path}: cannot write: no space left on the device (ENOSPC)`);
+      });
+      expect(journal.isKept).toBe(true);
+      await journal.close();
+      const resumed = await openTensorJournal(path, { ...EAGER, resume: true });
+      expect(resumed.resumedCount).toBe(1);
+      await expectHolds(resumed, 1);
+      await resumed.remove();
+    }),
+  );
+
+  test(
+    'the first write leaves nothing that counts as kept',
+    withPath(async (path, folder) => {
+      const journal = await openTensorJournal(path, EAGER);
+      await withFailingWrites(folder, async () => {
+        await expect(journal.put('key 1', tensor(1))).rejects.toThrow(IoError);
+      });
+      expect(journal.isKept).toBe(false);
+      await journal.remove();
+      expect(await listTree(folder)).toEqual([]);
+    }),
+  );
 });
+
+/** Makes every write of an open file fail as on a full disk. */
+async function withFailingWrites(folder: string, use: () => Promise<void>): Promise<void> {
+  const handle = await open(folder, 'r');
+  const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+  const spy = vi.spyOn(Object.getPrototypeOf(handle), 'write').mockRejectedValue(full);
+  try {
+    await use();
+  } finally {
+    spy.mockRestore();
+    await handle.close();
+  }
+}
