@@ -1,5 +1,5 @@
 /** The worker threads that encode and diff share: each opens both checkpoints and works on single tensors. */
-import { defaultThreads } from '../io/node-runtime.js';
+import { defaultThreads } from '../io/default-threads.js';
 import { openWorkerPool, type WorkerPool } from '../io/worker-pool.js';
 import type { CommonOptions } from './api.js';
 import type { EncodeJob, EncodeJobResult, EncodeJobsInit } from './encode-jobs.js';
