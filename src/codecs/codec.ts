@@ -28,8 +28,15 @@ export interface TermContext {
 /** Contributes to the residual. Rows are relative to the start of the term. */
 export interface AdditiveDecoder {
   readonly kind: 'additive';
-  /** Adds rows [startRow, startRow + rows) into `residual` (rows × columns, row-major). */
-  accumulate(startRow: number, rows: number, residual: Float32Array): Promise<void>;
+  /** Whether rows have to be asked for from the first on, without gaps. */
+  readonly isSequential: boolean;
+  /** Reads what `accumulate` needs for the rows [startRow, startRow + rows), and may drop what is for others. */
+  prepare(startRow: number, rows: number): Promise<void>;
+  /**
+   * Adds prepared rows into `residual` (rows × columns, row-major), in ascending order. At once: `residual`
+   * may be the kernels' own memory.
+   */
+  accumulate(startRow: number, rows: number, residual: Float32Array): void;
   close(): void;
 }
 

@@ -10,6 +10,7 @@ import { readUint16, writeUint16 } from '../../formats/little-endian.js';
 import { type Kernels, MAX_PRODUCT_K } from '../kernels/kernels.js';
 import { type BitsProfile, bitsOf } from './bits-profile.js';
 import type { Codec, EncodedTerm, TermContext } from './codec.js';
+import { FactorRows } from './factor-rows.js';
 import {
   EXACT_SUM_LIMIT,
   INT16_SUM_LIMIT,
@@ -261,9 +262,8 @@ export async function readIntegerFactors(context: TermContext): Promise<IntegerF
   const rank = chunks.reduce((sum, _, band) => sum + bands[band]!, 0);
   if (rank > MAX_PRODUCT_K)
     throw codecError(context, `expected a rank of at most ${MAX_PRODUCT_K}, found ${rank}`);
-  const a = new Int32Array(rows * rank);
-  const b = new Int32Array(columns * rank);
-  const codes = new Int16Array(Math.max(rows, columns));
+  const a = new FactorRows(rows, rank, kernels);
+  const b = new FactorRows(columns, rank, kernels);
   let k = 0;
   for (const [band, bytes] of chunks.entries()) {
     let offset = 0;
@@ -280,14 +280,14 @@ export async function readIntegerFactors(context: TermContext): Promise<IntegerF
         [b, columns, gains[1]],
       ] as const) {
         const packedByteLength = Math.ceil((length * bits) / 8);
-        kernels.unpackCodes(bytes.subarray(offset, offset + packedByteLength), bits, length, codes);
-        for (let row = 0; row < length; row++) side[row * rank + k] = codes[row]! * gain;
+        kernels.unpackCodes(bytes.subarray(offset, offset + packedByteLength), bits, length, side.next);
+        side.add(gain);
         offset += packedByteLength;
       }
     }
     expectByteLength(context, band, bytes, offset);
   }
-  return { a, b, rank };
+  return { a: a.finish(), b: b.finish(), rank };
 }
 
 export const lowRankCodec: Codec = {

@@ -11,6 +11,7 @@ import { type OpenOutputFile, openOutputFile } from '../io/output-file.js';
 import type { JobRunner } from '../io/worker-pool.js';
 import type { KernelPath } from '../kernels/kernels.js';
 import { baseTensorOf } from './archive-base.js';
+import { BlockRooms } from './decode-tensor.js';
 import { type DecodeSources, decodeVerified } from './decode-verified.js';
 import type { Selection } from './select-tensors.js';
 
@@ -58,7 +59,8 @@ export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJo
   const outputs = await Promise.all(init.outputs.map((path) => openOutputFile(path)));
   const { selection } = init;
   const runtime = nodeRuntime(init.kernels);
-  return new DecodeJobs({ source, archive, base, against, outputs, runtime, selection });
+  const rooms = new BlockRooms();
+  return new DecodeJobs({ source, archive, base, against, outputs, runtime, selection, rooms });
 }
 
 interface OpenFiles extends DecodeSources {

@@ -1,17 +1,19 @@
 /**
- * Rebuilds one tensor piece by piece. Every byte of the base tensor is hashed on the way, as is every byte
- * that is given out.
+ * Rebuilds one tensor block by block. Every byte of the base tensor is read once, in order and one block ahead, and
+ * hashed on the way, as is every byte that is given out. Writing a block overlaps with decoding the next.
  */
-import { tensorByteLength } from '../../formats/dtype.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import { PIECE_BYTE_LENGTH } from '../codecs/codec.js';
-import type { Hasher, ReadTensor, Runtime } from './runtime.js';
-import { type TensorPiecesInput, tensorPieces } from './tensor-pieces.js';
+import type { ReadTensor, Runtime } from './runtime.js';
+import { type Block, openTensorDecoder, type TensorDecoder } from './tensor-decoder.js';
+import type { TensorPiecesInput } from './tensor-pieces.js';
 
-export interface DecodeTensorInput extends TensorPiecesInput {
-  /** Receives the decoded bytes in order; must not keep `bytes`. */
+export interface DecodeTensorInput extends Omit<TensorPiecesInput, 'withValues'> {
+  /** Receives the decoded bytes in order; may keep `bytes` until its promise settles. */
   readonly write: (byteOffset: number, bytes: Uint8Array) => void | Promise<void>;
   readonly runtime: Runtime;
+  /** Memory for blocks, used again from tensor to tensor; default: new memory. */
+  readonly rooms?: BlockRooms;
 }
 
 export interface DecodedDigests {
@@ -20,54 +22,132 @@ export interface DecodedDigests {
   readonly base?: Digest;
 }
 
-/** @throws CodecError, UnsupportedError; digests are the caller's to compare. */
-export async function decodeTensor(input: DecodeTensorInput): Promise<DecodedDigests> {
-  const { tensor, readBase, runtime, write } = input;
-  const hash = runtime.createHasher();
-  const base = readBase === undefined ? undefined : new HashedReader(readBase, runtime.createHasher());
-  const hashing = base === undefined ? {} : { readBase: base.read };
-  for await (const { byteOffset, bytes } of tensorPieces({ ...input, ...hashing })) {
-    hash.update(bytes);
-    await write(byteOffset, bytes);
+/** Room for two blocks of the base and two of the output. */
+export class BlockRooms {
+  readonly #rooms: Uint8Array[] = [];
+
+  /** @param index 0 to 3 */
+  room(index: number, byteLength: number): Uint8Array {
+    let room = this.#rooms[index];
+    if (room === undefined || room.byteLength < byteLength) {
+      room = new Uint8Array(byteLength);
+      this.#rooms[index] = room;
+    }
+    return room.subarray(0, byteLength);
   }
-  if (base === undefined) return { decoded: hash.digest() };
-  const baseByteLength = tensorByteLength(
-    tensor.base?.dtype ?? tensor.dtype,
-    tensor.base?.shape ?? tensor.shape,
-  );
-  return { decoded: hash.digest(), base: await base.finish(baseByteLength ?? 0) };
 }
 
-/** Reads in ascending order, and hashes every byte: those that nobody asks for as well. */
-class HashedReader {
-  readonly #read: ReadTensor;
-  readonly #hash: Hasher;
-  /** Everything before it is hashed. */
-  #position = 0;
-
-  constructor(read: ReadTensor, hash: Hasher) {
-    this.#read = read;
-    this.#hash = hash;
+/** @throws CodecError, UnsupportedError; digests are the caller's to compare. */
+export async function decodeTensor(input: DecodeTensorInput): Promise<DecodedDigests> {
+  const decoder = await openTensorDecoder({ ...input, hasBase: input.readBase !== undefined });
+  try {
+    return await decodeBlocks(input, decoder);
+  } finally {
+    decoder.close();
   }
+}
 
-  readonly read: ReadTensor = async (byteOffset, byteLength) => {
-    await this.#skipTo(byteOffset);
-    const bytes = await this.#read(byteOffset, byteLength);
-    this.#hash.update(bytes);
-    this.#position += byteLength;
-    return bytes;
-  };
+/** A range of the base, and the block that is decoded from it, if any. */
+interface Step {
+  readonly baseOffset: number;
+  readonly baseLength: number;
+  readonly block: Block | undefined;
+}
 
-  async finish(byteLength: number): Promise<Digest> {
-    await this.#skipTo(byteLength);
-    return this.#hash.digest();
-  }
-
-  async #skipTo(end: number): Promise<void> {
-    while (this.#position < end) {
-      const length = Math.min(PIECE_BYTE_LENGTH, end - this.#position);
-      this.#hash.update(await this.#read(this.#position, length));
-      this.#position += length;
+/** Every byte of the base once, in order, those that no block needs as well. */
+function* stepsOf({ blocks, baseByteLength }: TensorDecoder): Generator<Step, void, void> {
+  let position = 0;
+  const skipTo = function* (end: number): Generator<Step, void, void> {
+    while (position < end) {
+      const baseLength = Math.min(PIECE_BYTE_LENGTH, end - position);
+      yield { baseOffset: position, baseLength, block: undefined };
+      position += baseLength;
     }
+  };
+  for (const block of blocks) {
+    if (block.baseLength > 0) yield* skipTo(block.baseOffset);
+    yield { baseOffset: position, baseLength: block.baseLength, block };
+    position += block.baseLength;
+  }
+  yield* skipTo(baseByteLength);
+}
+
+async function decodeBlocks(input: DecodeTensorInput, decoder: TensorDecoder): Promise<DecodedDigests> {
+  const { readBase, runtime, write, rooms = new BlockRooms() } = input;
+  const baseHash = readBase === undefined ? undefined : runtime.createHasher();
+  const hash = decoder.isBase && baseHash !== undefined ? undefined : runtime.createHasher();
+  const reader = new AheadReader(stepsOf(decoder), readBase, rooms);
+  const writes: (void | Promise<void>)[] = [];
+  let written = 0;
+  try {
+    for (let step = reader.next(); step !== undefined; step = reader.next()) {
+      const base = await step.base;
+      baseHash?.update(base);
+      if (step.block === undefined) continue;
+      const slot = written++ % 2;
+      await writes[slot];
+      const { byteOffset, byteLength } = step.block;
+      const { bytes } = await decoder.decode(step.block, base, rooms.room(2 + slot, byteLength));
+      hash?.update(bytes);
+      writes[slot] = write(byteOffset, bytes);
+      writes[slot]?.catch(() => {}); // It is awaited before its room is used again.
+      if (bytes === base) reader.keepUntil(writes[slot]);
+    }
+  } finally {
+    // Nothing reads into or writes from the rooms behind our back, whatever failed.
+    await Promise.allSettled([...writes, reader.settled()]);
+  }
+  await Promise.all(writes);
+  const base = baseHash?.digest();
+  return base === undefined ? { decoded: hash!.digest() } : { decoded: hash?.digest() ?? base, base };
+}
+
+/** Reads the base of each step while the step before it is worked on. */
+class AheadReader {
+  readonly #steps: Iterator<Step>;
+  readonly #read: ReadTensor | undefined;
+  readonly #rooms: BlockRooms;
+  /** When the rooms are free: what was read into them may still be written from. */
+  readonly #busy: (void | Promise<void>)[] = [];
+  #ahead: { readonly block: Block | undefined; readonly base: Promise<Uint8Array> } | undefined;
+  #count = 0;
+
+  constructor(steps: Iterator<Step>, read: ReadTensor | undefined, rooms: BlockRooms) {
+    this.#steps = steps;
+    this.#read = read;
+    this.#rooms = rooms;
+    this.#ahead = this.#start();
+  }
+
+  next(): { readonly block: Block | undefined; readonly base: Promise<Uint8Array> } | undefined {
+    const current = this.#ahead;
+    this.#ahead = current === undefined ? undefined : this.#start();
+    return current;
+  }
+
+  /** Keeps the room of the step that `next` gave last until `done` settles. */
+  keepUntil(done: void | Promise<void>): void {
+    // `#count` is ahead of it by the step that is being read.
+    this.#busy[(this.#ahead === undefined ? this.#count - 1 : this.#count - 2) % 2] = done;
+  }
+
+  /** Settles when nothing is read any more. */
+  async settled(): Promise<void> {
+    await this.#ahead?.base.catch(() => {});
+  }
+
+  #start() {
+    const { done, value } = this.#steps.next();
+    if (done) return undefined;
+    const slot = this.#count++ % 2;
+    const base = this.#fill(value, slot);
+    base.catch(() => {}); // It is awaited when its turn comes.
+    return { block: value.block, base };
+  }
+
+  async #fill({ baseOffset, baseLength }: Step, slot: number): Promise<Uint8Array> {
+    if (baseLength === 0) return new Uint8Array(0);
+    await this.#busy[slot];
+    return this.#read!(baseOffset, baseLength, this.#rooms.room(slot, baseLength));
   }
 }

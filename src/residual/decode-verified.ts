@@ -4,7 +4,7 @@ import type { Digest } from '../../formats/ere/archive-index.js';
 import type { Archive } from '../../formats/ere/open-archive.js';
 import { IntegrityError } from '../../formats/errors.js';
 import { assertBaseDigest, baseTensorOf } from './archive-base.js';
-import { type DecodeTensorInput, decodeTensor } from './decode-tensor.js';
+import { type BlockRooms, type DecodeTensorInput, decodeTensor } from './decode-tensor.js';
 import type { Runtime } from './runtime.js';
 import { type Selection, selectTensor, selectUsable } from './select-tensors.js';
 
@@ -15,6 +15,8 @@ export interface DecodeSources {
   readonly runtime: Runtime;
   /** How much of the archive; default: all of it. */
   readonly selection?: Selection;
+  /** Memory for blocks, used again from tensor to tensor; default: new memory. */
+  readonly rooms?: BlockRooms;
 }
 
 /**
@@ -25,7 +27,7 @@ export interface DecodeSources {
  * the archive promises; CodecError, FormatError for a malformed archive
  */
 export async function decodeVerified(
-  { archive, base, runtime, selection = selectUsable(archive, 'best') }: DecodeSources,
+  { archive, base, runtime, selection = selectUsable(archive, 'best'), rooms }: DecodeSources,
   index: number,
   write: DecodeTensorInput['write'],
 ): Promise<Digest> {
@@ -37,8 +39,9 @@ export async function decodeVerified(
     readChunk: (chunk) => archive.readChunk(chunk),
     ...(baseTensor === undefined
       ? {}
-      : { readBase: (offset, length) => base.read(baseTensor.name, offset, length) }),
+      : { readBase: (offset, length, room) => base.read(baseTensor.name, offset, length, room) }),
     write,
+    ...(rooms === undefined ? {} : { rooms }),
     runtime,
   });
   if (digests.base !== undefined) assertBaseDigest(archive.index, base, tensor, digests.base);

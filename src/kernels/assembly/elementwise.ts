@@ -75,6 +75,31 @@ export function addBase(format: i32, base: usize, values: usize, count: i32): vo
   }
 }
 
+// @ts-ignore: decorator
+@inline
+function addRoundLoop(format: i32, base: usize, values: usize, target: usize, count: i32): void {
+  const end = values + (<usize>count << 2);
+  while (values < end) {
+    const low = f32x4.add(load4(format, base), v128.load(values));
+    const high = f32x4.add(load4(format, base + 4 * elementBytes(format)), v128.load(values, 16));
+    store8(format, target, low, high);
+    base += 8 * elementBytes(format);
+    values += 32;
+    target += 8 * elementBytes(format);
+  }
+}
+
+/** target (format) = f32(base (format) + values), rounded once more; any format but f64. */
+export function addAndRound(format: i32, base: usize, values: usize, target: usize, count: i32): void {
+  switch (format) {
+    case F32: addRoundLoop(F32, base, values, target, count); return;
+    case F16: addRoundLoop(F16, base, values, target, count); return;
+    case BF16: addRoundLoop(BF16, base, values, target, count); return;
+    case F8_E4M3: addRoundLoop(F8_E4M3, base, values, target, count); return;
+    default: addRoundLoop(F8_E5M2, base, values, target, count);
+  }
+}
+
 /** base (f64) = f64(base + residual (f32)), canonical NaN. */
 export function addResidualFloat64(base: usize, residual: usize, count: i32): void {
   const end = base + (<usize>count << 3);
