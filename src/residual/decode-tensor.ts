@@ -48,14 +48,17 @@ export async function decodeTensor(input: DecodeTensorInput): Promise<DecodedDig
 }
 
 /** A range of the base, and the block that is decoded from it, if any. */
-interface Step {
+export interface Step {
   readonly baseOffset: number;
   readonly baseLength: number;
   readonly block: Block | undefined;
 }
 
 /** Every byte of the base once, in order, those that no block needs as well. */
-function* stepsOf({ blocks, baseByteLength }: TensorDecoder): Generator<Step, void, void> {
+export function* stepsOf({
+  blocks,
+  baseByteLength,
+}: Pick<TensorDecoder, 'blocks' | 'baseByteLength'>): Generator<Step, void, void> {
   let position = 0;
   const skipTo = function* (end: number): Generator<Step, void, void> {
     while (position < end) {

@@ -4,7 +4,12 @@ import type { Digest } from '../../formats/ere/archive-index.js';
 import type { Archive } from '../../formats/ere/open-archive.js';
 import { IntegrityError } from '../../formats/errors.js';
 import { assertBaseDigest, baseTensorOf } from './archive-base.js';
-import { type BlockRooms, type DecodeTensorInput, decodeTensor } from './decode-tensor.js';
+import {
+  type BlockRooms,
+  type DecodedDigests,
+  type DecodeTensorInput,
+  decodeTensor,
+} from './decode-tensor.js';
 import type { Runtime } from './runtime.js';
 import { type Selection, selectTensor, selectUsable } from './select-tensors.js';
 
@@ -15,6 +20,8 @@ export interface DecodeSources {
   readonly runtime: Runtime;
   /** How much of the archive; default: all of it. */
   readonly selection?: Selection;
+  /** Elements of a block at most; default: as `blockRows`. */
+  readonly blockElements?: number;
   /** Memory for blocks, used again from tensor to tensor; default: new memory. */
   readonly rooms?: BlockRooms;
 }
@@ -27,11 +34,12 @@ export interface DecodeSources {
  * the archive promises; CodecError, FormatError for a malformed archive
  */
 export async function decodeVerified(
-  { archive, base, runtime, selection = selectUsable(archive, 'best'), rooms }: DecodeSources,
+  sources: DecodeSources,
   index: number,
   write: DecodeTensorInput['write'],
 ): Promise<Digest> {
-  const { tensor, digest } = selectTensor(archive, index, selection);
+  const { archive, base, runtime, selection = selectUsable(archive, 'best'), blockElements, rooms } = sources;
+  const { tensor } = selectTensor(archive, index, selection);
   const baseTensor = baseTensorOf(base, tensor);
   const digests = await decodeTensor({
     tensor,
@@ -41,13 +49,24 @@ export async function decodeVerified(
       ? {}
       : { readBase: (offset, length, room) => base.read(baseTensor.name, offset, length, room) }),
     write,
+    ...(blockElements === undefined ? {} : { blockElements }),
     ...(rooms === undefined ? {} : { rooms }),
     runtime,
   });
-  if (digests.base !== undefined) assertBaseDigest(archive.index, base, tensor, digests.base);
-  if (digest !== undefined && digests.decoded !== digest) {
-    const subject = `${archive.source.name}, tensor "${tensor.name}" as decoded`;
-    throw new IntegrityError(subject, digest, digests.decoded, 'the archive is damaged, or this build is');
-  }
+  assertDigests({ archive, base, selection }, index, digests);
   return digests.decoded;
+}
+
+/** @throws CheckpointMismatchError, IntegrityError when the digests found of tensor `index` are not those promised */
+export function assertDigests(
+  { archive, base, selection }: Required<Pick<DecodeSources, 'archive' | 'base' | 'selection'>>,
+  index: number,
+  found: DecodedDigests,
+): void {
+  const { tensor, digest } = selectTensor(archive, index, selection);
+  if (found.base !== undefined) assertBaseDigest(archive.index, base, tensor, found.base);
+  if (digest !== undefined && found.decoded !== digest) {
+    const subject = `${archive.source.name}, tensor "${tensor.name}" as decoded`;
+    throw new IntegrityError(subject, digest, found.decoded, 'the archive is damaged, or this build is');
+  }
 }

@@ -6,8 +6,8 @@ import { openFileSource } from '../io/file-source.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { VerifyOptions, VerifyReport } from './api.js';
 import { readArchiveLayout } from './archive-layout.js';
+import type { Comparison } from './compare-decoded.js';
 import { assertIdentity, decodeArchive, type Placement } from './decode-archive.js';
-import type { Comparison } from './decode-jobs.js';
 import { assertCommonOptions } from './encode-options.js';
 import { selectUsable } from './select-tensors.js';
 
