@@ -23,6 +23,8 @@ export interface TermContext {
   readonly kernels: Kernels;
   /** Bytes of chunk i of the term, checked; undefined when a cut or truncated archive does not have it. */
   chunk(i: number): Promise<Uint8Array | undefined>;
+  /** To be told of bytes of `chunk` that are read no more: their memory is used again. */
+  release?(bytes: Uint8Array): void;
 }
 
 /** Contributes to the residual. Rows are relative to the start of the term. */

@@ -31,6 +31,7 @@ export const codedDenseCodec: Codec = {
     let nextRow = 0;
     /** Chunks that were read and not begun, by block. */
     const chunks = new Map<number, Uint8Array>();
+    let current: Uint8Array | undefined;
     /** The first block behind the cut: it and all that follow leave the rows as they are. */
     let cutBlock = Number.POSITIVE_INFINITY;
 
@@ -67,7 +68,9 @@ export const codedDenseCodec: Codec = {
           const block = Math.floor(row / blockRows);
           if (block >= cutBlock) return;
           if (row === block * blockRows) {
-            decoder.beginChunk(chunks.get(block)!);
+            if (current !== undefined) context.release?.(current);
+            current = chunks.get(block)!;
+            decoder.beginChunk(current);
             chunks.delete(block);
           }
           const count = Math.min(nextRow, (block + 1) * blockRows) - row;

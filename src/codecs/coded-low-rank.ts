@@ -86,6 +86,7 @@ async function readFactors(context: TermContext): Promise<IntegerFactors> {
     decoderA.free();
     decoderB.free();
   }
+  for (const bytes of chunks) context.release?.(bytes);
   return { a: a.finish(), b: b.finish(), rank };
 }
 

@@ -6,7 +6,7 @@ import type { Kernels } from '../kernels/kernels.js';
 import { INT16_FACTOR_LIMIT } from './integer-product.js';
 
 /** Codes held before they are put into rows: many components at a time make whole cache lines. */
-const GROUP_BYTE_LENGTH = 16 << 20;
+const GROUP_BYTE_LENGTH = 4 << 20;
 
 export class FactorRows {
   readonly #length: number;

@@ -287,6 +287,7 @@ export async function readIntegerFactors(context: TermContext): Promise<IntegerF
     }
     expectByteLength(context, band, bytes, offset);
   }
+  for (const bytes of chunks) context.release?.(bytes);
   return { a: a.finish(), b: b.finish(), rank };
 }
 

@@ -4,6 +4,7 @@ import { DTYPES, type FloatDtype, isFloatDtype } from '../../formats/dtype.js';
 import type { ArchiveTensor } from '../../formats/ere/archive-index.js';
 import type { Kernels } from '../kernels/kernels.js';
 import { baseTensorOf } from './archive-base.js';
+import { BlockRooms } from './decode-tensor.js';
 
 /** How a decoded tensor compares with the one of the same name in `against`. */
 export interface Comparison {
@@ -34,13 +35,19 @@ export function createComparer({ against, base, tensor, kernels }: ComparerInput
   const isFloat = isFloatDtype(tensor.dtype);
   const baseTensor = baseTensorOf(base, tensor);
   const hasResidual = isFloat && baseTensor !== undefined && isFloatDtype(baseTensor.dtype);
+  const rooms = new BlockRooms();
   let isEqual = sameLayout;
   let squaredDistance = 0;
   let squaredResidual = 0;
   return {
     async add(byteOffset, bytes) {
       if (!sameLayout) return;
-      const expected = await against.read(name, byteOffset, bytes.byteLength);
+      const expected = await against.read(
+        name,
+        byteOffset,
+        bytes.byteLength,
+        rooms.room(0, bytes.byteLength),
+      );
       isEqual &&= equalBytes(bytes, expected);
       if (!isFloat) return;
       squaredDistance += kernels.squaredDistance(tensor.dtype as FloatDtype, bytes, expected);
@@ -50,9 +57,10 @@ export function createComparer({ against, base, tensor, kernels }: ComparerInput
       const first = byteOffset / width;
       const count = Math.min(expected.byteLength / width, baseTensor.byteLength / baseWidth - first);
       if (count <= 0) return;
-      const basis = await base.read(baseTensor.name, first * baseWidth, count * baseWidth);
+      const room = rooms.room(1, count * baseWidth);
+      const basis = await base.read(baseTensor.name, first * baseWidth, count * baseWidth, room);
       const [dtype, baseDtype] = [tensor.dtype, baseTensor.dtype] as [FloatDtype, FloatDtype];
-      const residual = new Float32Array(count);
+      const residual = new Float32Array(rooms.room(2, count * 4).buffer, 0, count);
       kernels.subtract(dtype, expected.subarray(0, count * width), baseDtype, basis, residual);
       squaredResidual += kernels.statistics(residual).sumOfSquares;
     },

@@ -11,10 +11,9 @@ import type { CommonOptions, Progress } from './api.js';
 import { assertBaseLayout, baseTensorOf } from './archive-base.js';
 import type { Comparison } from './compare-decoded.js';
 import type { DecodeJob, DecodeJobResult, DecodeJobsInit, TensorJob } from './decode-jobs.js';
+import { decodeBudget } from './decode-memory.js';
 import { decodeShared } from './decode-shared.js';
 import { assertDigests } from './decode-verified.js';
-import { memoryBudget } from './memory-budget.js';
-import { BLOCK_ELEMENTS } from './runtime.js';
 import type { Selection } from './select-tensors.js';
 
 export interface DecodeArchiveInput {
@@ -63,7 +62,8 @@ export async function decodeArchive(input: DecodeArchiveInput): Promise<DecodeRe
   const totalByteLength = byteLengths.reduce((sum, byteLength) => sum + byteLength, 0);
   // The largest first, so that threads end together.
   const order = placements.map((_, i) => i).sort((x, y) => byteLengths[y]! - byteLengths[x]! || x - y);
-  const budget = memoryBudget(options);
+  const tensors = placements.map(({ tensor }) => index.tensors[tensor]!);
+  const budget = decodeBudget(options, tensors, index, archive.source.name);
   const least = leastShared(input, totalByteLength, budget.threads);
   const isShared = (i: number): boolean => byteLengths[i]! >= least;
   const wanted = order.some(isShared) ? budget.threads : placements.length;
@@ -76,7 +76,7 @@ export async function decodeArchive(input: DecodeArchiveInput): Promise<DecodeRe
       selection: input.selection,
       outputs: input.outputs,
       against: input.against,
-      blockElements: input.blockElements ?? blockElementsOf(budget.shareByteLength),
+      blockElements: input.blockElements ?? budget.blockElements,
     },
     threads: Math.max(1, Math.min(budget.threads, wanted)),
     signal: options.signal,
@@ -118,11 +118,6 @@ function leastShared(
 ): number {
   if (threads === 1 || against !== undefined) return Number.POSITIVE_INFINITY;
   return sharedByteLength ?? Math.max(MIN_SHARED_BYTE_LENGTH, totalByteLength / (2 * threads));
-}
-
-/** Largest power of two of elements whose blocks take a third of a thread's share: four rooms, four bytes each. */
-function blockElementsOf(shareByteLength: number): number {
-  return Math.min(BLOCK_ELEMENTS, 2 ** Math.floor(Math.log2(shareByteLength / 48)));
 }
 
 async function decodeInTurn(numbers: readonly number[], work: (i: number) => Promise<void>): Promise<void> {

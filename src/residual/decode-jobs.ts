@@ -13,6 +13,7 @@ import { type OpenOutputFile, openOutputFile } from '../io/output-file.js';
 import type { JobRunner } from '../io/worker-pool.js';
 import type { KernelPath } from '../kernels/kernels.js';
 import { baseTensorOf } from './archive-base.js';
+import { ChunkRooms } from './chunk-rooms.js';
 import { type Comparison, createComparer } from './compare-decoded.js';
 import { BlockRooms } from './decode-tensor.js';
 import { type DecodeSources, decodeVerified } from './decode-verified.js';
@@ -99,6 +100,7 @@ export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJo
   const { selection, blockElements } = init;
   const runtime = nodeRuntime(init.kernels);
   const rooms = new BlockRooms();
+  const chunkRooms = new ChunkRooms(archive);
   return new DecodeJobs({
     source,
     archive,
@@ -109,6 +111,7 @@ export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJo
     selection,
     blockElements,
     rooms,
+    chunkRooms,
   });
 }
 
@@ -118,6 +121,7 @@ interface OpenFiles extends DecodeSources {
   readonly outputs: readonly OpenOutputFile[];
   readonly selection: Selection;
   readonly blockElements: number;
+  readonly chunkRooms: ChunkRooms;
 }
 
 class DecodeJobs implements JobRunner<DecodeJob, DecodeJobResult> {
@@ -187,12 +191,13 @@ class DecodeJobs implements JobRunner<DecodeJob, DecodeJobResult> {
   async #decoder(index: number): Promise<TensorDecoder> {
     const open = this.#decoders.get(index);
     if (open !== undefined) return open;
-    const { archive, base, runtime, selection, blockElements } = this.#files;
+    const { archive, base, runtime, selection, blockElements, chunkRooms } = this.#files;
     const { tensor } = selectTensor(archive, index, selection);
     const decoder = await openTensorDecoder({
       tensor,
       archive: archive.source.name,
-      readChunk: (chunk) => archive.readChunk(chunk),
+      readChunk: chunkRooms.read,
+      releaseChunk: chunkRooms.release,
       hasBase: baseTensorOf(base, tensor) !== undefined,
       runtime,
       blockElements,

@@ -4,6 +4,7 @@ import type { Digest } from '../../formats/ere/archive-index.js';
 import type { Archive } from '../../formats/ere/open-archive.js';
 import { IntegrityError } from '../../formats/errors.js';
 import { assertBaseDigest, baseTensorOf } from './archive-base.js';
+import { ChunkRooms } from './chunk-rooms.js';
 import {
   type BlockRooms,
   type DecodedDigests,
@@ -24,6 +25,8 @@ export interface DecodeSources {
   readonly blockElements?: number;
   /** Memory for blocks, used again from tensor to tensor; default: new memory. */
   readonly rooms?: BlockRooms;
+  /** Memory for chunks, likewise. */
+  readonly chunkRooms?: ChunkRooms;
 }
 
 /**
@@ -39,12 +42,14 @@ export async function decodeVerified(
   write: DecodeTensorInput['write'],
 ): Promise<Digest> {
   const { archive, base, runtime, selection = selectUsable(archive, 'best'), blockElements, rooms } = sources;
+  const { chunkRooms = new ChunkRooms(archive) } = sources;
   const { tensor } = selectTensor(archive, index, selection);
   const baseTensor = baseTensorOf(base, tensor);
   const digests = await decodeTensor({
     tensor,
     archive: archive.source.name,
-    readChunk: (chunk) => archive.readChunk(chunk),
+    readChunk: chunkRooms.read,
+    releaseChunk: chunkRooms.release,
     ...(baseTensor === undefined
       ? {}
       : { readBase: (offset, length, room) => base.read(baseTensor.name, offset, length, room) }),

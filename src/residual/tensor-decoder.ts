@@ -36,6 +36,8 @@ export interface OpenTensorInput {
   readonly archive: string;
   /** Chunk by its number in `terms[].chunks`; undefined when it lies behind the cut of a truncated archive. */
   readonly readChunk: (chunk: number) => Promise<Uint8Array | undefined>;
+  /** Takes back what `readChunk` gave. */
+  readonly releaseChunk?: ((bytes: Uint8Array) => void) | undefined;
   readonly hasBase: boolean;
   readonly runtime: Pick<Runtime, 'kernels'>;
   /** Elements of a block at most, where rows are no longer; default: as `blockRows`. */
@@ -353,6 +355,7 @@ async function openTerms(
         rowByteLength,
         kernels: runtime.kernels,
         chunk: async (i) => (i < term.chunks.length ? input.readChunk(term.chunks[i]!) : undefined),
+        ...(input.releaseChunk === undefined ? {} : { release: input.releaseChunk }),
       });
       terms.push({ start, end, codec: term.codec, decoder });
       const problem = findProblem(term, decoder, tensor, rowByteLength);
