@@ -14,11 +14,13 @@ export interface DecodeTensorInput extends Omit<TensorPiecesInput, 'withValues'>
   readonly runtime: Runtime;
   /** Memory for blocks, used again from tensor to tensor; default: new memory. */
   readonly rooms?: BlockRooms;
+  /** Hash the base as well; default true. */
+  readonly hashBase?: boolean;
 }
 
 export interface DecodedDigests {
   readonly decoded: Digest;
-  /** Absent without a base. */
+  /** Absent without a base, or where it is not hashed. */
   readonly base?: Digest;
 }
 
@@ -75,11 +77,17 @@ export function* stepsOf({
   yield* skipTo(baseByteLength);
 }
 
+/** The bytes of the base that blocks need. */
+function* blockSteps({ blocks }: Pick<TensorDecoder, 'blocks'>): Generator<Step, void, void> {
+  for (const block of blocks) yield { baseOffset: block.baseOffset, baseLength: block.baseLength, block };
+}
+
 async function decodeBlocks(input: DecodeTensorInput, decoder: TensorDecoder): Promise<DecodedDigests> {
-  const { readBase, runtime, write, rooms = new BlockRooms() } = input;
-  const baseHash = readBase === undefined ? undefined : runtime.createHasher();
+  const { readBase, runtime, write, rooms = new BlockRooms(), hashBase = true } = input;
+  const baseHash = readBase === undefined || !hashBase ? undefined : runtime.createHasher();
   const hash = decoder.isBase && baseHash !== undefined ? undefined : runtime.createHasher();
-  const reader = new AheadReader(stepsOf(decoder), readBase, rooms);
+  const steps = hashBase ? stepsOf(decoder) : blockSteps(decoder);
+  const reader = new AheadReader(steps, readBase, rooms);
   const writes: (void | Promise<void>)[] = [];
   let written = 0;
   try {

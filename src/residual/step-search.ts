@@ -1,18 +1,41 @@
 /**
  * Finds the quantiser step whose archive meets a size or an error. Bytes fall and error grows with the
- * step, both nearly as powers of it, so the search interpolates between logarithms.
+ * step, both nearly as powers of it, so the search interpolates between logarithms. Encoding is what takes the
+ * time, so what is nearly right is not encoded anew: some residuals take a step that is a little larger
+ * or smaller, as many as make up for what is missing.
  */
-import { type Attempt, type ResolvedBudget, sizeError } from './budget-search.js';
+import type { ResolvedBudget } from './budget-search.js';
+import { sizeError } from './budget-search.js';
 
-export interface StepSearchInput<Found extends Attempt<unknown>> {
+/** What one choice of steps came to. */
+export interface StepAttempt {
+  /** Whole file. */
+  readonly byteLength: number;
+  /** Σ‖W_ft − Ŵ‖² over the residuals. */
+  readonly squaredError: number;
+  /** By residual what of these its step decides. */
+  readonly parts: readonly { readonly byteLength: number; readonly squaredError: number }[];
+}
+
+export interface StepSearchInput<Found extends StepAttempt> {
   readonly budget: ResolvedBudget;
   /** Σ‖R‖². */
   readonly squaredResidual: number;
   readonly residuals: readonly { readonly elements: number; readonly energy: number }[];
   /** Where to begin: what a model says. */
-  readonly firstStep: number;
+  readonly firstStep: number | StepOf;
   /** @param stepOf of the i-th residual */
-  attempt(stepOf: (residual: number) => number): Promise<Found>;
+  attempt(stepOf: StepOf): Promise<Found>;
+  /** What an attempt would come to, for next to nothing; without it no single residuals are corrected. */
+  predict?(stepOf: StepOf): Promise<StepAttempt['parts']>;
+}
+
+/** The quantiser step of the i-th residual. */
+export type StepOf = (residual: number) => number;
+
+export interface FoundSteps<Found> {
+  readonly found: Found;
+  readonly stepOf: StepOf;
 }
 
 /** Encodes at most this often. */
@@ -29,83 +52,166 @@ const MIN_SLOPE_SHARE = 0.25;
 interface Sample<Found> {
   readonly found: Found;
   readonly value: number;
+  readonly stepOf: StepOf;
+  /** The step of all, or of most of them. */
   readonly step: number;
   /** log of value / aim: negative where the budget has room left. */
   readonly excess: number;
 }
 
-export async function searchStep<Found extends Attempt<unknown>>(
+/** @throws BudgetError for a size that nothing reaches */
+export async function searchStep<Found extends StepAttempt>(
   input: StepSearchInput<Found>,
-): Promise<Found> {
-  const { budget } = input;
+): Promise<FoundSteps<Found>> {
+  const { budget, attempt } = input;
   if (budget.kind === 'fixed') {
     throw new RangeError('expected a size or an error for a rate–distortion allocation');
   }
-  const attempt = (step: number): Promise<Found> => input.attempt(() => step);
-  if (input.residuals.length === 0) return attempt(1);
+  if (input.residuals.length === 0) return { found: await attempt(() => 1), stepOf: () => 1 };
   const goal = budget.kind === 'size' ? budget.byteLength : budget.relativeError;
-  const measure = (found: Found): number =>
-    budget.kind === 'size' ? found.byteLength : Math.sqrt(found.squaredError / input.squaredResidual);
   /** Slope of log value over log step where nothing is measured yet: bytes fall, the error grows. */
   const guessedSlope = budget.kind === 'size' ? -1.1 : 1;
 
   const samples: Sample<Found>[] = [];
-  let step = input.firstStep;
+  const { firstStep } = input;
+  let stepOf: StepOf = typeof firstStep === 'number' ? () => firstStep : firstStep;
+  let step = medianStep(input.residuals.map((_, r) => stepOf(r)));
   for (let i = 0; i < MAX_ATTEMPTS && !isExhausted(step, input); i++) {
-    const found = await attempt(step);
-    const value = measure(found);
-    samples.push({ found, value, step, excess: Math.log(Math.max(value, Number.MIN_VALUE) / (goal * AIM)) });
-    if (value <= goal && value >= goal * (1 - TOLERANCE)) return found;
+    const sample = await sampleAt(input, goal, step, stepOf);
+    samples.push(sample);
+    if (isGood(sample, goal)) return sample;
+    const settled = await settle(input, goal, sample);
+    if (settled !== undefined) return settled;
     const next = nextStep(samples, goal, guessedSlope);
     if (Math.abs(Math.log(next / step)) < 1e-6) break;
     step = next;
+    stepOf = () => next;
   }
   if (!samples.some((sample) => sample.value <= goal)) {
     // Nothing lossy at all, or everything left out: one of them does, or nothing will.
     const end = budget.kind === 'size' ? largestStep(input) : smallestStep(input);
-    const found = await attempt(end);
-    const value = measure(found);
-    if (value > goal) throw sizeError(found.byteLength, goal);
-    samples.push({
-      found,
-      value,
-      step: end,
-      excess: Math.log(Math.max(value, Number.MIN_VALUE) / (goal * AIM)),
-    });
+    const sample = await sampleAt(input, goal, end, () => end);
+    if (sample.value > goal) throw sizeError(sample.found.byteLength, goal);
+    samples.push(sample);
   }
-  return mixSteps(input, samples, goal, measure);
+  return mixSteps(input, samples, goal);
+}
+
+async function sampleAt<Found extends StepAttempt>(
+  { budget, squaredResidual, attempt }: StepSearchInput<Found>,
+  goal: number,
+  step: number,
+  stepOf: StepOf,
+): Promise<Sample<Found>> {
+  const found = await attempt(stepOf);
+  const value = budget.kind === 'size' ? found.byteLength : Math.sqrt(found.squaredError / squaredResidual);
+  return { found, value, stepOf, step, excess: Math.log(Math.max(value, Number.MIN_VALUE) / (goal * AIM)) };
+}
+
+function isGood({ value }: Sample<unknown>, goal: number): boolean {
+  return value <= goal && value >= goal * (1 - TOLERANCE);
+}
+
+/** The step of most residuals. */
+function medianStep(steps: readonly number[]): number {
+  return [...steps].sort((x, y) => x - y)[Math.floor(steps.length / 2)]!;
+}
+
+/** Factors by which steps of single residuals are corrected, the coarse ones first; slopes differ by their squares. */
+const CORRECTIONS = [1.08, 1.04, 1.02, 1.01];
+/** Rounds of correcting and encoding. */
+const MAX_CORRECTIONS = 3;
+
+/**
+ * Brings a sample into the tolerance by changing the steps of some of its residuals; undefined where all of them
+ * together do not make up for what is missing.
+ */
+async function settle<Found extends StepAttempt>(
+  input: StepSearchInput<Found>,
+  goal: number,
+  first: Sample<Found>,
+): Promise<Sample<Found> | undefined> {
+  let sample = first;
+  for (let i = 0; i < MAX_CORRECTIONS; i++) {
+    const stepOf = await correctedSteps(input, goal, sample);
+    if (stepOf === undefined) return undefined;
+    sample = await sampleAt(input, goal, first.step, stepOf);
+    if (isGood(sample, goal)) return sample;
+  }
+  return undefined;
+}
+
+/**
+ * Steps that are predicted to meet the aim: what a residual came to changes as its prediction does. Those that
+ * change most go first, so that few are encoded again.
+ */
+async function correctedSteps<Found extends StepAttempt>(
+  { budget, squaredResidual, residuals, predict }: StepSearchInput<Found>,
+  goal: number,
+  { found, value, stepOf }: Sample<Found>,
+): Promise<StepOf | undefined> {
+  if (predict === undefined) return undefined;
+  const isSize = budget.kind === 'size';
+  const amountOf = (part: StepAttempt['parts'][number]): number =>
+    isSize ? part.byteLength : part.squaredError;
+  const unit = isSize ? 1 : squaredResidual;
+  const power = isSize ? 1 : 2;
+  let missing = ((goal * AIM) ** power - value ** power) * unit;
+  const accepted = (goal ** power - (goal * AIM) ** power) * unit * 0.5;
+  const isLarger = missing < 0 === isSize;
+  const steps = residuals.map((_, r) => stepOf(r));
+  const changed = new Set<number>();
+  const predicted = (await predict(stepOf)).map(amountOf);
+  for (const correction of CORRECTIONS) {
+    const factor = isLarger ? correction : 1 / correction;
+    const after = (await predict((r) => steps[r]! * (changed.has(r) ? 1 : factor))).map(amountOf);
+    const changes = found.parts.map((part, r) => {
+      if (changed.has(r) || predicted[r] === 0) return 0;
+      return amountOf(part) * (after[r]! / predicted[r]! - 1);
+    });
+    const order = changes.map((_, r) => r).filter((r) => changes[r]! * missing > 0);
+    order.sort((x, y) => Math.abs(changes[y]!) - Math.abs(changes[x]!) || x - y);
+    for (const r of order) {
+      if (Math.abs(changes[r]!) > Math.abs(missing) + accepted) continue;
+      missing -= changes[r]!;
+      steps[r] = steps[r]! * factor;
+      changed.add(r);
+      if (Math.abs(missing) <= accepted) return (residual) => steps[residual]!;
+    }
+  }
+  return undefined;
 }
 
 /**
  * Where no one step comes close: a choice of coding changed all at once (dense or not, exact or not). The first
  * residuals take the step that exceeds the goal, the others the one that fits; how many is bisected.
  */
-async function mixSteps<Found extends Attempt<unknown>>(
-  { budget, residuals, attempt }: StepSearchInput<Found>,
+async function mixSteps<Found extends StepAttempt>(
+  input: StepSearchInput<Found>,
   samples: readonly Sample<Found>[],
   goal: number,
-  measure: (found: Found) => number,
-): Promise<Found> {
+): Promise<FoundSteps<Found>> {
   const nearest = [...samples].sort((x, y) => Math.abs(x.excess) - Math.abs(y.excess));
   const fits = nearest.find((sample) => sample.value <= goal)!;
   const exceeds = nearest.find((sample) => sample.value > goal);
-  let best = fits.found;
-  if (exceeds === undefined || measure(best) >= goal * (1 - TOLERANCE)) return best;
+  let best = fits;
+  if (exceeds === undefined || best.value >= goal * (1 - TOLERANCE)) return best;
   let low = 0;
-  let high = residuals.length;
+  let high = input.residuals.length;
   while (high - low > 1) {
     const middle = Math.floor((low + high) / 2);
-    const found = await attempt((i) => (i < middle ? exceeds.step : fits.step));
-    if (measure(found) <= goal) {
+    const stepOf: StepOf = (i) => (i < middle ? exceeds : fits).stepOf(i);
+    const sample = await sampleAt(input, goal, fits.step, stepOf);
+    if (sample.value <= goal) {
       low = middle;
-      if (isBetter(found, best, budget)) best = found;
+      if (isBetter(sample.found, best.found, input.budget)) best = sample;
     } else high = middle;
   }
   return best;
 }
 
 /** At a size, less error; at an error, fewer bytes. */
-function isBetter(found: Attempt<unknown>, best: Attempt<unknown>, budget: ResolvedBudget): boolean {
+function isBetter(found: StepAttempt, best: StepAttempt, budget: ResolvedBudget): boolean {
   return budget.kind === 'size' ? found.squaredError < best.squaredError : found.byteLength < best.byteLength;
 }
 
@@ -132,18 +238,18 @@ function nextStep(samples: readonly Sample<unknown>[], goal: number, guessedSlop
 }
 
 /** Steps beyond these change nothing: all codes zero, or all residuals exact. */
-function isExhausted(step: number, input: StepSearchInput<Attempt<unknown>>): boolean {
+function isExhausted(step: number, input: StepSearchInput<StepAttempt>): boolean {
   return step > largestStep(input) || step < smallestStep(input);
 }
 
 /** Larger than any residual can be. */
-function largestStep({ residuals }: StepSearchInput<Attempt<unknown>>): number {
+function largestStep({ residuals }: StepSearchInput<StepAttempt>): number {
   return (
     4 * Math.sqrt(residuals.reduce((largest, { energy }) => Math.max(largest, energy), 0)) + Number.MIN_VALUE
   );
 }
 
-function smallestStep({ residuals }: StepSearchInput<Attempt<unknown>>): number {
+function smallestStep({ residuals }: StepSearchInput<StepAttempt>): number {
   const deviations = residuals.map(({ elements, energy }) => Math.sqrt(energy / elements));
   return (
     deviations.reduce((smallest, deviation) => Math.min(smallest, deviation), Number.POSITIVE_INFINITY) *
