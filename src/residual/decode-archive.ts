@@ -14,7 +14,7 @@ import type { DecodeJob, DecodeJobResult, DecodeJobsInit, TensorJob } from './de
 import { decodeBudget } from './decode-memory.js';
 import { decodeShared } from './decode-shared.js';
 import { assertDigests } from './decode-verified.js';
-import type { Selection } from './select-tensors.js';
+import { type Selection, selectTensor } from './select-tensors.js';
 
 export interface DecodeArchiveInput {
   readonly archive: Archive;
@@ -29,6 +29,8 @@ export interface DecodeArchiveInput {
   readonly selection: Selection;
   readonly against?: string;
   readonly phase: Progress['phase'];
+  /** Check the digest of the base even where that of the result proves it; default false. */
+  readonly checkBase?: boolean;
   /** Least bytes of a tensor that all threads decode together; default: half of a thread's part of all. */
   readonly sharedByteLength?: number;
   /** Elements of a block at most; default: as many as the memory budget allows. */
@@ -76,6 +78,7 @@ export async function decodeArchive(input: DecodeArchiveInput): Promise<DecodeRe
       selection: input.selection,
       outputs: input.outputs,
       against: input.against,
+      checkBase: input.checkBase ?? false,
       blockElements: input.blockElements ?? budget.blockElements,
     },
     threads: Math.max(1, Math.min(budget.threads, wanted)),
@@ -125,11 +128,13 @@ async function decodeInTurn(numbers: readonly number[], work: (i: number) => Pro
 }
 
 async function decodeOnAll(
-  { archive, base, selection }: DecodeArchiveInput,
+  input: DecodeArchiveInput,
   { tensor, output, outputOffset }: Placement,
   pool: WorkerPool<DecodeJob, DecodeJobResult>,
   outputs: LazyOutputs,
 ): Promise<DecodeResult> {
+  const { archive, base, selection } = input;
+  const { digest } = selectTensor(archive, tensor, selection);
   const digests = await decodeShared({
     pool,
     tensor,
@@ -137,8 +142,9 @@ async function decodeOnAll(
     baseName: baseTensorOf(base, archive.index.tensors[tensor]!)?.name,
     output: output === undefined ? undefined : await outputs.open(output),
     outputOffset,
+    hashBase: input.checkBase === true || digest === undefined,
   });
-  assertDigests({ archive, base, selection }, tensor, digests);
+  await assertDigests({ archive, base, selection }, tensor, digests);
   return { digest: digests.decoded, comparison: undefined };
 }
 

@@ -31,6 +31,8 @@ export interface DecodeJobsInit {
   /** Checkpoint to compare the decoded tensors with. */
   readonly against: string | undefined;
   readonly blockElements: number;
+  /** As in DecodeSources. */
+  readonly checkBase: boolean;
 }
 
 /** One tensor from first to last byte. */
@@ -97,7 +99,7 @@ export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJo
   const base = await openCheckpoint(init.base);
   const against = init.against === undefined ? undefined : await openCheckpoint(init.against);
   const outputs = await Promise.all(init.outputs.map((path) => openOutputFile(path)));
-  const { selection, blockElements } = init;
+  const { selection, blockElements, checkBase } = init;
   const runtime = nodeRuntime(init.kernels);
   const rooms = new BlockRooms();
   const chunkRooms = new ChunkRooms(archive);
@@ -110,6 +112,7 @@ export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJo
     runtime,
     selection,
     blockElements,
+    checkBase,
     rooms,
     chunkRooms,
   });

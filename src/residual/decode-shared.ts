@@ -8,7 +8,7 @@ import type { Digest } from '../../formats/ere/archive-index.js';
 import type { OpenOutputFile } from '../io/output-file.js';
 import type { WorkerPool } from '../io/worker-pool.js';
 import type { DecodeJob, DecodeJobResult } from './decode-jobs.js';
-import { type DecodedDigests, type Step, stepsOf } from './decode-tensor.js';
+import { blockSteps, type DecodedDigests, type Step, stepsOf } from './decode-tensor.js';
 
 export interface DecodeSharedInput {
   readonly pool: WorkerPool<DecodeJob, DecodeJobResult>;
@@ -17,6 +17,8 @@ export interface DecodeSharedInput {
   readonly base: Checkpoint;
   /** Name of the base tensor; undefined for an added one. */
   readonly baseName: string | undefined;
+  /** Whether the base is hashed. */
+  readonly hashBase: boolean;
   /** Where the bytes go; undefined to decode without writing. */
   readonly output: OpenOutputFile | undefined;
   readonly outputOffset: number;
@@ -32,12 +34,13 @@ interface Slot {
 export async function decodeShared(input: DecodeSharedInput): Promise<DecodedDigests> {
   const { pool, tensor, baseName } = input;
   const { opened } = (await pool.run({ kind: 'open', tensor }, undefined, true)).result;
-  const steps = [...stepsOf(opened!)];
+  const hashBase = input.hashBase && baseName !== undefined;
+  const steps = [...(hashBase ? stepsOf(opened!) : blockSteps(opened!))];
   const numbers = new Map(opened!.blocks.map((block, i) => [block, i]));
   const streams = {
     base: `base ${tensor}`,
     // All of it is the base's bytes: so is its digest.
-    decoded: opened!.isBase && baseName !== undefined ? undefined : `decoded ${tensor}`,
+    decoded: opened!.isBase && hashBase ? undefined : `decoded ${tensor}`,
   };
   const lanes = lanesOf(pool.threads);
   const ring = new Ring(pool.threads + 2);
@@ -55,7 +58,7 @@ export async function decodeShared(input: DecodeSharedInput): Promise<DecodedDig
     const base = roomIn(slot, 'base', baseLength);
     const read = readBase(input, baseOffset, base);
     const done: Promise<unknown>[] = [read];
-    if (baseLength > 0) {
+    if (hashBase && baseLength > 0) {
       const work = baseHash(async () => {
         await read;
         await hash(streams.base, base, lanes.base);
@@ -92,7 +95,7 @@ export async function decodeShared(input: DecodeSharedInput): Promise<DecodedDig
   await Promise.race([ring.drain(), failed.promise]);
   const digest = async (stream: string, worker: number): Promise<Digest> =>
     (await pool.run({ kind: 'digest', stream }, worker, true)).result.digest!;
-  const baseDigest = baseName === undefined ? undefined : await digest(streams.base, lanes.base);
+  const baseDigest = !hashBase ? undefined : await digest(streams.base, lanes.base);
   const decoded = streams.decoded === undefined ? baseDigest! : await digest(streams.decoded, lanes.decoded);
   for (let worker = 0; worker < pool.threads; worker++)
     await pool.run({ kind: 'close', tensor }, worker, true);

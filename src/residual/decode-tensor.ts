@@ -78,7 +78,7 @@ export function* stepsOf({
 }
 
 /** The bytes of the base that blocks need. */
-function* blockSteps({ blocks }: Pick<TensorDecoder, 'blocks'>): Generator<Step, void, void> {
+export function* blockSteps({ blocks }: Pick<TensorDecoder, 'blocks'>): Generator<Step, void, void> {
   for (const block of blocks) yield { baseOffset: block.baseOffset, baseLength: block.baseLength, block };
 }
 

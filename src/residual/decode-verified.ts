@@ -3,6 +3,7 @@ import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import type { Archive } from '../../formats/ere/open-archive.js';
 import { IntegrityError } from '../../formats/errors.js';
+import { createNodeHasher } from '../io/node-runtime.js';
 import { assertBaseDigest, baseTensorOf } from './archive-base.js';
 import { ChunkRooms } from './chunk-rooms.js';
 import {
@@ -11,6 +12,7 @@ import {
   type DecodeTensorInput,
   decodeTensor,
 } from './decode-tensor.js';
+import { digestTensor } from './digest-tensor.js';
 import type { Runtime } from './runtime.js';
 import { type Selection, selectTensor, selectUsable } from './select-tensors.js';
 
@@ -21,6 +23,11 @@ export interface DecodeSources {
   readonly runtime: Runtime;
   /** How much of the archive; default: all of it. */
   readonly selection?: Selection;
+  /**
+   * Check the digest of the base even where that of the result proves it; default false. A result with the right
+   * digest is right whatever it came from.
+   */
+  readonly checkBase?: boolean;
   /** Elements of a block at most; default: as `blockRows`. */
   readonly blockElements?: number;
   /** Memory for blocks, used again from tensor to tensor; default: new memory. */
@@ -42,8 +49,8 @@ export async function decodeVerified(
   write: DecodeTensorInput['write'],
 ): Promise<Digest> {
   const { archive, base, runtime, selection = selectUsable(archive, 'best'), blockElements, rooms } = sources;
-  const { chunkRooms = new ChunkRooms(archive) } = sources;
-  const { tensor } = selectTensor(archive, index, selection);
+  const { chunkRooms = new ChunkRooms(archive), checkBase = false } = sources;
+  const { tensor, digest } = selectTensor(archive, index, selection);
   const baseTensor = baseTensorOf(base, tensor);
   const digests = await decodeTensor({
     tensor,
@@ -56,22 +63,37 @@ export async function decodeVerified(
     write,
     ...(blockElements === undefined ? {} : { blockElements }),
     ...(rooms === undefined ? {} : { rooms }),
+    hashBase: checkBase || digest === undefined,
     runtime,
   });
-  assertDigests({ archive, base, selection }, index, digests);
+  await assertDigests({ archive, base, selection }, index, digests);
   return digests.decoded;
 }
 
-/** @throws CheckpointMismatchError, IntegrityError when the digests found of tensor `index` are not those promised */
-export function assertDigests(
+/**
+ * Compares the digests found of tensor `index` with those promised. Where the result is another, and the base was
+ * not hashed, it is now: that tells whether base or archive is to blame.
+ * @throws CheckpointMismatchError, IntegrityError
+ */
+export async function assertDigests(
   { archive, base, selection }: Required<Pick<DecodeSources, 'archive' | 'base' | 'selection'>>,
   index: number,
   found: DecodedDigests,
-): void {
+): Promise<void> {
   const { tensor, digest } = selectTensor(archive, index, selection);
-  if (found.base !== undefined) assertBaseDigest(archive.index, base, tensor, found.base);
-  if (digest !== undefined && found.decoded !== digest) {
-    const subject = `${archive.source.name}, tensor "${tensor.name}" as decoded`;
-    throw new IntegrityError(subject, digest, found.decoded, 'the archive is damaged, or this build is');
+  const isRight = digest === undefined || found.decoded === digest;
+  const baseTensor = baseTensorOf(base, tensor);
+  if (found.base !== undefined) {
+    assertBaseDigest(archive.index, base, tensor, found.base);
+  } else if (!isRight && baseTensor !== undefined) {
+    assertBaseDigest(
+      archive.index,
+      base,
+      tensor,
+      await digestTensor(base, baseTensor, { createHasher: createNodeHasher }),
+    );
   }
+  if (isRight) return;
+  const subject = `${archive.source.name}, tensor "${tensor.name}" as decoded`;
+  throw new IntegrityError(subject, digest, found.decoded, 'the archive is damaged, or this build is');
 }

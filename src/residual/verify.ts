@@ -68,6 +68,7 @@ async function verifyDecode(
       basePath: resolve(basePath),
       outputs: [],
       phase: 'verify',
+      checkBase: true,
       options,
     } as const;
     const { tensors } = archive.index;
