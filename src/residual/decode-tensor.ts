@@ -9,7 +9,7 @@ import { type Block, openTensorDecoder, type TensorDecoder } from './tensor-deco
 import type { TensorPiecesInput } from './tensor-pieces.js';
 
 export interface DecodeTensorInput extends Omit<TensorPiecesInput, 'withValues'> {
-  /** Receives the decoded bytes in order; may keep `bytes` until its promise settles. */
+  /** Receives the decoded bytes in order; one call after the other's promise settled; until then it may keep `bytes`. */
   readonly write: (byteOffset: number, bytes: Uint8Array) => void | Promise<void>;
   readonly runtime: Runtime;
   /** Memory for blocks, used again from tensor to tensor; default: new memory. */
@@ -88,27 +88,27 @@ async function decodeBlocks(input: DecodeTensorInput, decoder: TensorDecoder): P
   const hash = decoder.isBase && baseHash !== undefined ? undefined : runtime.createHasher();
   const steps = hashBase ? stepsOf(decoder) : blockSteps(decoder);
   const reader = new AheadReader(steps, readBase, rooms);
-  const writes: (void | Promise<void>)[] = [];
-  let written = 0;
+  /** The write of the block before: one at a time, and in order. */
+  let writing: Promise<void> | undefined;
+  let count = 0;
   try {
     for (let step = reader.next(); step !== undefined; step = reader.next()) {
       const base = await step.base;
       baseHash?.update(base);
       if (step.block === undefined) continue;
-      const slot = written++ % 2;
-      await writes[slot];
       const { byteOffset, byteLength } = step.block;
-      const { bytes } = await decoder.decode(step.block, base, rooms.room(2 + slot, byteLength));
+      const { bytes } = await decoder.decode(step.block, base, rooms.room(2 + (count++ % 2), byteLength));
       hash?.update(bytes);
-      writes[slot] = write(byteOffset, bytes);
-      writes[slot]?.catch(() => {}); // It is awaited before its room is used again.
-      if (bytes === base) reader.keepUntil(writes[slot]);
+      await writing;
+      writing = Promise.resolve(write(byteOffset, bytes));
+      writing.catch(() => {}); // It is awaited when the next block is decoded.
+      if (bytes === base) reader.keepUntil(writing);
     }
   } finally {
     // Nothing reads into or writes from the rooms behind our back, whatever failed.
-    await Promise.allSettled([...writes, reader.settled()]);
+    await Promise.allSettled([writing, reader.settled()]);
   }
-  await Promise.all(writes);
+  await writing;
   const base = baseHash?.digest();
   return base === undefined ? { decoded: hash!.digest() } : { decoded: hash?.digest() ?? base, base };
 }
