@@ -11,7 +11,7 @@ import { intervalDecoder, intervalEncoder } from './interval.js';
 import { createMatrixDecoder, createMatrixEncoder } from './matrix-coder.js';
 import { combineWords, joinPlanes, splitPlanes } from './planes.js';
 import { gemm, prepareProduct, prepareWideProduct } from './product.js';
-import { codeSums, squaredDistance, statistics } from './reduce.js';
+import { codeSums, squaredDistance, squaredPowers, statistics } from './reduce.js';
 
 function once<T>(
   prepare: (b: T, columns: number, k: number, scale: number) => PreparedProduct<T>,
@@ -50,6 +50,7 @@ export function scalarKernels(): Kernels {
     createMatrixDecoder,
     subtract,
     statistics,
+    squaredPowers,
     codeSums,
     squaredDistance,
     quantize,
