@@ -8,7 +8,9 @@ import { fromTransferredError, type TransferredError } from './error-transfer.js
 
 /** What a module that is run by the pool exports as `openJobs`. */
 export interface JobRunner<Job, Result> {
+  /** One at a time. Must come back to the event loop often: there a thread hears that it is to stop. */
   run(job: Job): Promise<Result>;
+  /** Frees what the runner holds and leaves nothing that keeps the event loop alive. A job that runs fails then. */
   close(): Promise<void>;
 }
 
@@ -20,7 +22,10 @@ export interface WorkerPool<Job, Result> {
   readonly threads: number;
   /** Runs on the given worker, or on the first that is free. */
   run(job: Job, worker?: number): Promise<{ readonly result: Result; readonly worker: number }>;
-  /** Starts no further job. Threads are stopped and their jobs abandoned; a job in this thread ends first. */
+  /**
+   * Starts no further job, and resolves when the threads are gone. Their jobs are abandoned; a job in this
+   * thread ends first. Rejects when a runner without a job could not be closed.
+   */
   close(): Promise<void>;
 }
 
@@ -86,16 +91,30 @@ interface QueuedJob<Job, Result> {
   readonly reject: (error: unknown) => void;
 }
 
-type Reply<Result> = { readonly result: Result } | { readonly error: TransferredError };
+/** What a thread is told. */
+export type Order<Job> = { readonly kind: 'run'; readonly job: Job } | { readonly kind: 'stop' };
+/** What a thread answers: to a job, or after 'stop' that its runner did not close. */
+export type Reply<Result> =
+  | { readonly kind: 'result'; readonly result: Result }
+  | { readonly kind: 'error'; readonly error: TransferredError }
+  | { readonly kind: 'not-closed'; readonly error: TransferredError };
 
+/**
+ * Never calls `Worker.terminate`, which can take the whole process down in two ways: it takes effect inside
+ * of native calls (onnxruntime-node aborts when a product was running), and Node 20 then disposes of the
+ * thread's heap while V8 still optimizes functions for it in the background (seen as an abort; nodejs/node
+ * 31752). A thread is told to stop and ends by itself: Node waits for V8's background work before that.
+ */
 class ThreadPool<Job, Result> implements WorkerPool<Job, Result> {
   readonly threads: number;
   readonly #workers: Worker[] = [];
+  readonly #exits: Promise<unknown>[] = [];
   readonly #running: (QueuedJob<Job, Result> | undefined)[] = [];
   readonly #queue: QueuedJob<Job, Result>[] = [];
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort: () => void;
   #failure: unknown;
+  #notClosed: unknown;
 
   constructor(options: WorkerPoolOptions<unknown>) {
     this.threads = options.threads;
@@ -110,8 +129,9 @@ class ThreadPool<Job, Result> implements WorkerPool<Job, Result> {
       });
       worker.on('message', (reply: Reply<Result>) => this.#settle(i, reply));
       worker.on('error', (error) => this.#fail(error));
-      // Also with code 0: a thread never stops by itself, and whoever waits for its job would wait forever.
+      // Also with code 0: a thread that was not told to stop leaves somebody waiting for its job.
       worker.on('exit', (code) => this.#fail(new Error(`a worker thread stopped with exit code ${code}`)));
+      this.#exits.push(new Promise((resolve) => worker.once('exit', resolve)));
       this.#workers.push(worker);
       this.#running.push(undefined);
     }
@@ -130,8 +150,13 @@ class ThreadPool<Job, Result> implements WorkerPool<Job, Result> {
 
   async close(): Promise<void> {
     this.#signal?.removeEventListener('abort', this.#onAbort);
-    this.#failure ??= closedError();
-    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+    this.#fail(closedError());
+    await Promise.all(this.#exits);
+    if (this.#notClosed !== undefined) throw this.#notClosed;
+  }
+
+  #tell(worker: number, order: Order<Job>): void {
+    this.#workers[worker]!.postMessage(order);
   }
 
   #dispatch(): void {
@@ -141,14 +166,18 @@ class ThreadPool<Job, Result> implements WorkerPool<Job, Result> {
       if (next === -1) continue;
       const queued = this.#queue.splice(next, 1)[0]!;
       this.#running[i] = queued;
-      this.#workers[i]!.postMessage(queued.job);
+      this.#tell(i, { kind: 'run', job: queued.job });
     }
   }
 
   #settle(worker: number, reply: Reply<Result>): void {
+    if (reply.kind === 'not-closed') {
+      this.#notClosed ??= fromTransferredError(reply.error);
+      return;
+    }
     const queued = this.#running[worker];
     this.#running[worker] = undefined;
-    if ('error' in reply) queued?.reject(fromTransferredError(reply.error));
+    if (reply.kind === 'error') queued?.reject(fromTransferredError(reply.error));
     else queued?.resolve({ result: reply.result, worker });
     this.#dispatch();
   }
@@ -159,6 +188,6 @@ class ThreadPool<Job, Result> implements WorkerPool<Job, Result> {
     for (const queued of [...this.#running, ...this.#queue]) queued?.reject(error);
     this.#queue.length = 0;
     this.#running.fill(undefined);
-    for (const worker of this.#workers) void worker.terminate();
+    for (let i = 0; i < this.#workers.length; i++) this.#tell(i, { kind: 'stop' });
   }
 }

@@ -100,8 +100,30 @@ export interface EncodeOptions extends CommonOptions {
   readonly baseRevision?: string;
   /** Encode against a base that does not seem to belong; default false. */
   readonly force?: boolean;
-  /** Replace an existing output; default false. */
+  /** Replace an existing output, and what an interrupted run has left beside it; default false. */
   readonly overwrite?: boolean;
+  /**
+   * Continue an interrupted run from the tensors that it has finished, `<output>.unfinished`. The archive is the same
+   * as without the interruption. Default false: such a file is a ConflictError.
+   */
+  readonly resume?: boolean;
+}
+
+/** What encode is expected to write. */
+export interface EncodeEstimate {
+  readonly archiveByteLength: number;
+  /** Sum of the fine-tuned weight files. */
+  readonly fineTunedByteLength: number;
+  /** archiveByteLength / fineTunedByteLength. */
+  readonly ratio: number;
+  /** ‖R − R̂‖ / ‖R‖ over all tensors with a residual. */
+  readonly relativeError: number;
+  readonly allocation: EncodeReport['allocation'];
+  /** One sentence each. */
+  readonly warnings: readonly string[];
+  /** 'onnxruntime-node 1.30.0' or 'wasm'. */
+  readonly gemmEngine: string;
+  readonly durationMs: number;
 }
 
 /** How a tensor was matched with the base. */

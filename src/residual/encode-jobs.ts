@@ -35,6 +35,8 @@ export interface SpectrumRequest {
   readonly maxRank: number;
   /** Look for a product that explains the residual. */
   readonly recover: boolean;
+  /** Take the sample that estimates are made from; default false. */
+  readonly sample?: boolean;
 }
 
 export type EncodeJob =
@@ -193,13 +195,14 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
     };
   }
 
-  async #spectrum(pair: number, { maxRank, recover }: SpectrumRequest): Promise<SpectrumResult> {
+  async #spectrum(pair: number, { maxRank, recover, sample }: SpectrumRequest): Promise<SpectrumResult> {
     const source = this.#source(pair);
     const { rows, columns } = source.stream;
     // One component of noise more tells that a product ends where the wanted rank does.
     const asked = Math.min(maxRank + (recover ? 1 : 0), rows, columns);
     const productBits = recover ? await source.recover(asked, this.#noise.get(pair)!) : undefined;
     const { singularValues } = await source.factors(asked);
+    if (sample) await source.sample();
     return { singularValues: singularValues.slice(0, asked), asked, productBits };
   }
 

@@ -192,7 +192,7 @@ class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
   }
 
   encodeRows(request: MatrixEncodeRequest): void {
-    const { values, rows, lambda, codes, columnWeights } = request;
+    const { values, rows, lambda, codes, columnWeights, factor = 1 } = request;
     const { memory, columns } = this;
     checkEncodeRows(request, columns);
     if (columns === 0) return;
@@ -205,6 +205,7 @@ class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
       const start = row * columns;
       const end = start + count * columns;
       memory.floats.set(values.subarray(start, end), this.#values / 4);
+      if (factor !== 1) memory.kernels.scaleFloats(this.#values, end - start, factor);
       for (let i = 0; i < count; i++) {
         if (columns <= SEGMENT) this.#encodeRow(i * columns, bitCost);
         else this.#encodeLongRow(i * columns, bitCost);
