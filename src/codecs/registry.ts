@@ -5,13 +5,21 @@ import { codedDenseCodec } from './coded-dense.js';
 import { codedLowRankCodec } from './coded-low-rank.js';
 import { denseCodec } from './dense.js';
 import { intervalCodec } from './interval.js';
+import { intervalSmallCodec } from './interval-small.js';
 import { lowRankCodec } from './low-rank.js';
 import { signCodec } from './sign.js';
 
 export const CODECS: ReadonlyMap<string, Codec> = new Map(
-  [codedLowRankCodec, codedDenseCodec, lowRankCodec, denseCodec, signCodec, bytesCodec, intervalCodec].map(
-    (codec) => [codec.id, codec],
-  ),
+  [
+    codedLowRankCodec,
+    codedDenseCodec,
+    lowRankCodec,
+    denseCodec,
+    signCodec,
+    bytesCodec,
+    intervalCodec,
+    intervalSmallCodec,
+  ].map((codec) => [codec.id, codec]),
 );
 
 /** Names of the codecs this build decodes. */
