@@ -63,7 +63,7 @@ async function measureOurs(residual: Matrix, threads: number): Promise<Measured>
   }
   const relativeError = await errorOf(residual, svd!, engine);
   await engine.close();
-  const name = `this encoder, rank ${rank}, ${threads} thread${threads === 1 ? '' : 's'}`;
+  const name = `this encoder, rank ${rank}, ${threadCount(threads)}`;
   return { name, seconds: median(times), cpuSeconds: median(cpuTimes), relativeError };
 }
 
@@ -78,7 +78,7 @@ async function errorOf(residual: Matrix, svd: TruncatedSvd, engine: GemmEngine):
 }
 
 /** Undefined where python3 or numpy is missing. */
-async function measureLapack(residual: Matrix): Promise<Measured | undefined> {
+async function measureLapack(residual: Matrix, threads: number): Promise<Measured | undefined> {
   return withTempFolder(async (folder) => {
     const path = join(folder, 'residual.f32');
     await writeFile(path, new Uint8Array(residual.data.buffer as ArrayBuffer));
@@ -92,7 +92,10 @@ seconds, cpu = time.perf_counter() - started, time.process_time() - cpu_started
 rest = r - (u[:, :${rank}] * s[:${rank}]) @ vt[:${rank}]
 error = float(np.linalg.norm(rest.astype(np.float64)) / np.linalg.norm(r.astype(np.float64)))
 print(json.dumps({"seconds": seconds, "cpu": cpu, "error": error, "version": np.__version__}))`;
-    const { status, stdout } = spawnSync('python3', ['-c', script, path], { encoding: 'utf8' });
+    const { status, stdout } = spawnSync('python3', ['-c', script, path], {
+      encoding: 'utf8',
+      env: { ...process.env, OPENBLAS_NUM_THREADS: `${threads}`, MKL_NUM_THREADS: `${threads}` },
+    });
     if (status !== 0) return undefined;
     const { seconds, cpu, error, version } = JSON.parse(stdout) as {
       readonly seconds: number;
@@ -100,7 +103,7 @@ print(json.dumps({"seconds": seconds, "cpu": cpu, "error": error, "version": np.
       readonly error: number;
       readonly version: string;
     };
-    const name = `full SVD by LAPACK gesdd (numpy ${version}), cut to rank ${rank}, all cores`;
+    const name = `full SVD by LAPACK gesdd (numpy ${version}), cut to rank ${rank}, ${threadCount(threads)}`;
     return { name, seconds, cpuSeconds: cpu, relativeError: error };
   });
 }
@@ -119,6 +122,10 @@ function extrapolateMlMatrix(): Measured {
   };
 }
 
+function threadCount(threads: number): string {
+  return `${threads} thread${threads === 1 ? '' : 's'}`;
+}
+
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((x, y) => x - y);
   return sorted[sorted.length >> 1]!;
@@ -126,37 +133,36 @@ function median(values: readonly number[]): number {
 
 const { engine } = await openGemmEngine({ fallback: plainGemm, threads: availableParallelism() });
 const residual = await makeResidual(engine);
-// Ours before and after the other, so that a machine that slows down or speeds up meanwhile shows.
-const measured = [
-  await measureOurs(residual, availableParallelism()),
-  await measureOurs(residual, 1),
-  (await measureLapack(residual)) ?? extrapolateMlMatrix(),
-  await measureOurs(residual, availableParallelism()),
-];
-await engine.close();
-const full = measured[2]!;
 console.log(
   `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, Node ${process.version}, ${engine.name}; ` +
     `${size} × ${size}, median of ${RUNS} runs of ours and one of the full SVD\n`,
 );
+await engine.close();
+await measureOurs(residual, 1); // compiles what is measured below
 console.log(
   '| method | seconds | CPU seconds | full SVD takes | in CPU time | relative error | over the full SVD’s |',
 );
 console.log('|---|--:|--:|--:|--:|--:|--:|');
-for (const { name, seconds, cpuSeconds, relativeError } of measured) {
+for (const threads of new Set([1, availableParallelism()])) {
+  // Ours before and after the other, so that a machine that slows down or speeds up meanwhile shows.
+  const before = await measureOurs(residual, threads);
+  const full = (await measureLapack(residual, threads)) ?? extrapolateMlMatrix();
+  for (const one of [before, full, await measureOurs(residual, threads)]) console.log(row(one, full));
+}
+
+function row({ name, seconds, cpuSeconds, relativeError }: Measured, full: Measured): string {
   const excess =
     relativeError === undefined || full.relativeError === undefined
       ? ''
       : `${(100 * (relativeError / full.relativeError - 1)).toFixed(3)} %`;
-  const error = relativeError === undefined ? '' : relativeError.toFixed(5);
   const cells = [
     name,
     seconds.toFixed(2),
     cpuSeconds.toFixed(2),
     `${(full.seconds / seconds).toFixed(1)} ×`,
     `${(full.cpuSeconds / cpuSeconds).toFixed(1)} ×`,
-    error,
+    relativeError === undefined ? '' : relativeError.toFixed(5),
     excess,
   ];
-  console.log(`| ${cells.join(' | ')} |`);
+  return `| ${cells.join(' | ')} |`;
 }
