@@ -12,17 +12,16 @@ import {
   isFloatDtype,
   tensorByteLength,
 } from '../../formats/dtype.js';
-import type { ArchiveTensor, ArchiveTerm } from '../../formats/ere/archive-index.js';
-import { CodecError, UnsupportedError } from '../../formats/errors.js';
+import type { ArchiveTensor } from '../../formats/ere/archive-index.js';
+import { CodecError } from '../../formats/errors.js';
 import {
   type AdditiveDecoder,
   type ExactDecoder,
   PIECE_BYTE_LENGTH,
   type PredictedRows,
-  type TermDecoder,
 } from '../codecs/codec.js';
-import { CODECS } from '../codecs/registry.js';
 import { type Kernels, MAX_RESIDUAL_BLOCK } from '../kernels/kernels.js';
+import { isAdditive, isExact, type OpenTerm, openTerms } from './open-terms.js';
 import { blockRows, type Runtime } from './runtime.js';
 
 /** What is decoded: the parts of an ArchiveTensor that matter, so that an encoder can decode before the archive exists. */
@@ -73,13 +72,6 @@ export interface TensorDecoder {
    */
   decode(block: Block, base: Uint8Array, out: Uint8Array, withValues?: boolean): Promise<PredictedRows>;
   close(): void;
-}
-
-interface OpenTerm<Decoder extends TermDecoder = TermDecoder> {
-  readonly start: number;
-  readonly end: number;
-  readonly codec: string;
-  readonly decoder: Decoder;
 }
 
 /** @throws CodecError, UnsupportedError */
@@ -330,85 +322,4 @@ function roundWithValues(
 function rowRanges(rows: number, borders: readonly number[]): [number, number][] {
   const ends = [...new Set([...borders, rows])].filter((end) => end > 0 && end <= rows).sort((x, y) => x - y);
   return ends.map((end, i) => [ends[i - 1] ?? 0, end]);
-}
-
-async function openTerms(
-  input: OpenTensorInput,
-  rows: number,
-  rowByteLength: number,
-): Promise<readonly OpenTerm[]> {
-  const { tensor, archive, runtime } = input;
-  const subject = `${archive}, tensor "${tensor.name}"`;
-  const terms: OpenTerm[] = [];
-  try {
-    for (const term of tensor.terms) {
-      const codec = CODECS.get(term.codec);
-      if (codec === undefined)
-        throw new UnsupportedError(`codec "${term.codec}"`, `${subject}: unknown codec "${term.codec}"`);
-      const [start, end] = term.rows ?? [0, rows];
-      const decoder = await codec.open({
-        term,
-        subject,
-        rowCount: end - start,
-        columns: tensor.columns,
-        dtype: tensor.dtype,
-        rowByteLength,
-        kernels: runtime.kernels,
-        chunk: async (i) => (i < term.chunks.length ? input.readChunk(term.chunks[i]!) : undefined),
-        ...(input.releaseChunk === undefined ? {} : { release: input.releaseChunk }),
-      });
-      terms.push({ start, end, codec: term.codec, decoder });
-      const problem = findProblem(term, decoder, tensor, rowByteLength);
-      if (problem !== undefined) throw new CodecError(term.codec, `${subject}: ${problem}`);
-    }
-    const hidden = terms.find((term, i) => terms.slice(i + 1).some((later) => hides(later, term)));
-    if (hidden !== undefined) {
-      throw new CodecError(hidden.codec, `${subject}: a later exact term hides rows that the rest needs`);
-    }
-  } catch (error) {
-    for (const term of terms) term.decoder.close();
-    throw error;
-  }
-  return terms;
-}
-
-/** Whether rows of `term` would not be decoded though those behind them need it. */
-function hides(later: OpenTerm, { start, end, decoder }: OpenTerm): boolean {
-  return (
-    decoder.kind === 'exact' &&
-    decoder.isSequential &&
-    later.decoder.kind === 'exact' &&
-    later.decoder.prediction !== 'reconstruction' &&
-    later.start < end &&
-    later.end > start
-  );
-}
-
-/** Why a term cannot stand where it does; undefined where it can. */
-function findProblem(
-  term: ArchiveTerm,
-  decoder: TermDecoder,
-  tensor: DecodableTensor,
-  rowByteLength: number,
-): string | undefined {
-  const baseDtype = tensor.base?.dtype ?? tensor.dtype;
-  if (decoder.kind === 'additive') {
-    if (isFloatDtype(tensor.dtype) && isFloatDtype(baseDtype)) return undefined;
-    return `an additive term needs a float tensor, found ${tensor.dtype} on ${baseDtype}`;
-  }
-  if (!Number.isInteger(rowByteLength))
-    return `rows of ${tensor.columns} ${tensor.dtype} are not whole bytes`;
-  if (term.missing !== undefined)
-    return `an exact term cannot leave out chunks, found ${term.missing} missing`;
-  if (decoder.prediction === 'base' && (tensor.base === undefined || baseDtype !== tensor.dtype))
-    return `the term needs a base tensor of dtype ${tensor.dtype}`;
-  return undefined;
-}
-
-function isAdditive(term: OpenTerm): term is OpenTerm<AdditiveDecoder> {
-  return term.decoder.kind === 'additive';
-}
-
-function isExact(term: OpenTerm): term is OpenTerm<ExactDecoder> {
-  return term.decoder.kind === 'exact';
 }
