@@ -56,11 +56,11 @@ export function parseByteLength(text: string): number {
   return byteLength;
 }
 
-/** A size as of `parseByteLength` that an operation can work in. */
-export function parseMemory(text: string): number {
+/** A size as of `parseByteLength` that an operation can work in: of at least so many bytes. */
+export function parseMemory(text: string, least: number = MIN_MEMORY_CAP): number {
   const byteLength = parseByteLength(text);
-  if (byteLength >= MIN_MEMORY_CAP) return byteLength;
-  throw new InvalidArgumentError(`Expected at least ${MIN_MEMORY_CAP / 2 ** 20}MiB`);
+  if (byteLength >= least) return byteLength;
+  throw new InvalidArgumentError(`Expected at least ${least / 2 ** 20}MiB`);
 }
 
 /** 'lossy', or a size as of `parseByteLength`. */

@@ -4,6 +4,7 @@ import type { Device } from '../../src/linalg/devices.js';
 import { EFFORTS, type Effort } from '../../src/rate-distortion/efforts.js';
 import type { Allocation, Budget, EncodeOptions } from '../../src/residual/api.js';
 import { strategyOf } from '../../src/residual/encode-options.js';
+import { MIN_ENCODER_MEMORY_CAP } from '../../src/residual/memory-budget.js';
 import { importanceConflict, PRESETS, type PresetName, presetConflict } from '../../src/residual/presets.js';
 import type { CliContext } from '../context.js';
 import { encodeReportText, encodeSummaryText, estimateText, warningText } from '../output/encode.js';
@@ -158,7 +159,7 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
       ]),
     )
     .option('--all', 'list every tensor instead of groups of layers');
-  addRunOptions(addMemoryOption(addDeviceOption(command)))
+  addRunOptions(addMemoryOption(addDeviceOption(command), MIN_ENCODER_MEMORY_CAP))
     .addHelpText('after', presetHelp)
     .addHelpText(
       'after',

@@ -34,13 +34,13 @@ export function addRunOptions(command: Command): Command {
     .option('--quiet', 'no progress, and no more than one line of result');
 }
 
-/** --memory, of the commands that hold a cap; before `addRunOptions`. */
-export function addMemoryOption(command: Command): Command {
+/** --memory, of the commands that hold a cap of at least so many bytes; before `addRunOptions`. */
+export function addMemoryOption(command: Command, least?: number): Command {
   return command.addOption(
     new Option(
       '--memory <size>',
       'most resident memory, such as 2GiB (default: half of what is free); the result does not depend on it',
-    ).argParser(parseMemory),
+    ).argParser((text) => parseMemory(text, least)),
   );
 }
 

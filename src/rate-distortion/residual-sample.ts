@@ -7,11 +7,15 @@ import type { LowRankFactors } from '../codecs/low-rank.js';
 import type { Kernels } from '../kernels/kernels.js';
 import type { MatrixStream } from '../linalg/matrix-stream.js';
 
-export interface ResidualSample {
-  readonly rows: number;
-  readonly columns: number;
+export interface ResidualSample extends SamplePlace {
   /** Row-major. */
   readonly values: Float32Array;
+}
+
+/** Where a sample was taken, and what it was compared with: a fifth of its bytes. */
+export interface SamplePlace {
+  readonly rows: number;
+  readonly columns: number;
   /** Row of the residual by row of the sample, ascending. */
   readonly rowIndex: Uint32Array;
   /** Column of the residual by column of the sample. */
@@ -55,17 +59,40 @@ export async function sampleRows(
   const rowIndex = await rowsByNorm(stream, kernels);
   const columnIndex = sampledColumns(stream.columns);
   const [rows, columns] = [rowIndex.length, columnIndex.length];
+  const warmUpRows = stream.rows >= WARM_UP_SHARE * SAMPLE_ROWS ? WARM_UP_ROWS : 0;
+  const components = sampleComponents(svd, rowIndex, columnIndex, columnWeights);
+  const place: SamplePlace = { rows, columns, rowIndex, columnIndex, warmUpRows, components };
   const values = new Float32Array(rows * columns);
   let row = 0;
   for await (const { start, matrix } of stream.blocks()) {
     for (; row < rows && rowIndex[row]! < start + matrix.rows; row++) {
       const offset = (rowIndex[row]! - start) * stream.columns;
-      for (let j = 0; j < columns; j++) values[row * columns + j] = matrix.data[offset + columnIndex[j]!]!;
+      pickColumns(place, row, matrix.data.subarray(offset, offset + stream.columns), values);
     }
   }
-  const warmUpRows = stream.rows >= WARM_UP_SHARE * SAMPLE_ROWS ? WARM_UP_ROWS : 0;
-  const components = sampleComponents(svd, rowIndex, columnIndex, columnWeights);
-  return { rows, columns, values, rowIndex, columnIndex, warmUpRows, components };
+  return { ...place, values };
+}
+
+/**
+ * The sample that was taken at a place, with its values read again.
+ * @param readRow reads one row of the residual
+ */
+export async function resample(
+  place: SamplePlace,
+  readRow: (row: number) => Promise<Float32Array>,
+): Promise<ResidualSample> {
+  const values = new Float32Array(place.rows * place.columns);
+  for (const [row, index] of place.rowIndex.entries()) pickColumns(place, row, await readRow(index), values);
+  return { ...place, values };
+}
+
+function pickColumns(
+  { columns, columnIndex }: SamplePlace,
+  row: number,
+  whole: Float32Array,
+  values: Float32Array,
+): void {
+  for (let j = 0; j < columns; j++) values[row * columns + j] = whole[columnIndex[j]!]!;
 }
 
 /** The sampled rows, ascending. */

@@ -242,12 +242,20 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
   #trim(room = 0, used?: PairSource): void {
     const sources = [...this.#sources.values()];
     const limit = this.#memoryShare * KEPT_SHARE - room;
-    let held = sources.reduce((sum, source) => sum + source.streamByteLength + source.resultByteLength, 0);
-    for (const drop of ['dropStream', 'dropResults'] as const) {
+    const kinds = [
+      ['streamByteLength', 'dropStream'],
+      ['resultByteLength', 'dropResults'],
+      ['sampleByteLength', 'dropSample'],
+    ] as const;
+    let held = sources.reduce(
+      (sum, source) => kinds.reduce((bytes, [byteLength]) => bytes + source[byteLength], sum),
+      0,
+    );
+    for (const [byteLength, drop] of kinds) {
       for (const source of sources) {
         if (held <= limit) return;
         if (source === used) continue;
-        held -= drop === 'dropStream' ? source.streamByteLength : source.resultByteLength;
+        held -= source[byteLength];
         source[drop]();
       }
     }

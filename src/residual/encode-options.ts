@@ -5,7 +5,7 @@ import { assertDevice } from '../linalg/devices.js';
 import type { Budget, CommonOptions, EncodeOptions } from './api.js';
 import type { ResolvedBudget } from './budget-search.js';
 import type { TensorConstraints } from './encode-session.js';
-import { assertMemoryCap } from './memory-budget.js';
+import { assertMemoryCap, MIN_ENCODER_MEMORY_CAP } from './memory-budget.js';
 import { importanceConflict, PRESETS, presetConflict, presetOf } from './presets.js';
 
 /** The options of encode that decide on strategy and target. */
@@ -23,6 +23,7 @@ export function assertCommonOptions(options: CommonOptions): void {
 /** @throws RangeError, TypeError on options out of range or at odds with one another. */
 export function assertEncodeOptions(options: EncodeOptions): void {
   assertCommonOptions(options);
+  assertMemoryCap(options.memoryCap, MIN_ENCODER_MEMORY_CAP);
   assertDevice(options);
   const { bits = 'auto', prior = 0, allocation, preset } = options;
   assertLossless(options);

@@ -4,7 +4,7 @@ import { openDevice } from '../linalg/device-thread.js';
 import type { CommonOptions, DiffOptions } from './api.js';
 import type { EncodeJob, EncodeJobResult, EncodeJobsInit } from './encode-jobs.js';
 import type { Importance } from './importance.js';
-import { memoryBudget } from './memory-budget.js';
+import { encoderMemoryBudget } from './memory-budget.js';
 
 /** What the threads work on. Paths are absolute. */
 export interface EncodePoolInputs {
@@ -20,7 +20,7 @@ export async function withEncodePool<T>(
   { basePath, fineTunedPath, pairing, importance, options }: EncodePoolInputs,
   use: (pool: WorkerPool<EncodeJob, EncodeJobResult>) => Promise<T>,
 ): Promise<T> {
-  const { threads, shareByteLength } = memoryBudget(options);
+  const { threads, shareByteLength } = encoderMemoryBudget(options);
   const device = await openDevice(options.device ?? 'cpu');
   try {
     const pool = await openWorkerPool<EncodeJobsInit, EncodeJob, EncodeJobResult>({

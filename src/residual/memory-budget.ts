@@ -19,6 +19,12 @@ export const MIN_SHARE_BYTE_LENGTH = 24 * 2 ** 20;
 /** The least cap that is accepted: one thread with the least share. */
 export const MIN_MEMORY_CAP = RUNTIME_BYTE_LENGTH + THREAD_BYTE_LENGTH + MIN_SHARE_BYTE_LENGTH;
 
+/** What encode and diff take besides: onnxruntime-node, 35 MiB measured, and finished tensors that wait for their file. */
+export const ENCODER_BYTE_LENGTH = 64 * 2 ** 20;
+
+/** The least cap for them. */
+export const MIN_ENCODER_MEMORY_CAP = MIN_MEMORY_CAP + ENCODER_BYTE_LENGTH;
+
 export interface MemoryBudget {
   /** Resident bytes of the whole process, at most. */
   readonly cap: number;
@@ -51,11 +57,17 @@ export function memoryBudget(
   return { cap, threads, shareByteLength };
 }
 
+/** The same for encode and diff. @throws RangeError for a cap below MIN_ENCODER_MEMORY_CAP */
+export function encoderMemoryBudget(options: Pick<CommonOptions, 'memoryCap' | 'threads'>): MemoryBudget {
+  assertMemoryCap(options.memoryCap, MIN_ENCODER_MEMORY_CAP);
+  const cap = Math.max(MIN_ENCODER_MEMORY_CAP, options.memoryCap ?? defaultMemoryCap());
+  return { ...memoryBudget({ ...options, memoryCap: cap - ENCODER_BYTE_LENGTH }), cap };
+}
+
 /** @throws RangeError */
-export function assertMemoryCap(memoryCap: number | undefined): void {
-  if (memoryCap === undefined || (Number.isSafeInteger(memoryCap) && memoryCap >= MIN_MEMORY_CAP)) return;
-  const least = `${MIN_MEMORY_CAP / 2 ** 20} MiB`;
+export function assertMemoryCap(memoryCap: number | undefined, least = MIN_MEMORY_CAP): void {
+  if (memoryCap === undefined || (Number.isSafeInteger(memoryCap) && memoryCap >= least)) return;
   throw new RangeError(
-    `expected a memoryCap of at least ${MIN_MEMORY_CAP} bytes (${least}), got ${memoryCap}`,
+    `expected a memoryCap of at least ${least} bytes (${least / 2 ** 20} MiB), got ${memoryCap}`,
   );
 }

@@ -1,6 +1,6 @@
 /**
  * The residual of one pair while it is encoded: its stream, its leading components, a sample of its rows,
- * its exact term. Everything but the sample can be dropped to free memory and is made again, bit for
+ * its exact term. Everything large can be dropped to free memory and is made again, bit for
  * bit, when it is asked for: results depend on what was asked in which order, never on what was dropped.
  */
 import type { EncodedTerm } from '../codecs/codec.js';
@@ -10,9 +10,14 @@ import type { MatrixStream } from '../linalg/matrix-stream.js';
 import { streamProducts } from '../linalg/stream-products.js';
 import { truncatedSvd } from '../linalg/truncated-svd.js';
 import { FIRST_RANK } from '../rate-distortion/encode-residual.js';
-import { type ResidualSample, sampleRows } from '../rate-distortion/residual-sample.js';
+import {
+  type ResidualSample,
+  resample,
+  type SamplePlace,
+  sampleRows,
+} from '../rate-distortion/residual-sample.js';
 import { normalizeWeights, weightColumns } from '../rate-distortion/weight-columns.js';
-import type { ReadablePair } from './analyse-tensor.js';
+import { type ReadablePair, residualReader } from './analyse-tensor.js';
 import { encodeProduct, type ResidualSource } from './encode-tensor.js';
 import { byteLengthOf } from './encoded-terms.js';
 import { encodeRowsExactly } from './exact-terms.js';
@@ -55,6 +60,8 @@ export class PairSource implements ResidualSource {
   #productTerms: readonly EncodedTerm[] | undefined;
   #exact: EncodedTerm | undefined;
   #sample: ResidualSample | undefined;
+  /** Stays when the sample is dropped: its components are those known when it was taken. */
+  #samplePlace: SamplePlace | undefined;
   #weightedEnergy: number | undefined;
 
   constructor({ readable, engine, columnWeights, cacheByteLimit }: PairSourceOptions) {
@@ -103,6 +110,15 @@ export class PairSource implements ResidualSource {
     );
   }
 
+  /** Bytes of the sample, and of the same less its leading components, which is kept beside it. */
+  get sampleByteLength(): number {
+    return 2 * (this.#sample?.values.byteLength ?? 0);
+  }
+
+  dropSample(): void {
+    this.#sample = undefined;
+  }
+
   dropStream(): void {
     this.#stream?.drop();
   }
@@ -146,10 +162,17 @@ export class PairSource implements ResidualSource {
 
   async sample(): Promise<ResidualSample> {
     if (this.#sample !== undefined) return this.#sample;
+    if (this.#samplePlace !== undefined) {
+      const read = residualReader(this.#readable);
+      this.#sample = await resample(this.#samplePlace, (row) => read(row, 1));
+      return this.#sample;
+    }
     const { columnWeights } = this;
     const svd = await this.factors(this.#known?.asked ?? FIRST_RANK);
     const { kernels } = this.#readable.runtime;
     this.#sample = await sampleRows(this.stream, { svd, columnWeights }, kernels);
+    const { values: _, ...place } = this.#sample;
+    this.#samplePlace = place;
     return this.#sample;
   }
 
