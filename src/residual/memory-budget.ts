@@ -22,8 +22,14 @@ export const MIN_MEMORY_CAP = RUNTIME_BYTE_LENGTH + THREAD_BYTE_LENGTH + MIN_SHA
 /** What encode and diff take besides: onnxruntime-node, 35 MiB measured, and finished tensors that wait for their file. */
 export const ENCODER_BYTE_LENGTH = 64 * 2 ** 20;
 
-/** The least cap for them. */
-export const MIN_ENCODER_MEMORY_CAP = MIN_MEMORY_CAP + ENCODER_BYTE_LENGTH;
+/**
+ * What a thread of theirs works in, whatever it keeps: two blocks of 8 MiB of the residual, the bytes they come from,
+ * what products pack of them, sketches, and the garbage of all that; 60 to 80 MiB measured.
+ */
+export const ENCODER_THREAD_BYTE_LENGTH = 88 * 2 ** 20;
+
+/** The least cap for them: 320 MiB. */
+export const MIN_ENCODER_MEMORY_CAP = MIN_MEMORY_CAP + ENCODER_BYTE_LENGTH + ENCODER_THREAD_BYTE_LENGTH;
 
 export interface MemoryBudget {
   /** Resident bytes of the whole process, at most. */
@@ -57,11 +63,15 @@ export function memoryBudget(
   return { cap, threads, shareByteLength };
 }
 
-/** The same for encode and diff. @throws RangeError for a cap below MIN_ENCODER_MEMORY_CAP */
+/** The same for encode and diff, the share for what is kept between two uses. @throws RangeError for a cap below MIN_ENCODER_MEMORY_CAP */
 export function encoderMemoryBudget(options: Pick<CommonOptions, 'memoryCap' | 'threads'>): MemoryBudget {
   assertMemoryCap(options.memoryCap, MIN_ENCODER_MEMORY_CAP);
   const cap = Math.max(MIN_ENCODER_MEMORY_CAP, options.memoryCap ?? defaultMemoryCap());
-  return { ...memoryBudget({ ...options, memoryCap: cap - ENCODER_BYTE_LENGTH }), cap };
+  const { threads, shareByteLength } = memoryBudget(
+    { ...options, memoryCap: cap - ENCODER_BYTE_LENGTH },
+    MIN_SHARE_BYTE_LENGTH + ENCODER_THREAD_BYTE_LENGTH,
+  );
+  return { cap, threads, shareByteLength: shareByteLength - ENCODER_THREAD_BYTE_LENGTH };
 }
 
 /** @throws RangeError */
