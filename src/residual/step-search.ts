@@ -38,7 +38,7 @@ export interface FoundSteps<Found> {
   readonly stepOf: StepOf;
 }
 
-/** Encodes at most this often. */
+/** Steps of the whole model that are tried at most; corrections and mixtures come on top. */
 const MAX_ATTEMPTS = 10;
 /** A file this close under the asked size is good; so is an error this close under the asked one. */
 const TOLERANCE = 0.008;
@@ -194,8 +194,11 @@ async function mixSteps<Found extends StepAttempt>(
   const nearest = [...samples].sort((x, y) => Math.abs(x.excess) - Math.abs(y.excess));
   const fits = nearest.find((sample) => sample.value <= goal)!;
   const exceeds = nearest.find((sample) => sample.value > goal);
-  let best = fits;
-  if (exceeds === undefined || best.value >= goal * (1 - TOLERANCE)) return best;
+  // The nearest need not be the best: a coding choice may take fewer bytes for less error.
+  let best = nearest
+    .filter(({ value }) => value <= goal)
+    .reduce((x, y) => (isBetter(y.found, x.found, input.budget) ? y : x));
+  if (exceeds === undefined || fits.value >= goal * (1 - TOLERANCE)) return best;
   let low = 0;
   let high = input.residuals.length;
   while (high - low > 1) {
