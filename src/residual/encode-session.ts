@@ -303,15 +303,17 @@ export class EncodeSession {
       this.#residuals.map(({ pair }) => pair),
       async (pair) => {
         const i = this.#residuals.findIndex((state) => state.pair === pair);
-        const { copies, worker } = this.#residuals[i]!;
+        const { copies, worker, roundingEnergy } = this.#residuals[i]!;
         const product = this.product(i);
         const choice = choiceOf(i);
         const { result } = await this.#pool.run({ kind: 'estimate', pair, choice }, worker);
         const estimate = result as ResidualEstimate;
+        // The sum is rounded to the tensor's dtype; the base alone is not.
+        const isCoded = estimate.rank > 0 || estimate.dense;
         const takesProduct = product !== undefined && product.byteLength <= estimate.byteLength;
         estimates[i] = takesProduct
           ? { byteLength: product.byteLength, squaredError: 0, rank: product.rank, dense: false }
-          : { ...estimate, squaredError: copies * estimate.squaredError };
+          : { ...estimate, squaredError: copies * (estimate.squaredError + (isCoded ? roundingEnergy : 0)) };
       },
     );
     return estimates;

@@ -2,6 +2,10 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
   defaultMemoryCap,
+  ENCODER_BYTE_LENGTH,
+  ENCODER_THREAD_BYTE_LENGTH,
+  encoderMemoryBudget,
+  MIN_ENCODER_MEMORY_CAP,
   MIN_MEMORY_CAP,
   MIN_SHARE_BYTE_LENGTH,
   memoryBudget,
@@ -47,4 +51,23 @@ test('a cap that nothing fits in is refused', () => {
 
 test('the least cap is the one that the options document', () => {
   expect(MIN_MEMORY_CAP).toBe(168 * 2 ** 20);
+});
+
+test('the encoder takes its own part off first', () => {
+  const least = encoderMemoryBudget({ memoryCap: MIN_ENCODER_MEMORY_CAP, threads: 8 });
+  expect(least).toEqual({ cap: 320 * 2 ** 20, threads: 1, shareByteLength: MIN_SHARE_BYTE_LENGTH });
+  fc.assert(
+    fc.property(
+      fc.integer({ min: MIN_ENCODER_MEMORY_CAP, max: 2 ** 40 }),
+      fc.integer({ min: 1, max: 256 }),
+      (memoryCap, threads) => {
+        const budget = encoderMemoryBudget({ memoryCap, threads });
+        expect(budget.shareByteLength).toBeGreaterThanOrEqual(MIN_SHARE_BYTE_LENGTH);
+        const each = THREAD_BYTE_LENGTH + ENCODER_THREAD_BYTE_LENGTH + budget.shareByteLength;
+        const parts = RUNTIME_BYTE_LENGTH + ENCODER_BYTE_LENGTH + budget.threads * each;
+        expect(parts).toBeLessThanOrEqual(memoryCap);
+      },
+    ),
+  );
+  expect(() => encoderMemoryBudget({ memoryCap: MIN_ENCODER_MEMORY_CAP - 1 })).toThrow(RangeError);
 });

@@ -1,0 +1,159 @@
+/** What `estimateEncode` says before anything is encoded, beside what encoding then comes to; on a real fine-tune. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { encode, estimateEncode } from '../../src/index.js';
+import { runWith } from '../cli/doubles.js';
+import { type EncodeChoices, matrixPair, modelPair, QUICK, writeModel } from '../helpers/models.js';
+import { failsCleanly } from '../helpers/nothing-left.js';
+import { listTree, withTempFolder } from '../helpers/temp-folder.js';
+import { tinylm } from '../helpers/tinylm.js';
+
+const TUNED = tinylm('python');
+
+describe('size within 3 % and error within 6 % of what is written', () => {
+  test.each<[string, EncodeChoices]>([
+    ['at 6 % of the bytes', {}],
+    ['at 2 % of the bytes', { budget: { kind: 'ratio', ratio: 0.02 } }],
+    ['at 20 % of the bytes, at a low effort', { effort: 'fast', budget: { kind: 'ratio', ratio: 0.2 } }],
+    ['at one rank', { budget: { kind: 'rank', rank: 8 } }],
+    ['at an energy', { budget: { kind: 'energy', energy: 0.5 } }],
+    ["by the paper's method", { preset: 'ere-paper' }],
+    ['as LoRA', { preset: 'lora' }],
+    ['as signs', { preset: 'bitdelta' }],
+    ['as bands', { preset: 'delta-come' }],
+  ])('%s', async (_name, choices) => {
+    await withTempFolder(async (folder) => {
+      const options = { ...QUICK, ...choices, base: tinylm('base'), output: join(folder, 'a.ere') };
+      const estimate = await estimateEncode(TUNED, options);
+      expect(await listTree(folder)).toEqual([]);
+      const report = await encode(TUNED, options);
+      const ratios = [
+        estimate.archiveByteLength / report.archiveByteLength,
+        estimate.relativeError / report.relativeError,
+      ];
+      expect(Math.abs(ratios[0]! - 1)).toBeLessThan(0.03);
+      expect(Math.abs(ratios[1]! - 1)).toBeLessThan(0.06);
+      expect(estimate).toMatchObject({
+        fineTunedByteLength: report.fineTunedByteLength,
+        allocation: report.allocation,
+        gemmEngine: 'wasm',
+      });
+      expect(estimate.ratio).toBeCloseTo(estimate.archiveByteLength / report.fineTunedByteLength, 6);
+    });
+  });
+});
+
+test('at an error asked for, the size within 8 %', async () => {
+  await withTempFolder(async (folder) => {
+    const budget = { kind: 'max-error', relativeError: 0.5 } as const;
+    const options = { ...QUICK, effort: 'fast', budget, base: tinylm('base') } as const;
+    const output = join(folder, 'a.ere');
+    const estimate = await estimateEncode(TUNED, { ...options, output });
+    const report = await encode(TUNED, { ...options, output });
+    expect(estimate.relativeError).toBeLessThanOrEqual(0.5);
+    expect(estimate.relativeError).toBeGreaterThan(0.49);
+    expect(Math.abs(estimate.archiveByteLength / report.archiveByteLength - 1)).toBeLessThan(0.08);
+  });
+});
+
+describe('an estimate', () => {
+  const models = modelPair([0, 1].map((i) => matrixPair(`w${i}`, [64, 48], i)));
+
+  test('leaves no file, whether the output is possible or not', async () => {
+    await withTempFolder(async (folder) => {
+      await writeModel(join(folder, 'base'), models.base);
+      await writeModel(join(folder, 'tuned'), models.fineTuned);
+      const before = await listTree(folder);
+      for (const output of ['a.ere', 'base', 'missing/a.ere']) {
+        const options = { ...QUICK, base: join(folder, 'base'), output: join(folder, output) };
+        await estimateEncode(join(folder, 'tuned'), { ...options, budget: { kind: 'ratio', ratio: 0.2 } });
+      }
+      expect(await listTree(folder)).toEqual(before);
+    });
+  });
+
+  test('of a model that is its base has no error', async () => {
+    await withTempFolder(async (folder) => {
+      await writeModel(join(folder, 'base'), models.base);
+      const options = { ...QUICK, base: join(folder, 'base'), output: join(folder, 'a.ere') };
+      const estimate = await estimateEncode(join(folder, 'base'), options);
+      const report = await encode(join(folder, 'base'), options);
+      expect([estimate.relativeError, report.relativeError, estimate.gemmEngine]).toEqual([0, 0, 'none']);
+      expect(Math.abs(estimate.archiveByteLength - report.archiveByteLength)).toBeLessThan(300);
+    });
+  });
+
+  test('refuses what only coding tells, another base, and options out of range as encode does', async () => {
+    await withTempFolder(async (folder) => {
+      await writeModel(join(folder, 'base'), models.base);
+      await writeModel(join(folder, 'tuned'), modelPair([matrixPair('w0', [64, 48], 77)]).fineTuned);
+      const options = { ...QUICK, base: join(folder, 'base'), output: join(folder, 'a.ere') };
+      const tuned = join(folder, 'tuned');
+      await expect(estimateEncode(tuned, { ...options, lossless: true })).rejects.toThrow(
+        /expected no lossless in an estimate/,
+      );
+      await expect(estimateEncode(tuned, { ...options, exactOnTop: true })).rejects.toThrow(
+        /expected no exactOnTop in an estimate/,
+      );
+      await expect(estimateEncode(tuned, { ...options, bits: 17 })).rejects.toThrow(RangeError);
+      const error = await failsCleanly(folder, () => estimateEncode(tuned, options));
+      expect(error.code).toBe('ERE_CHECKPOINT_MISMATCH');
+    });
+  });
+});
+
+describe('ere encode --dry-run', () => {
+  const argv = ['encode', tinylm('base'), TUNED, '-o', 'out.ere', '--dry-run'];
+  const estimate = {
+    archiveByteLength: 594_000,
+    fineTunedByteLength: 9_900_000,
+    ratio: 0.06,
+    relativeError: 0.41,
+    allocation: 'rate-distortion',
+    warnings: ['the engine is slow'],
+    gemmEngine: 'wasm',
+    durationMs: 1200,
+  } as const;
+
+  test('prints expected size and error; with --json the estimate as one document', async () => {
+    const asked: unknown[] = [];
+    const operations = {
+      estimateEncode: async (...given: unknown[]) => {
+        asked.push(given);
+        return estimate;
+      },
+    };
+    const text = await runWith(argv, operations);
+    expect([text.status, text.stderr]).toEqual([0, 'warning: the engine is slow\n']);
+    expect(text.stdout).toContain('594');
+    expect(text.stdout).toContain('0.41');
+    const json = await runWith([...argv, '--json', '--memory', '1GiB'], operations);
+    expect([json.status, JSON.parse(json.stdout)]).toEqual([0, estimate]);
+    expect(asked[1]).toEqual([
+      TUNED,
+      expect.objectContaining({ base: tinylm('base'), output: 'out.ere', memoryCap: 2 ** 30 }),
+    ]);
+  });
+
+  test.each(['--lossless', '--exact-on-top', '--resume', '--all', '--fail-above'])(
+    'is refused with %s',
+    async (option) => {
+      const value = option === '--fail-above' ? ['0.3'] : [];
+      const { status, stderr } = await runWith([...argv, option, ...value]);
+      expect(status).toBe(2);
+      expect(stderr).toMatch(/option '--dry-run' cannot be used with option/);
+      expect(stderr).toContain(option);
+    },
+  );
+
+  test('needs as much memory as encoding', async () => {
+    const { status, stderr } = await runWith([...argv, '--memory', '300MiB']);
+    expect([status, stderr]).toEqual([2, expect.stringContaining('Expected at least 320MiB')]);
+  });
+});
+
+test('the guide states what is held here', async () => {
+  const guide = await readFile(new URL('../../../docs/guide/cli.md', import.meta.url), 'utf8');
+  expect(guide).toContain('within 3 % of the size and 6 % of the error');
+});
