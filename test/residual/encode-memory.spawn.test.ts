@@ -11,6 +11,8 @@ import { makeCheckpoint } from '../bench/make-checkpoint/make-checkpoint.js';
 import { PROJECT_ROOT, spawnNode } from '../helpers/project.js';
 
 const MIB = 2 ** 20;
+/** Every pass over the residuals, and quick coding. */
+const budget = { kind: 'rank', rank: 8 };
 
 let folder: string;
 let pair: { readonly base: string; readonly fineTuned: string };
@@ -25,7 +27,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 async function encoded(memoryCap: number, threads: number): Promise<{ peak: number; digest: string }> {
   const output = join(folder, `${threads}.ere`);
   const library = pathToFileURL(join(PROJECT_ROOT, 'dist/src/index.js')).href;
-  const options = { base: pair.base, output, memoryCap, threads, effort: 'fast', gemm: 'wasm' };
+  const options = { base: pair.base, output, memoryCap, threads, budget, gemm: 'wasm' };
   const script =
     `import('${library}').then((library) => library.encode(...${JSON.stringify([pair.fineTuned, options])}))` +
     '.then(() => process.stdout.write(String(process.resourceUsage().maxRSS * 1024)));';

@@ -35,8 +35,7 @@ async function search(
   parts: readonly Part[],
   { firstStep = 1, predict }: { firstStep?: number; predict?: readonly Part[] } = {},
 ): Promise<Ran> {
-  const energies = SIZES.map((elements) => elements);
-  const squaredResidual = energies.reduce((sum, energy) => sum + energy, 0);
+  const squaredResidual = SIZES.reduce((sum, elements) => sum + elements, 0);
   const partsAt = (models: readonly Part[], stepOf: StepOf) => models.map((part, r) => part(stepOf(r)));
   let [attempts, encoded] = [0, 0];
   const last: number[] = [];
