@@ -132,6 +132,7 @@ function run(durationMs: number, peakByteLength = GIB, flops = 0): MeasuredRun {
   const phase = { readByteLength: 4e9, writtenByteLength: undefined, flops };
   return {
     durationMs,
+    processorMs: 1.5 * durationMs,
     peakByteLength,
     readByteLength: 4e9,
     phases: [{ ...phase, name: 'analyse', startMs: 0, endMs: durationMs }],
@@ -181,7 +182,6 @@ describe('requirements', () => {
     const results = {
       models: [model('1B', 60_000, [3000, 6000, 3000]), model('7B', 601_000, [4500, 9000, 4500])],
       startUp,
-      svd: undefined,
     };
     expect(verdictOf(results, '1B: encode at 6 %')).toBe('met');
     expect(verdictOf(results, '1B: encode, resident')).toBe('met');
@@ -197,7 +197,7 @@ describe('requirements', () => {
   });
 
   test('a tensor costs what it has beyond the smallest one', () => {
-    const results = { models: [model('1B', 60_000, [3000])], startUp, svd: undefined };
+    const results = { models: [model('1B', 60_000, [3000])], startUp };
     const measured = requirements(results).filter(({ what }) => what.includes('one tensor'));
     expect(measured.map((row) => [row.measured.split(' ')[0], row.verdict])).toEqual([
       ['1.00', 'met'],
@@ -206,7 +206,7 @@ describe('requirements', () => {
   });
 
   test('sizes that were not measured have rows all the same', () => {
-    const rows = requirements({ models: [], startUp, svd: undefined });
+    const rows = requirements({ models: [], startUp });
     expect(rows.filter(({ verdict }) => verdict === 'not measured').map(({ what }) => what)).toEqual([
       '1B: encode at 6 %',
       '1B: encode, resident',
@@ -214,16 +214,7 @@ describe('requirements', () => {
       '7B: encode at 6 %, over the time of 1B',
       '7B: encode, resident',
       '7B: `ere inspect` of the default archive, start-up included',
-      '4096 × 4096 residual, rank 128: time of a full SVD over that of the truncated one',
-      '4096 × 4096 residual, rank 128: error over the least',
     ]);
-  });
-
-  test('a full SVD is judged where there is one', () => {
-    const svd = { rows: 4096, columns: 4096, truncatedMs: 1000, truncatedError: 1.005, leastError: 1 };
-    const results = { models: [], startUp, svd: { ...svd, fullBy: 'NumPy 2', fullMs: 40_000 } };
-    expect(verdictOf(results, '4096 × 4096 residual, rank 128: time')).toBe('missed by 20.0 %');
-    expect(verdictOf(results, '4096 × 4096 residual, rank 128: error')).toBe('met');
   });
 });
 
@@ -233,16 +224,15 @@ test('rates are over the time of their phase, and shares over the limits', () =>
     notes: ['7B was not measured: no room.'],
     models: [model('1B', 10_000, [3000, 6000, 3000])],
     startUp,
-    svd: undefined,
   });
   expect(document).toMatch(/^## Scale\n\nA machine\.\n\n/);
   expect(document).toContain('7B was not measured: no room.');
   expect(document).toContain('a warm file is read at 8.00 GB/s');
   // 4 GB in 10 s of 8 GB/s; 1 TFLOP in 10 s of 200 GFLOP/s.
   expect(document).toMatch(
-    /\| encode +\| analyse \| 10\.0 s \| 0\.40 GB\/s \| +5\.0 % \| +– \| +– \| 100 GFLOP\/s \| +50\.0 % \|/,
+    /\| encode +\| analyse \| 10\.0 s \| +400 MB\/s \| +5\.0 % \| +– \| +– \| 100 GFLOP\/s \| +50\.0 % \|/,
   );
-  expect(document).toMatch(/\| encode --ratio 6% +\| 10\.0 s \| +0\.20 GB\/s \| +2048 MiB \|/);
+  expect(document).toMatch(/\| encode --ratio 6% +\| 10\.0 s \| +15\.0 s \| +200 MB\/s \| +2048 MiB \|/);
 });
 
 test('a section goes between its own marks', () => {
@@ -277,4 +267,4 @@ test('a pair of two million parameters is measured whole, and nothing is left be
     expect(stdout).toMatch(/2M: decode, resident +\| at most 2\.00 GiB +\| \d\.\d\d GiB +\| met/);
     expect(await readdir(folder)).toEqual([]);
   });
-});
+}, 180_000);

@@ -15,7 +15,6 @@ import { formatByteLength, formatDuration } from '../../src/report/numbers.js';
 import { replaceBetweenMarks } from './compression/markdown.js';
 import { makeCheckpoint } from './make-checkpoint/make-checkpoint.js';
 import { parseParameterCount } from './make-checkpoint/model-shape.js';
-import { measureFullSvd, type SvdFigures } from './scale/full-svd.js';
 import { renderScale, SCALE_MARKS } from './scale/markdown.js';
 import {
   binMs,
@@ -61,15 +60,13 @@ try {
   const startUp = { bareMs: await processMs(['-e', '0'], options), helpMs: await binMs(['--help'], options) };
   const models: ModelFigures[] = [];
   const notes: string[] = [];
-  let svd: SvdFigures | undefined;
   let document = '';
   for (const label of labels) {
     const missing = await withPair(label, async (pair) => {
       models.push(await measureModel(pair, options));
-      svd = await measureFullSvd(pair, options);
     });
     if (missing !== undefined) notes.push(missing);
-    document = renderScale({ machine: machine(), notes, models, startUp, svd });
+    document = renderScale({ machine: machine(), notes, models, startUp });
     if (values.out !== undefined) await writeResults(values.out, document);
   }
   if (values.out === undefined) process.stdout.write(document);
@@ -117,7 +114,7 @@ async function exists(path: string): Promise<boolean> {
 function machine(): string {
   const cores = `${availableParallelism()} cores of ${cpus()[0]?.model.trim() ?? 'an unknown CPU'}`;
   const memory = `${(totalmem() / 2 ** 30).toFixed(0)} GiB of memory`;
-  return `${cores}, ${memory}, Node ${process.versions.node}, \`npm run bench:scale -- --params ${labels.join()} --out docs\`.`;
+  return `${cores}, ${memory}, Node ${process.versions.node}, \`npm run bench:scale -- --params ${labels.join()} --rounds ${rounds} --out docs\`.`;
 }
 
 async function writeResults(out: string, document: string): Promise<void> {

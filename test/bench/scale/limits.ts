@@ -1,6 +1,6 @@
 /** What the hardware allows: reading a warm file, `cp`, and matrix products of the shapes that a run had. */
-import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+import { type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { openWorkerPool } from '../../../src/io/worker-pool.js';
 import type { GemmJob } from './gemm-jobs.js';
@@ -28,29 +28,45 @@ export async function readBandwidth(path: string, rounds = 5): Promise<number> {
   const file = await open(path, 'r');
   try {
     const byteLength = Math.min((await file.stat()).size, MOST_READ_BYTE_LENGTH);
-    const rooms = Array.from({ length: availableParallelism() }, () => new Uint8Array(READ_BYTE_LENGTH));
-    const readAll = async (): Promise<number> => {
-      const started = performance.now();
-      let next = 0;
-      await Promise.all(
-        rooms.map(async (room) => {
-          while (next < byteLength) {
-            const length = Math.min(room.length, byteLength - next);
-            const position = next;
-            next += length;
-            await file.read(room, 0, length, position);
-          }
-        }),
-      );
-      return performance.now() - started;
-    };
-    await readAll(); // into the page cache
+    await readThrough(file, byteLength); // into the page cache
     const durations: number[] = [];
-    for (let round = 0; round < rounds; round++) durations.push(await readAll());
+    for (let round = 0; round < rounds; round++) {
+      const started = performance.now();
+      await readThrough(file, byteLength);
+      durations.push(performance.now() - started);
+    }
     return (1000 * byteLength) / median(durations);
   } finally {
     await file.close();
   }
+}
+
+/** Reads files once, so that they are in the page cache; leaves it at that where they would fill most of it. */
+export async function warmFiles(folder: string): Promise<void> {
+  const files = await weightFiles(folder);
+  const total = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  if (total > totalmem() / 2) return;
+  for (const { path, byteLength } of files) {
+    const file = await open(path, 'r');
+    try {
+      await readThrough(file, byteLength);
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+async function readThrough(file: FileHandle, byteLength: number): Promise<void> {
+  let next = 0;
+  const readNext = async (): Promise<void> => {
+    const room = new Uint8Array(READ_BYTE_LENGTH);
+    while (next < byteLength) {
+      const position = next;
+      next += room.length;
+      await file.read(room, 0, Math.min(room.length, byteLength - position), position);
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, readNext));
 }
 
 /** Time of `cp` of files into a new folder, which is removed again. Nothing else waits to be written meanwhile. */

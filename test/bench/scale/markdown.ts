@@ -23,8 +23,10 @@ export function renderScale(document: ScaleDocument): string {
     paragraph(machine),
     paragraph(
       'Generated pairs (see below), bf16. Every run is a process of its own, and its time is from start to end; memory ' +
-        'is the most that was resident. Bytes read and written are those of its system calls. The page cache is ' +
-        'warm as far as a pair fits into it, and what earlier runs wrote is on the disk before a run starts.',
+        'is the most that was resident. Bytes read and written are those of its system calls. Before a run what earlier ' +
+        'ones wrote goes to the disk, and the files that the run reads are read once, unless they take more than ' +
+        'half of the memory: those may come from the disk. `cp` and both decodings alternate. Truncated against full SVD ' +
+        'has its own section.',
     ),
     ...notes.map(paragraph),
     '### Requirements\n',
@@ -34,7 +36,7 @@ export function renderScale(document: ScaleDocument): string {
 }
 
 const right = (title: string) => ({ title, align: 'right' as const });
-const rate = (perSecond: number): string => `${(perSecond / 1e9).toFixed(2)} GB/s`;
+const rate = (perSecond: number): string => `${formatByteLength(perSecond)}/s`;
 const gigaflops = (perSecond: number): string => `${(perSecond / 1e9).toFixed(0)} GFLOP/s`;
 const mebibytes = (byteLength: number): string => `${(byteLength / 2 ** 20).toFixed(0)} MiB`;
 
@@ -64,22 +66,24 @@ function renderModel(model: ModelFigures): string {
 
 function renderRuns(model: ModelFigures): string {
   const { byDefault, lowRank, dryRun, byteLength } = model;
-  const row = (name: string, durationMs: number, peakByteLength: number): string[] => [
+  const row = (name: string, durationMs: number, processorMs: number, peakByteLength: number): string[] => [
     name,
     formatDuration(durationMs),
+    formatDuration(processorMs),
     rate((1000 * byteLength) / durationMs),
     mebibytes(peakByteLength),
   ];
-  const encodeRow = (name: string, { durationMs, peakByteLength }: MeasuredRun): string[] =>
-    row(name, durationMs, peakByteLength);
+  const encodeRow = (name: string, { durationMs, processorMs, peakByteLength }: MeasuredRun): string[] =>
+    row(name, durationMs, processorMs, peakByteLength);
   const decodeRow = (name: string, { decodes }: ArchiveFigures): string[] =>
     row(
       name,
       median(decodes.map(({ durationMs }) => durationMs)),
+      median(decodes.map(({ processorMs }) => processorMs)),
       Math.max(...decodes.map(({ peakByteLength }) => peakByteLength)),
     );
   return markdownTable(
-    [{ title: 'run' }, right('time'), right('fine-tuned weights'), right('peak memory')],
+    [{ title: 'run' }, ...['time', 'processor time', 'fine-tuned weights', 'peak memory'].map(right)],
     [
       encodeRow('encode --ratio 6%', byDefault.encode),
       encodeRow('encode --preset lora --rank 32', lowRank.encode),
@@ -111,6 +115,7 @@ function middleRun(runs: readonly MeasuredRun[]): MeasuredRun {
 
 /** A phase moves so little that its rate says nothing. */
 const LEAST_BYTE_LENGTH = 1e6;
+const LEAST_FLOPS = 1e9;
 /** Phases that are over at once are left out. */
 const LEAST_MS = 20;
 
@@ -137,7 +142,7 @@ function phaseRows(
     .map((phase) => {
       const read = cells(phase.readByteLength, LEAST_BYTE_LENGTH, phase, readBytesPerSecond);
       const written = cells(phase.writtenByteLength, LEAST_BYTE_LENGTH, phase, copyRate);
-      const products = cells(phase.flops, 1, phase, peak);
+      const products = cells(phase.flops, LEAST_FLOPS, phase, peak);
       return [
         name,
         phase.name,

@@ -4,7 +4,15 @@ import { join } from 'node:path';
 import type { EncodeEstimate, EncodeReport, InspectReport } from '../../../src/residual/api.js';
 import { BIN } from '../../helpers/project.js';
 import { type ChosenTensor, chooseTensors } from './choose-tensors.js';
-import { copyMs, gemmPeaks, readBandwidth, type ShapePeak, settleDisk, weightFiles } from './limits.js';
+import {
+  copyMs,
+  gemmPeaks,
+  readBandwidth,
+  type ShapePeak,
+  settleDisk,
+  warmFiles,
+  weightFiles,
+} from './limits.js';
 import { type MeasuredRun, median, runEre, timedProcess } from './measured-run.js';
 
 /** The cap that encoding is given, as of the requirement. */
@@ -71,6 +79,8 @@ export async function measureModel(pair: ModelPair, options: MeasureOptions): Pr
   const paths = { default: join(folder, 'default.ere'), lowRank: join(folder, 'low-rank.ere') };
   const readBytesPerSecond = await readBandwidth(files[0]!.path);
   const encode = async (path: string, ...flags: string[]): Promise<MeasuredRun> => {
+    await warmFiles(base);
+    await warmFiles(fineTuned);
     await settleDisk(signal);
     const run = await runEre(['encode', base, fineTuned, '-o', path, '--memory', ENCODE_MEMORY, ...flags], {
       folder,
@@ -88,6 +98,7 @@ export async function measureModel(pair: ModelPair, options: MeasureOptions): Pr
     const copies: number[] = [];
     const decodes = { default: [] as MeasuredRun[], lowRank: [] as MeasuredRun[] };
     for (let round = 0; round < rounds; round++) {
+      await warmFiles(fineTuned);
       const duration = await copyMs(
         files.map(({ path }) => path),
         folder,
@@ -130,6 +141,7 @@ async function decodeWhole(
   { folder, signal }: MeasureOptions,
 ): Promise<MeasuredRun> {
   const output = join(folder, 'decoded');
+  await warmFiles(base);
   await settleDisk(signal);
   try {
     return await runEre(['decode', base, archive, '-o', output, '--memory', DECODE_MEMORY], {
@@ -152,6 +164,7 @@ async function measureTensors(
   const tensors = chooseTensors((JSON.parse(stdout) as InspectReport).tensors);
   const runs = tensors.map((): MeasuredRun[] => []);
   const output = join(folder, 'tensor.safetensors');
+  await warmFiles(base);
   for (let round = 0; round < shortRounds; round++) {
     for (const [i, { name }] of tensors.entries()) {
       await settleDisk(signal);

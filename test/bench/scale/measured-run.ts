@@ -15,6 +15,8 @@ export interface MeasuredPhase extends Phase {
 export interface MeasuredRun {
   /** From the start of the process to its end. */
   readonly durationMs: number;
+  /** Of all threads: what other work on the machine changes least. */
+  readonly processorMs: number;
   readonly peakByteLength: number;
   /** Of all read calls, program files included; undefined where the system does not tell. */
   readonly readByteLength: number | undefined;
@@ -75,7 +77,7 @@ export async function runEre(argv: readonly string[], options: MeasuredRunOption
       [...preload, RUN_ERE, folder, ...argv, '--json'],
       options.signal,
     );
-    const { startEpochMs, passes, end, peakByteLength } = await readJson<ProcessFigures>(
+    const { startEpochMs, passes, end, peakByteLength, processorMs } = await readJson<ProcessFigures>(
       join(folder, 'process.json'),
     );
     const names = (await readdir(folder)).filter((name) => name.startsWith('products-'));
@@ -86,6 +88,7 @@ export async function runEre(argv: readonly string[], options: MeasuredRunOption
     }));
     return {
       durationMs,
+      processorMs,
       peakByteLength,
       readByteLength: end.readByteLength,
       phases,

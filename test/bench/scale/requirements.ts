@@ -1,7 +1,9 @@
-/** What has to be reached at scale, what this run reached, and whether that is enough. */
+/**
+ * What has to be reached at scale, what this run reached, and whether that is enough. Truncated against full SVD is
+ * measured by `npm run bench:svd`.
+ */
 import { formatDuration } from '../../../src/report/numbers.js';
 import { type Requirement, requirement } from '../compression/requirements.js';
-import type { SvdFigures } from './full-svd.js';
 import type { ArchiveFigures, ModelFigures, TensorFigures } from './measure-model.js';
 import { median } from './measured-run.js';
 
@@ -16,7 +18,6 @@ export interface ScaleResults {
   /** In ascending size. */
   readonly models: readonly ModelFigures[];
   readonly startUp: StartUp;
-  readonly svd: SvdFigures | undefined;
 }
 
 type Bound = Parameters<typeof requirement>[0];
@@ -27,7 +28,7 @@ const times = (ratio: number): string => `${ratio.toFixed(2)} ×`;
 const milliseconds = (ms: number): string => `${ms.toFixed(0)} ms`;
 
 /** Rows about 1B and 7B stand there whether or not they were measured; others where they were. */
-export function requirements({ models, startUp, svd }: ScaleResults): Requirement[] {
+export function requirements({ models, startUp }: ScaleResults): Requirement[] {
   const one = models.find(({ label }) => label === '1B');
   const seven = models.find(({ label }) => label === '7B');
   const bounds: Bound[] = [
@@ -49,7 +50,6 @@ export function requirements({ models, startUp, svd }: ScaleResults): Requiremen
       format: milliseconds,
       detail: `\`node -e 0\` ${milliseconds(startUp.bareMs)}`,
     },
-    ...svdBounds(svd),
   ];
   return bounds.map(requirement);
 }
@@ -171,30 +171,4 @@ function readOverNeeded(smallest: TensorFigures, largest: TensorFigures): number
   if (smallest.readByteLength === undefined || largest.readByteLength === undefined) return undefined;
   const needed = ({ byteLength, payloadByteLength }: TensorFigures): number => byteLength + payloadByteLength;
   return (largest.readByteLength - smallest.readByteLength) / (needed(largest) - needed(smallest));
-}
-
-function svdBounds(svd: SvdFigures | undefined): Bound[] {
-  const size = svd === undefined ? '4096 × 4096' : `${svd.rows} × ${svd.columns}`;
-  const fullMs = svd?.fullMs;
-  const leastError = svd?.leastError;
-  return [
-    {
-      what: `${size} residual, rank 128: time of a full SVD over that of the truncated one`,
-      kind: 'at least',
-      limit: 50,
-      value: svd === undefined || fullMs === undefined ? undefined : fullMs / svd.truncatedMs,
-      format: times,
-      detail:
-        svd === undefined || fullMs === undefined
-          ? undefined
-          : `${svd.fullBy} ${formatDuration(fullMs)}, ${formatDuration(svd.truncatedMs)}`,
-    },
-    {
-      what: `${size} residual, rank 128: error over the least`,
-      kind: 'at most',
-      limit: 1.01,
-      value: svd === undefined || leastError === undefined ? undefined : svd.truncatedError / leastError,
-      format: (ratio) => `${ratio.toFixed(4)} ×`,
-    },
-  ];
 }

@@ -19,6 +19,8 @@ export interface ProcessFigures {
   readonly passes: readonly Pass[];
   readonly end: Moment;
   readonly peakByteLength: number;
+  /** Of all threads, user and system. */
+  readonly processorMs: number;
 }
 
 const [folder, ...argv] = process.argv.slice(2);
@@ -45,10 +47,12 @@ process.exitCode = await run(argv, {
   signal: interruptSignal(process),
   loadOperations: recordedOperations,
 });
+const { user, system } = process.cpuUsage();
 const figures: ProcessFigures = {
   startEpochMs: performance.timeOrigin,
   passes: recorder.passes,
   end: moment(),
   peakByteLength: peakResidentByteLength(),
+  processorMs: (user + system) / 1000,
 };
 writeFileSync(join(folder, 'process.json'), JSON.stringify(figures));
