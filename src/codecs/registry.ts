@@ -3,15 +3,23 @@ import { bytesCodec } from './bytes.js';
 import type { Codec } from './codec.js';
 import { codedDenseCodec } from './coded-dense.js';
 import { codedLowRankCodec } from './coded-low-rank.js';
+import { codedSubspaceCodec } from './coded-subspace.js';
 import { denseCodec } from './dense.js';
 import { intervalCodec } from './interval.js';
 import { lowRankCodec } from './low-rank.js';
 import { signCodec } from './sign.js';
 
 export const CODECS: ReadonlyMap<string, Codec> = new Map(
-  [codedLowRankCodec, codedDenseCodec, lowRankCodec, denseCodec, signCodec, bytesCodec, intervalCodec].map(
-    (codec) => [codec.id, codec],
-  ),
+  [
+    codedSubspaceCodec,
+    codedLowRankCodec,
+    codedDenseCodec,
+    lowRankCodec,
+    denseCodec,
+    signCodec,
+    bytesCodec,
+    intervalCodec,
+  ].map((codec) => [codec.id, codec]),
 );
 
 /** Names of the codecs this build decodes. */
