@@ -1,5 +1,6 @@
 /** Parsers of option values. Each throws commander's InvalidArgumentError with what was expected. */
 import { InvalidArgumentError } from 'commander';
+import { MIN_MEMORY_CAP } from '../src/residual/memory-budget.js';
 
 const NUMBER = /^(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const SIZE = /^(\d+\.?\d*|\.\d+) ?([a-z]*)$/i;
@@ -53,6 +54,13 @@ export function parseByteLength(text: string): number {
     );
   }
   return byteLength;
+}
+
+/** A size as of `parseByteLength` that an operation can work in. */
+export function parseMemory(text: string): number {
+  const byteLength = parseByteLength(text);
+  if (byteLength >= MIN_MEMORY_CAP) return byteLength;
+  throw new InvalidArgumentError(`Expected at least ${MIN_MEMORY_CAP / 2 ** 20}MiB`);
 }
 
 /** 'lossy', or a size as of `parseByteLength`. */

@@ -5,7 +5,13 @@ import type { DecodeOptions } from '../../src/residual/api.js';
 import type { CliContext } from '../context.js';
 import { decodeReportText } from '../output/decode.js';
 import { jsonText, writeText } from '../output/write.js';
-import { addRunOptions, type RunFlags, withoutUndefined, withProgress } from './shared-options.js';
+import {
+  addMemoryOption,
+  addRunOptions,
+  type RunFlags,
+  withoutUndefined,
+  withProgress,
+} from './shared-options.js';
 
 interface DecodeFlags extends RunFlags {
   readonly output: string;
@@ -41,7 +47,7 @@ export function addDecodeCommand(program: Command, context: CliContext): void {
     .option('-t, --tensor <name...>', 'decode only these tensors, into one .safetensors file')
     .option('--no-side-files', 'leave out config, tokenizer and other small files')
     .option('--overwrite', 'replace an existing output');
-  addRunOptions(command)
+  addRunOptions(addMemoryOption(command))
     .addHelpText(
       'after',
       '\nExamples:\n' +

@@ -3,10 +3,12 @@ import { type Command, Option } from 'commander';
 import type { CommonOptions } from '../../src/residual/api.js';
 import type { CliContext } from '../context.js';
 import { createProgressLine } from '../output/progress.js';
-import { parseCount } from '../values.js';
+import { parseCount, parseMemory } from '../values.js';
 
 export interface RunFlags {
   readonly threads?: number;
+  /** Of `addMemoryOption`. */
+  readonly memory?: number;
   readonly kernels?: NonNullable<CommonOptions['kernels']>;
   readonly quiet?: boolean;
   readonly json?: boolean;
@@ -31,6 +33,16 @@ export function addRunOptions(command: Command): Command {
     .option('--quiet', 'no progress, and no more than one line of result');
 }
 
+/** --memory, of the commands that hold a cap; before `addRunOptions`. */
+export function addMemoryOption(command: Command): Command {
+  return command.addOption(
+    new Option(
+      '--memory <size>',
+      'most resident memory, such as 2GiB (default: half of what is free); the result does not depend on it',
+    ).argParser(parseMemory),
+  );
+}
+
 /** Runs an operation with the options of `addRunOptions`, showing its progress while it lasts. */
 export async function withProgress<Report>(
   { stderr, signal }: CliContext,
@@ -42,6 +54,7 @@ export async function withProgress<Report>(
     return await operation(
       withoutUndefined<CommonOptions>({
         threads: flags.threads,
+        memoryCap: flags.memory,
         kernels: flags.kernels,
         signal,
         onProgress: line.onProgress,

@@ -4,7 +4,13 @@ import type { VerifyOptions } from '../../src/residual/api.js';
 import type { CliContext } from '../context.js';
 import { verifyReportText } from '../output/verify.js';
 import { jsonText, writeText } from '../output/write.js';
-import { addRunOptions, type RunFlags, withoutUndefined, withProgress } from './shared-options.js';
+import {
+  addMemoryOption,
+  addRunOptions,
+  type RunFlags,
+  withoutUndefined,
+  withProgress,
+} from './shared-options.js';
 
 interface VerifyFlags extends RunFlags {
   readonly base?: string;
@@ -23,7 +29,7 @@ export function addVerifyCommand(program: Command, context: CliContext): void {
     .argument('<archive>', 'archive to check')
     .option('-b, --base <path>', 'the base that the archive was made against')
     .option('--against <path>', 'checkpoint to compare the decoded one with; needs --base');
-  addRunOptions(command)
+  addRunOptions(addMemoryOption(command))
     .addHelpText(
       'after',
       '\nExamples:\n' +

@@ -27,12 +27,14 @@ export interface AllocationTensor {
   readonly lowRankOnly?: boolean;
 }
 
+export type RateDistortionChoice = { readonly kind: 'rate-distortion' } & ResidualEncoding;
+
 export type Choice =
   | { readonly kind: 'none' }
   | { readonly kind: 'low-rank'; readonly rank: number; readonly bits: BitsProfile }
   | { readonly kind: 'dense'; readonly bits: number }
   | { readonly kind: 'sign' }
-  | ({ readonly kind: 'rate-distortion' } & ResidualEncoding)
+  | RateDistortionChoice
   /** With `lowRankFirst`: also tried on top of a low-rank part, whatever is smaller. */
   | { readonly kind: 'exact'; readonly lowRankFirst?: boolean };
 

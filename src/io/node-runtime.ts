@@ -1,6 +1,5 @@
 /** The surroundings of encode and decode in Node: kernels and SHA-256 from node:crypto. */
 import { createHash } from 'node:crypto';
-import { availableParallelism } from 'node:os';
 import type { KernelPath } from '../kernels/kernels.js';
 import { loadKernels } from '../kernels/load-kernels.js';
 import type { Hasher, Runtime } from '../residual/runtime.js';
@@ -15,9 +14,4 @@ export function createNodeHasher(): Hasher {
 
 export function nodeRuntime(kernels: KernelPath): Runtime {
   return { kernels: loadKernels(kernels), createHasher: createNodeHasher };
-}
-
-/** Threads to use when the user names none. */
-export function defaultThreads(): number {
-  return availableParallelism();
 }

@@ -38,28 +38,46 @@ export function streamMatrix(matrix: Matrix, options: { readonly rowBlock?: numb
   };
 }
 
+/** A stream that may hold its rows in memory. */
+export interface CachedStream extends MatrixStream {
+  /** Bytes held now. */
+  readonly cachedByteLength: number;
+  /** Lets go of them; the next pass reads the source again. */
+  drop(): void;
+}
+
 /**
  * A stream that keeps the rows of its first complete pass, when the whole has at most `byteLimit`
- * bytes as float32; larger streams are returned as they are. Passes that run at the same time before
+ * bytes as float32; larger ones are read anew in every pass. Passes that run at the same time before
  * that each read the source.
  */
-export function cacheStream(source: MatrixStream, options: { readonly byteLimit: number }): MatrixStream {
+export function cacheStream(source: MatrixStream, options: { readonly byteLimit: number }): CachedStream {
   const { rows, columns, rowBlock } = source;
-  if (rows * columns * Float32Array.BYTES_PER_ELEMENT > options.byteLimit) return source;
+  const isCacheable = rows * columns * Float32Array.BYTES_PER_ELEMENT <= options.byteLimit;
   let cached: Matrix | undefined;
   return {
     rows,
     columns,
     rowBlock,
+    get cachedByteLength() {
+      return cached?.data.byteLength ?? 0;
+    },
+    drop() {
+      cached = undefined;
+    },
     async *blocks() {
       if (cached !== undefined) {
         yield* streamMatrix(cached, { rowBlock }).blocks();
         return;
       }
+      if (!isCacheable) {
+        yield* source.blocks();
+        return;
+      }
       const copy = createMatrix(rows, columns);
       for await (const block of source.blocks()) {
         copy.data.set(block.matrix.data, block.start * columns);
-        yield block;
+        yield { start: block.start, matrix: rowRange(copy, block.start, block.start + block.matrix.rows) };
       }
       cached = copy;
     },

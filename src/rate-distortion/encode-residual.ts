@@ -17,7 +17,15 @@ import type { MatrixStream } from '../linalg/matrix-stream.js';
 import { streamProducts } from '../linalg/stream-products.js';
 import { type EncodedFactors, encodeFactors, type FactorEncoding } from './encode-factors.js';
 import { gaussianCost } from './gaussian-cost.js';
-import { planResidual, type ResidualPlan } from './plan-residual.js';
+import {
+  bestPlan,
+  type PlanOptions,
+  planResidual,
+  pricePlan,
+  type ResidualPlan,
+  type ResidualSpectrum,
+} from './plan-residual.js';
+import { measureSample, type ResidualSample, subtractComponents } from './residual-sample.js';
 
 export interface ResidualEncoding extends FactorEncoding {
   /** Trellis states for the dense part. */
@@ -30,6 +38,7 @@ export interface ResidualToEncode {
   energy(): Promise<number>;
   /** The leading components of R · diag(√columnWeights): at least `rank`, or all there are. */
   factors(rank: number): Promise<LowRankFactors>;
+  sample(): Promise<ResidualSample>;
   /** Weight of the squared error in a column, mean 1; default 1. */
   readonly columnWeights?: Float32Array | undefined;
 }
@@ -42,15 +51,13 @@ export interface EncodedResidual {
 }
 
 /** Components to begin with: enough to see how the spectrum falls. */
-const FIRST_RANK = 32;
+export const FIRST_RANK = 32;
 /** Plans within this factor of the model's best are coded for real, where that is done at all. */
 const MODEL_MARGIN = 1.15;
 /** Up to this size every candidate is coded for real; above, the model decides between them. */
 const EXHAUSTIVE_ELEMENTS = 1 << 20;
 /** Bits cost a little less in planning than in coding: more components, each refitted, measured 0.5 % better. */
 const PLAN_LAMBDA = 0.8;
-/** Rows that the cost of the bulk is measured on. */
-const SAMPLE_ROWS = 48;
 
 export async function encodeResidual(
   residual: ResidualToEncode,
@@ -67,6 +74,33 @@ export async function encodeResidual(
   return best;
 }
 
+/** What encodeResidual would arrive at, without coding. */
+export interface ResidualEstimate {
+  readonly byteLength: number;
+  /** ‖R − R̂‖² (weighted). */
+  readonly squaredError: number;
+  readonly rank: number;
+  readonly dense: boolean;
+}
+
+/** What trellis-coded factors take of the bits of scalar ones at equal error; measured on a real fine-tune. */
+const TRELLIS_SHARE = 0.93;
+
+/** Predicts from the leading components, their continuation, and the sample of rows. */
+export async function estimateResidual(
+  residual: ResidualToEncode,
+  encoding: ResidualEncoding,
+  kernels: Kernels,
+): Promise<ResidualEstimate> {
+  const spectrum = await knownSpectrum(residual, FIRST_RANK);
+  const bulk = await measureBulk(residual, spectrum, encoding, kernels);
+  const { rank, dense } = bestPlan(spectrum, { ...planOptions(encoding), ...bulk });
+  const { step, lambda, factorStates } = encoding;
+  const { bits, factorBits, squaredError } = pricePlan(spectrum, { rank, dense }, { step, lambda, ...bulk });
+  const trellis = factorStates > 1 ? 1 - TRELLIS_SHARE : 0;
+  return { byteLength: Math.ceil((bits - trellis * factorBits) / 8), squaredError, rank, dense };
+}
+
 type Plan = Pick<ResidualPlan, 'rank' | 'dense'>;
 
 /** Plans worth coding for real, the most promising first. */
@@ -76,22 +110,18 @@ async function planCandidates(
   kernels: Kernels,
 ): Promise<Plan[]> {
   const { rows, columns } = residual.stream;
-  const bulkRatio = await measureBulkRatio(residual, encoding, kernels);
-  const options = { step: encoding.step, lambda: PLAN_LAMBDA * encoding.lambda, bulkRatio };
   const most = Math.min(rows, columns);
-  const energy = await residual.energy();
   const margin = rows * columns > EXHAUSTIVE_ELEMENTS ? 1 : MODEL_MARGIN;
-  for (let asked = Math.min(most, FIRST_RANK); ; ) {
-    const { singularValues } = await residual.factors(asked);
-    const isComplete = singularValues.length < asked || asked === most;
-    const spectrum = isComplete ? singularValues : extrapolateSpectrum(singularValues, energy, most);
-    const { withDense, alone } = planResidual({ rows, columns, energy, singularValues: spectrum }, options);
+  let spectrum = await knownSpectrum(residual, FIRST_RANK);
+  const bulk = await measureBulk(residual, spectrum, encoding, kernels);
+  for (;;) {
+    const { withDense, alone } = planResidual(spectrum, { ...planOptions(encoding), ...bulk });
     const lowest = Math.min(withDense.cost, alone.cost);
     const promising = [alone, withDense].filter((plan) => plan.cost <= margin * lowest);
     const wanted = Math.max(...promising.map((plan) => plan.rank));
-    if (wanted > singularValues.length && !isComplete) {
+    if (wanted > spectrum.svd.singularValues.length && !spectrum.isComplete) {
       // The continuation of the spectrum said how far; a little more, so that this seldom repeats.
-      asked = Math.min(most, Math.ceil(1.1 * wanted) + 4);
+      spectrum = await knownSpectrum(residual, Math.min(most, Math.ceil(1.1 * wanted) + 4));
       continue;
     }
     const denseOnly = { rank: 0, dense: true };
@@ -99,6 +129,51 @@ async function planCandidates(
     const plans: Plan[] = triesDenseOnly ? [...promising, denseOnly] : promising;
     return plans.filter((plan) => plan.rank > 0 || plan.dense);
   }
+}
+
+function planOptions({ step, lambda }: ResidualEncoding): Pick<PlanOptions, 'step' | 'lambda'> {
+  return { step, lambda: PLAN_LAMBDA * lambda };
+}
+
+interface PlannedSpectrum extends ResidualSpectrum {
+  readonly svd: LowRankFactors;
+  /** Whether `svd` holds all components. */
+  readonly isComplete: boolean;
+}
+
+/** At least `asked` components where there are so many, and the continuation of their singular values. */
+async function knownSpectrum(residual: ResidualToEncode, asked: number): Promise<PlannedSpectrum> {
+  const { rows, columns } = residual.stream;
+  const most = Math.min(rows, columns);
+  const svd = await residual.factors(Math.min(most, asked));
+  const energy = await residual.energy();
+  const known = svd.singularValues.length;
+  const isComplete = known < Math.min(most, asked) || known === most;
+  const singularValues = isComplete
+    ? svd.singularValues
+    : extrapolateSpectrum(svd.singularValues, energy, most);
+  return { rows, columns, energy, singularValues, svd, isComplete };
+}
+
+/** Real over modelled cost of coding densely what the components above water leave: heavy tails and uneven rows cost less. */
+async function measureBulk(
+  residual: ResidualToEncode,
+  spectrum: PlannedSpectrum,
+  encoding: ResidualEncoding,
+  kernels: Kernels,
+): Promise<Pick<PlanOptions, 'bulkRatio' | 'bulkRateRatio'>> {
+  const { columnWeights } = residual;
+  const rank = planResidual(spectrum, planOptions(encoding)).withDense.rank;
+  const sample = subtractComponents(await residual.sample(), spectrum.svd, rank, columnWeights);
+  const { bits, squaredError, energy } = measureSample(sample, { ...encoding, columnWeights }, kernels);
+  const { lambda, step } = encoding;
+  const model = gaussianCost(lambda);
+  const deviation = Math.sqrt(energy) / step;
+  const modelledCost = model.cost(deviation) * step ** 2;
+  const modelledRate = model.rate(deviation);
+  if (!(modelledCost > 0 && modelledRate > 0)) return {};
+  const bulkRatio = Math.min(1, (squaredError + lambda * step ** 2 * bits) / modelledCost);
+  return { bulkRatio, bulkRateRatio: bits / modelledRate };
 }
 
 /** The low-rank part alone, with what it leaves. */
@@ -131,35 +206,6 @@ export async function encodeLowRankPart(
     const drop = part.term.chunks.reduce((sum, chunk) => sum + chunk.squaredErrorDrop, 0);
     return { term: part.term, squaredError: Math.max(0, energy - drop) };
   }
-}
-
-/** Real over modelled cost of dense coding, on rows spread over the residual: heavy tails and uneven rows cost less. */
-async function measureBulkRatio(
-  residual: ResidualToEncode,
-  encoding: ResidualEncoding,
-  kernels: Kernels,
-): Promise<number> {
-  const { stream, columnWeights } = residual;
-  const { rows, columns } = stream;
-  const stride = Math.max(1, Math.floor(rows / SAMPLE_ROWS));
-  const sampled = Math.ceil(rows / stride);
-  const values = new Float32Array(sampled * columns);
-  for await (const { start, matrix } of stream.blocks()) {
-    for (let row = Math.ceil(start / stride) * stride; row < start + matrix.rows; row += stride) {
-      const offset = (row - start) * columns;
-      values.set(matrix.data.subarray(offset, offset + columns), (row / stride) * columns);
-    }
-  }
-  const part = new DenseEncoder(columns, encoding, kernels, columnWeights);
-  part.encodeRows(values, sampled, new Int16Array(values.length));
-  const { byteLength } = part.endChunk();
-  const { energy } = part;
-  const squaredError = part.squaredErrorAt(encoding.step / 2);
-  part.free();
-  const { lambda, step } = encoding;
-  const modelled =
-    values.length * gaussianCost(lambda).cost(Math.sqrt(energy / values.length) / step) * step ** 2;
-  return modelled === 0 ? 1 : Math.min(1, (squaredError + lambda * step ** 2 * 8 * byteLength) / modelled);
 }
 
 async function encodePlan(

@@ -33,6 +33,8 @@ export interface PlanOptions {
   readonly lambda: number;
   /** Real over modelled cost of dense coding, at most 1; default 1. */
   readonly bulkRatio?: number;
+  /** Likewise of its bits alone; default: bulkRatio. */
+  readonly bulkRateRatio?: number;
 }
 
 /**
@@ -42,7 +44,7 @@ export interface PlanOptions {
  */
 export function planResidual(
   { rows, columns, energy, singularValues }: ResidualSpectrum,
-  { step, lambda, bulkRatio = 1 }: PlanOptions,
+  { step, lambda, bulkRatio = 1, bulkRateRatio = bulkRatio }: PlanOptions,
 ): { readonly withDense: ResidualPlan; readonly alone: ResidualPlan } {
   const model = gaussianCost(lambda);
   const elements = rows * columns;
@@ -62,9 +64,15 @@ export function planResidual(
     const bulkCost = elements * model.cost(deviation) * bulkRatio;
     // A bulk that is cheaper left out is coded as zeros, for next to nothing.
     if (bulkCost >= left) return { ...alonePlan(rank), dense: true };
-    const bulkBits = elements * model.rate(deviation) * bulkRatio;
+    const bulkBits = elements * model.rate(deviation) * bulkRateRatio;
     const squaredError = (cost - lambda * bits + bulkCost - lambda * bulkBits) * squaredStep;
-    return { rank, dense: true, cost: cost + bulkCost, bits: bits + bulkBits, squaredError };
+    return {
+      rank,
+      dense: true,
+      cost: cost + bulkCost,
+      bits: bits + bulkBits,
+      squaredError,
+    };
   };
   let alone = alonePlan(0);
   let withDense = densePlan(0);
@@ -81,6 +89,41 @@ export function planResidual(
     if (denseCandidate.cost < withDense.cost) withDense = denseCandidate;
   }
   return { withDense, alone };
+}
+
+/** What a given plan comes to at these options: the first `rank` components, and the rest dense or left out. */
+export function pricePlan(
+  spectrum: ResidualSpectrum,
+  { rank, dense }: Pick<ResidualPlan, 'rank' | 'dense'>,
+  { step, lambda, bulkRatio = 1, bulkRateRatio = bulkRatio }: PlanOptions,
+): Pick<ResidualPlan, 'bits' | 'squaredError'> & {
+  /** Those of the low-rank part, of all bits. */
+  readonly factorBits: number;
+} {
+  const { rows, columns, energy, singularValues } = spectrum;
+  const model = gaussianCost(lambda);
+  const elements = rows * columns;
+  let factorBits = 0;
+  let error = 0;
+  let left = energy / step ** 2;
+  for (const sigma of singularValues.subarray(0, rank)) {
+    for (const length of [rows, columns]) {
+      const deviation = sigma / Math.sqrt(length) / step;
+      const bits = length * model.rate(deviation);
+      factorBits += bits;
+      error += length * model.cost(deviation) - lambda * bits;
+    }
+    left = Math.max(0, left - sigma ** 2 / step ** 2);
+  }
+  if (!dense) return { bits: factorBits, factorBits, squaredError: (error + left) * step ** 2 };
+  const deviation = Math.sqrt(left / elements);
+  const bulkBits = elements * model.rate(deviation) * bulkRateRatio;
+  const bulkError = elements * model.cost(deviation) * bulkRatio - lambda * bulkBits;
+  return {
+    bits: factorBits + bulkBits,
+    factorBits,
+    squaredError: (error + Math.max(0, bulkError)) * step ** 2,
+  };
 }
 
 /** The cheaper of the two; without a dense part where that would be all zeros. */

@@ -15,17 +15,12 @@ import type {
 import { checkpointIdentity, type IdentifiedTensor } from '../../formats/ere/identity.js';
 import { decodedIdentities } from '../../formats/ere/levels.js';
 import { roundLoss } from '../../formats/ere/round-loss.js';
-import {
-  type ArchiveChunk,
-  type ArchiveDescription,
-  ChunkCollector,
-} from '../../formats/ere/write-archive.js';
+import type { ArchiveDescription } from '../../formats/ere/write-archive.js';
 import { gaussianBits } from '../allocation/gaussian-bound.js';
-import type { EncodedTerm } from '../codecs/codec.js';
 import type { TensorAnalysis } from './analyse-tensor.js';
-import type { EncodedTensor } from './encode-tensor.js';
 import { type PlacedTerm, placeTerms } from './order-terms.js';
 import type { TensorPair } from './pair-tensors.js';
+import { memoryChunk, type StoredChunk, type StoredTensor, type StoredTerm } from './stored-chunks.js';
 
 /** A small file or header, compressed where that helps. */
 export interface PackedBlob {
@@ -53,9 +48,9 @@ export interface PlannedSideFile {
 export interface AssembledTensor {
   readonly pair: TensorPair;
   readonly analysis: Omit<TensorAnalysis, 'exactTerms'>;
-  readonly encoded: EncodedTensor;
+  readonly encoded: StoredTensor;
   /** Exact terms on top of those of `encoded`. */
-  readonly refinement?: readonly EncodedTerm[];
+  readonly refinement?: readonly StoredTerm[];
   /** Of the residual, as far as they are known. */
   readonly singularValues: Float64Array;
 }
@@ -77,14 +72,14 @@ export interface AssembleInput {
 
 export interface AssembledArchive {
   readonly description: ArchiveDescription;
-  readonly chunks: readonly ArchiveChunk[];
+  readonly chunks: readonly StoredChunk[];
 }
 
 export async function assembleArchive(input: AssembleInput): Promise<AssembledArchive> {
-  const collector = new ChunkCollector();
-  const add = (bytes: Uint8Array): number => collector.add(bytes);
+  const chunks: StoredChunk[] = [];
+  const add = (chunk: StoredChunk): number => chunks.push(chunk) - 1;
   const addBlob = (blob: PackedBlob): ChunkBlob => ({
-    chunk: add(blob.bytes),
+    chunk: add(memoryChunk(blob.bytes)),
     byteLength: blob.byteLength,
     encoding: blob.encoding,
   });
@@ -131,7 +126,7 @@ export async function assembleArchive(input: AssembleInput): Promise<AssembledAr
     tensors,
     removed: input.removed,
   };
-  return { description, chunks: collector.chunks };
+  return { description, chunks };
 }
 
 function tensorRecord(tensor: AssembledTensor, placed: readonly PlacedTerm[]): ArchiveTensor {

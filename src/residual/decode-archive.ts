@@ -4,7 +4,7 @@ import { tensorByteLength } from '../../formats/dtype.js';
 import { decodedIdentities } from '../../formats/ere/levels.js';
 import type { Archive } from '../../formats/ere/open-archive.js';
 import { IntegrityError } from '../../formats/errors.js';
-import { defaultThreads } from '../io/node-runtime.js';
+import { defaultThreads } from '../io/default-threads.js';
 import { openWorkerPool } from '../io/worker-pool.js';
 import type { CommonOptions, Progress } from './api.js';
 import { assertBaseLayout } from './archive-base.js';

@@ -12,19 +12,22 @@ export interface DecodeTensorInput extends TensorPiecesInput {
   /** Receives the decoded bytes in order; must not keep `bytes`. */
   readonly write: (byteOffset: number, bytes: Uint8Array) => void | Promise<void>;
   readonly runtime: Runtime;
+  /** Hash the base as well; default true. */
+  readonly hashBase?: boolean;
 }
 
 export interface DecodedDigests {
   readonly decoded: Digest;
-  /** Absent without a base. */
+  /** Absent without a base, or where it is not hashed. */
   readonly base?: Digest;
 }
 
 /** @throws CodecError, UnsupportedError; digests are the caller's to compare. */
 export async function decodeTensor(input: DecodeTensorInput): Promise<DecodedDigests> {
-  const { tensor, readBase, runtime, write } = input;
+  const { tensor, readBase, runtime, write, hashBase = true } = input;
   const hash = runtime.createHasher();
-  const base = readBase === undefined ? undefined : new HashedReader(readBase, runtime.createHasher());
+  const base =
+    readBase === undefined || !hashBase ? undefined : new HashedReader(readBase, runtime.createHasher());
   const hashing = base === undefined ? {} : { readBase: base.read };
   for await (const { byteOffset, bytes } of tensorPieces({ ...input, ...hashing })) {
     hash.update(bytes);

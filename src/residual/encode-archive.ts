@@ -3,12 +3,13 @@ import { basename } from 'node:path';
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
 import { lossyByteLength } from '../../formats/ere/levels.js';
+import { PRELUDE_BYTE_LENGTH } from '../../formats/ere/prelude.js';
 import { type ArchiveLayout, layoutArchive } from '../../formats/ere/write-archive.js';
-import type { Choice } from '../allocation/operating-points.js';
+import type { Choice, RateDistortionChoice } from '../allocation/operating-points.js';
 import { describeBits } from '../codecs/bits-profile.js';
-import type { EncodedTerm } from '../codecs/codec.js';
 import type { WorkerPool } from '../io/worker-pool.js';
-import { EFFORTS, LAMBDA } from '../rate-distortion/efforts.js';
+import { EFFORTS, type Effort, LAMBDA } from '../rate-distortion/efforts.js';
+import { FIRST_RANK } from '../rate-distortion/encode-residual.js';
 import { modelledStep } from '../rate-distortion/model-step.js';
 import { bestPlan, type ResidualSpectrum } from '../rate-distortion/plan-residual.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../version.js';
@@ -27,14 +28,14 @@ import type { EncodeJob, EncodeJobResult, EngineResult } from './encode-jobs.js'
 import { budgetOf, constraintsOf, strategyOf } from './encode-options.js';
 import { withEncodePool } from './encode-pool.js';
 import { EncodeSession } from './encode-session.js';
-import type { EncodedTensor } from './encode-tensor.js';
 import type { Importance } from './importance.js';
 import type { Pairing } from './pair-tensors.js';
 import { presetOf } from './presets.js';
 import type { Runtime } from './runtime.js';
 import { planSideFiles } from './side-files.js';
 import { fullSpectrum } from './spectrum-summary.js';
-import { searchStep } from './step-search.js';
+import { type FoundStep, type StepAttempt, searchStep } from './step-search.js';
+import type { StoredTensor, StoredTerm, TensorStore } from './stored-chunks.js';
 
 /** What one encode works on. Paths are absolute, for the worker threads. */
 export interface EncodeInputs {
@@ -46,6 +47,8 @@ export interface EncodeInputs {
   readonly runtime: Runtime;
   /** Weights of the input channels, read and checked. */
   readonly importance?: Importance;
+  /** Where finished tensors go; default: memory. */
+  readonly store?: TensorStore;
   readonly options: EncodeOptions;
 }
 
@@ -81,9 +84,10 @@ async function encodeWithPool(
     pool,
     pairs: pairing.pairs,
     constraints: constraintsOf(options),
+    ...(inputs.store === undefined ? {} : { store: inputs.store }),
     onProgress: options.onProgress,
   });
-  await session.analyse();
+  await session.analyse(firstRank(inputs));
   const fixed = await fixedParts(inputs, session);
   const work: EncodeWork = { inputs, session, fixed };
   const { archive, bits } =
@@ -138,7 +142,7 @@ async function attemptChoices(
   { inputs, session, fixed, reserved }: Search,
   choiceOf: (residual: number) => Choice,
   encoding: ArchiveIndex['encoding'],
-): Promise<Attempt<Assembled>> {
+): Promise<Attempt<Assembled> & StepAttempt> {
   const archive = await assemble(inputs, session, fixed, {
     encoding,
     tensors: await session.encode(choiceOf),
@@ -149,6 +153,7 @@ async function attemptChoices(
     byteLength: archive.layout.byteLength + reserved,
     payloadByteLength: session.payloadByteLength,
     squaredError: residuals.reduce((sum, tensor) => sum + tensor.encoded.squaredError, 0),
+    parts: session.parts,
   };
 }
 
@@ -180,17 +185,18 @@ async function searchPoints(search: Search): Promise<Attempt<Assembled> & Encode
   });
 }
 
-/** Rate–distortion: one quantiser step for the whole model, searched for. */
+/** Rate–distortion: one quantiser step for the whole model, searched for among predictions first. */
 async function searchSteps(search: Search): Promise<Encoded> {
   const { session, budget } = search;
   const { options } = search.inputs;
   const effort = options.effort ?? 'default';
   const spectra = await modelSpectra(session);
-  const { archive } = await searchStep({
+  const predicted = await predictStep(search, spectra);
+  const { found } = await searchStep({
     budget,
     squaredResidual: session.squaredResidual,
     residuals: session.residualShapes,
-    firstStep: modelFirstStep(search, spectra),
+    firstStep: predicted.step,
     attempt: (stepOf) => {
       const encoding = { ...encodingRecord(options), effort };
       return attemptChoices(
@@ -205,17 +211,60 @@ async function searchSteps(search: Search): Promise<Encoded> {
           ) {
             return { kind: 'low-rank', rank: product.rank, bits: product.bits };
           }
-          return { kind: 'rate-distortion', step, lambda: LAMBDA, ...EFFORTS[effort] };
+          return rateDistortionChoice(step, effort);
         },
         encoding,
       );
     },
   });
-  return { archive, bits: undefined };
+  return { archive: found.archive, bits: undefined };
+}
+
+function rateDistortionChoice(step: number, effort: Effort): RateDistortionChoice {
+  return { kind: 'rate-distortion', step, lambda: LAMBDA, ...EFFORTS[effort] };
+}
+
+/** Deflated bytes of the index: of the whole, of an identical tensor, and of any other with its chunks. */
+const INDEX_BYTES = { base: 200, identical: 52, other: 150 };
+
+/** The step at which predictions from spectra and samples meet the budget. */
+async function predictStep(
+  search: Search,
+  spectra: readonly ResidualSpectrum[],
+): Promise<FoundStep<StepAttempt>> {
+  const { session, budget } = search;
+  const effort = search.inputs.options.effort ?? 'default';
+  const fixed = session.analyses.reduce(
+    (sum, analysis) => sum + (analysis.case === 'identical' ? INDEX_BYTES.identical : INDEX_BYTES.other),
+    fixedByteLength(search) + PRELUDE_BYTE_LENGTH + INDEX_BYTES.base,
+  );
+  return searchStep({
+    budget,
+    squaredResidual: session.squaredResidual,
+    residuals: session.residualShapes,
+    firstStep: modelFirstStep(search, spectra),
+    attempt: async (stepOf) => {
+      const parts = await session.estimate((i) => rateDistortionChoice(stepOf(i), effort));
+      return {
+        parts,
+        byteLength: parts.reduce((sum, { byteLength }) => sum + byteLength, fixed),
+        squaredError: parts.reduce((sum, { squaredError }) => sum + squaredError, 0),
+      };
+    },
+  });
+}
+
+/** Components to look at while a residual is first in memory; undefined where more must be known first, or none. */
+function firstRank({ options, fineTuned }: EncodeInputs): number | undefined {
+  if (options.lossless === true) return undefined;
+  if (strategyOf(options) === 'rate-distortion') return MODELLED_VALUES;
+  const budget = budgetOf(options, fineTuned);
+  const isRank = strategyOf(options) === 'uniform' && budget.kind === 'fixed' && budget.value >= 1;
+  return isRank ? budget.value : undefined;
 }
 
 /** Leading singular values that the first step is modelled on; the coder looks at as many anyway. */
-const MODELLED_VALUES = 32;
+const MODELLED_VALUES = FIRST_RANK;
 
 /** Residuals as the model sees them, in order: what is known of their spectra, continued. */
 async function modelSpectra(session: EncodeSession): Promise<readonly ResidualSpectrum[]> {
@@ -298,8 +347,8 @@ type Assembled = AssembledArchive & Pick<EncodedArchive, 'layout' | 'tensors'>;
 /** What differs from one attempt to the next. By pair; undefined for a tensor that is the base's. */
 interface EncodedParts {
   readonly encoding: ArchiveIndex['encoding'];
-  readonly tensors: readonly (EncodedTensor | undefined)[];
-  readonly refinements?: readonly (readonly EncodedTerm[] | undefined)[];
+  readonly tensors: readonly (StoredTensor | undefined)[];
+  readonly refinements?: readonly (readonly StoredTerm[] | undefined)[];
 }
 
 async function assemble(
@@ -312,7 +361,7 @@ async function assemble(
   const tensors = pairing.pairs.map((pair, i): AssembledTensor => {
     const analysis = session.analyses[i]!;
     const identical = { terms: [], decodedDigest: analysis.fineTunedDigest, squaredError: 0 };
-    const encoded: EncodedTensor = parts.tensors[i] ?? identical;
+    const encoded: StoredTensor = parts.tensors[i] ?? identical;
     const refinement = parts.refinements?.[i];
     return {
       pair,
@@ -345,12 +394,12 @@ function encodingRecord(options: EncodeOptions): ArchiveIndex['encoding'] {
 /** Width that the first guess of a rank assumes: narrow, so that it is seldom too small. */
 const GUESS_BITS = 3;
 /** Ranks to begin with when no size bounds them; doubled as needed. */
-const FIRST_RANK = 32;
+const OPEN_RANK = 32;
 
 /** Components to look at first: a quarter more than the size could pay for everywhere alike. */
 function initialRank(budget: ResolvedBudget, session: EncodeSession): number {
   if (budget.kind === 'fixed' && Number.isInteger(budget.value) && budget.value >= 1) return budget.value;
-  if (budget.kind !== 'size') return FIRST_RANK;
+  if (budget.kind !== 'size') return OPEN_RANK;
   const affordable = (budget.byteLength * 8) / (GUESS_BITS * Math.max(1, session.componentElements));
   return Math.ceil(1.25 * affordable) + 4;
 }

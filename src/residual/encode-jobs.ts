@@ -1,36 +1,19 @@
 /** The encoder's work on single tensors, run by the worker pool. Factors stay in the thread that made them. */
 import type { Checkpoint } from '../../formats/checkpoint.js';
-import type { Choice } from '../allocation/operating-points.js';
+import type { Choice, RateDistortionChoice } from '../allocation/operating-points.js';
 import type { EncodedTerm } from '../codecs/codec.js';
-import type { LowRankFactors } from '../codecs/low-rank.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { JobRunner } from '../io/worker-pool.js';
 import type { KernelPath, Kernels } from '../kernels/kernels.js';
-import {
-  type GemmEngine,
-  type GemmKernel,
-  type OpenedGemmEngine,
-  openGemmEngine,
-} from '../linalg/gemm-engine.js';
-import type { MatrixStream } from '../linalg/matrix-stream.js';
-import { streamProducts } from '../linalg/stream-products.js';
-import { truncatedSvd } from '../linalg/truncated-svd.js';
-import { normalizeWeights, weightColumns } from '../rate-distortion/weight-columns.js';
+import { type GemmKernel, type OpenedGemmEngine, openGemmEngine } from '../linalg/gemm-engine.js';
+import { estimateResidual, type ResidualEstimate } from '../rate-distortion/encode-residual.js';
 import { analyseTensor, type ReadablePair, type TensorAnalysis } from './analyse-tensor.js';
 import { compareTensor, type TensorComparison } from './compare-tensor.js';
-import {
-  type EncodedTensor,
-  encodeTensor,
-  type ResidualSource,
-  refineTensor,
-  type TensorRefinement,
-} from './encode-tensor.js';
-import { encodeRowsExactly } from './exact-terms.js';
+import { type EncodedTensor, encodeTensor, refineTensor, type TensorRefinement } from './encode-tensor.js';
 import type { Importance } from './importance.js';
+import { PairSource, type RecoverNoise } from './pair-source.js';
 import { pairTensors } from './pair-tensors.js';
-import { recoverProduct } from './recover-product.js';
-import { residualStream } from './residual-stream.js';
 import type { Runtime } from './runtime.js';
 
 export interface EncodeJobsInit {
@@ -40,19 +23,41 @@ export interface EncodeJobsInit {
   readonly gemm: 'auto' | 'wasm';
   /** Weights of the columns' errors, by tensor. */
   readonly importance: Importance | undefined;
+  /** Bytes that a thread may keep of residuals and what was computed of them. */
+  readonly memoryShare: number;
+}
+
+/** Leading singular values that are wanted of a residual. */
+export interface SpectrumRequest {
+  readonly maxRank: number;
+  /** Look for a product that explains the residual. */
+  readonly recover: boolean;
 }
 
 export type EncodeJob =
-  /** With `compare`: also equal elements and norms of both sides, for diff. */
-  | { readonly kind: 'analyse'; readonly pair: number; readonly compare: boolean }
+  /**
+   * With `compare`: also equal elements and norms of both sides, for diff. With `spectrum`: that of the residual as
+   * well, while it is in memory.
+   */
+  | {
+      readonly kind: 'analyse';
+      readonly pair: number;
+      readonly compare: boolean;
+      readonly spectrum?: SpectrumRequest;
+    }
   /** Opens the engine of the matrix products; the pair is not looked at. */
   | { readonly kind: 'engine'; readonly pair: number }
   /** Leading singular values; the factors stay in the thread. With `recover`, a product that explains the residual. */
   | {
       readonly kind: 'spectrum';
       readonly pair: number;
-      readonly maxRank: number;
-      readonly recover?: { readonly energy: number; readonly roundingEnergy: number };
+      readonly spectrum: SpectrumRequest;
+    }
+  /** What coding would take, from the spectrum and a sample of rows. */
+  | {
+      readonly kind: 'estimate';
+      readonly pair: number;
+      readonly choice: RateDistortionChoice;
     }
   | { readonly kind: 'encode'; readonly pair: number; readonly choice: Choice }
   /** Exact terms on top of the lossy ones. */
@@ -62,8 +67,14 @@ export type AnalyseResult = Omit<TensorAnalysis, 'exactTerms'> & {
   readonly exactByteLength: number;
   /** Where it was asked for, and the tensor is not the base's. */
   readonly comparison?: TensorComparison;
+  /** Where it was asked for, and there is a residual. */
+  readonly spectrum?: SpectrumResult;
+  /** A tensor that only exact terms apply to, finished; not for diff. */
+  readonly encoded?: EncodedTensor;
 };
 export interface SpectrumResult {
+  /** Singular values that were looked for; fewer means that there are no more. */
+  readonly asked: number;
   /** Those of the product alone, where one was recovered. */
   readonly singularValues: Float64Array;
   /** Where the residual is a rounded product: the width that suffices for it. */
@@ -78,6 +89,7 @@ export type EncodeJobResult =
   | AnalyseResult
   | SpectrumResult
   | EngineResult
+  | ResidualEstimate
   | EncodedTensor
   | TensorRefinement;
 
@@ -87,6 +99,9 @@ export async function openJobs(init: EncodeJobsInit): Promise<JobRunner<EncodeJo
   return new EncodeJobs(init, base, fineTuned);
 }
 
+/** Share of a thread's memory that is kept between jobs; a job works in the rest. */
+const KEPT_SHARE = 0.6;
+
 class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
   readonly #base: Checkpoint;
   readonly #fineTuned: Checkpoint;
@@ -95,8 +110,10 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
   readonly #importance: Importance | undefined;
   readonly #pairs: ReturnType<typeof pairTensors>['pairs'];
   readonly #exactTerms = new Map<number, readonly EncodedTerm[]>();
-  readonly #energies = new Map<number, number>();
+  readonly #noise = new Map<number, RecoverNoise>();
+  /** The least recently used first. */
   readonly #sources = new Map<number, PairSource>();
+  readonly #memoryShare: number;
   #opened: Promise<OpenedGemmEngine> | undefined;
 
   constructor(init: EncodeJobsInit, base: Checkpoint, fineTuned: Checkpoint) {
@@ -105,34 +122,31 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
     this.#runtime = nodeRuntime(init.kernels);
     this.#gemm = init.gemm;
     this.#importance = init.importance;
+    this.#memoryShare = init.memoryShare;
     this.#pairs = pairTensors(base, fineTuned).pairs;
   }
 
   async run(job: EncodeJob): Promise<EncodeJobResult> {
+    try {
+      return await this.#run(job);
+    } finally {
+      this.#trim();
+    }
+  }
+
+  async #run(job: EncodeJob): Promise<EncodeJobResult> {
     const readable = this.#readable(job.pair);
     switch (job.kind) {
-      case 'analyse': {
-        const { exactTerms, ...analysis } = await analyseTensor(readable);
-        this.#exactTerms.set(job.pair, exactTerms);
-        this.#energies.set(job.pair, analysis.squaredResidual);
-        const chunks = exactTerms.flatMap((term) => term.chunks);
-        const compare = job.compare && analysis.case !== 'identical';
-        return {
-          ...analysis,
-          exactByteLength: chunks.reduce((sum, chunk) => sum + chunk.bytes.byteLength, 0),
-          ...(compare ? { comparison: await compareTensor(readable) } : {}),
-        };
-      }
+      case 'analyse':
+        return this.#analyse(job, readable);
       case 'engine': {
         const { engine, warning } = await this.#engine();
         return { engine: engine.name, warning };
       }
-      case 'spectrum': {
-        const source = this.#source(job.pair);
-        const productBits = job.recover && (await source.recover(job.maxRank, job.recover));
-        const { singularValues } = await source.factors(job.maxRank);
-        return { singularValues: singularValues.slice(0, job.maxRank), productBits };
-      }
+      case 'spectrum':
+        return this.#spectrum(job.pair, job.spectrum);
+      case 'estimate':
+        return estimateResidual(this.#source(job.pair), job.choice, this.#runtime.kernels);
       case 'encode':
         return encodeTensor(
           readable,
@@ -142,6 +156,53 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
         );
       case 'refine':
         return refineTensor(readable, job.terms);
+    }
+  }
+
+  async #analyse(
+    { pair, compare, spectrum }: Extract<EncodeJob, { readonly kind: 'analyse' }>,
+    readable: ReadablePair,
+  ): Promise<AnalyseResult> {
+    const { exactTerms, ...analysis } = await analyseTensor(readable);
+    const { squaredResidual, roundingEnergy } = analysis;
+    const isResidual = analysis.case === 'residual' || analysis.case === 'resized';
+    if (isResidual) this.#exactTerms.set(pair, exactTerms);
+    this.#noise.set(pair, { energy: squaredResidual, roundingEnergy });
+    const chunks = exactTerms.flatMap((term) => term.chunks);
+    return {
+      ...analysis,
+      exactByteLength: chunks.reduce((sum, chunk) => sum + chunk.bytes.byteLength, 0),
+      ...(compare && analysis.case !== 'identical' ? { comparison: await compareTensor(readable) } : {}),
+      ...(isResidual || exactTerms.length === 0 || compare
+        ? {}
+        : { encoded: await encodeTensor(readable, { kind: 'none' }, this.#source(pair), exactTerms) }),
+      ...(spectrum && squaredResidual > 0 ? { spectrum: await this.#spectrum(pair, spectrum) } : {}),
+    };
+  }
+
+  async #spectrum(pair: number, { maxRank, recover }: SpectrumRequest): Promise<SpectrumResult> {
+    const source = this.#source(pair);
+    const { rows, columns } = source.stream;
+    // One component of noise more tells that a product ends where the wanted rank does.
+    const asked = Math.min(maxRank + (recover ? 1 : 0), rows, columns);
+    const productBits = recover ? await source.recover(asked, this.#noise.get(pair)!) : undefined;
+    const { singularValues } = await source.factors(asked);
+    return { singularValues: singularValues.slice(0, asked), asked, productBits };
+  }
+
+  /** Lets go of what is over the share: residuals that are read again first, then what is computed again. */
+  #trim(): void {
+    const sources = [...this.#sources.values()];
+    const held = (): number =>
+      sources.reduce(
+        (sum, { streamByteLength, resultByteLength }) => sum + streamByteLength + resultByteLength,
+        0,
+      );
+    for (const drop of ['dropStream', 'dropResults'] as const) {
+      for (const source of sources) {
+        if (held() <= this.#memoryShare * KEPT_SHARE) return;
+        source[drop]();
+      }
     }
   }
 
@@ -156,13 +217,17 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
   }
 
   #source(pair: number): PairSource {
-    let source = this.#sources.get(pair);
-    if (source === undefined) {
-      const weights = this.#importance?.get(this.#pairs[pair]!.fineTuned.name);
-      const engine = async (): Promise<GemmEngine> => (await this.#engine()).engine;
-      source = new PairSource(this.#readable(pair), this.#energies.get(pair) ?? 0, engine, weights);
-      this.#sources.set(pair, source);
-    }
+    const source =
+      this.#sources.get(pair) ??
+      new PairSource({
+        readable: this.#readable(pair),
+        energy: this.#noise.get(pair)?.energy ?? 0,
+        engine: async () => (await this.#engine()).engine,
+        columnWeights: this.#importance?.get(this.#pairs[pair]!.fineTuned.name),
+        cacheByteLimit: this.#memoryShare * KEPT_SHARE,
+      });
+    this.#sources.delete(pair);
+    this.#sources.set(pair, source);
     return source;
   }
 
@@ -181,70 +246,6 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
         base === undefined ? undefined : (offset, length) => this.#base.read(base.name, offset, length),
       runtime: this.#runtime,
     };
-  }
-}
-
-/** The residual of one pair: its stream, and as many components as were asked for so far. */
-class PairSource implements ResidualSource {
-  readonly engine: () => Promise<GemmEngine>;
-  readonly columnWeights: Float32Array | undefined;
-  readonly #readable: ReadablePair;
-  readonly #energy: number;
-  #stream: MatrixStream | undefined;
-  #known: { readonly asked: number; readonly factors: LowRankFactors } | undefined;
-  #exact: Promise<EncodedTerm> | undefined;
-
-  constructor(
-    readable: ReadablePair,
-    energy: number,
-    engine: () => Promise<GemmEngine>,
-    weights: Float32Array | undefined,
-  ) {
-    this.#readable = readable;
-    this.#energy = energy;
-    this.engine = engine;
-    this.columnWeights = weights && normalizeWeights(weights);
-  }
-
-  async energy(): Promise<number> {
-    if (this.columnWeights === undefined) return this.#energy;
-    return streamProducts(this.#weighted(), { engine: await this.engine() }).energy();
-  }
-
-  /** R · diag(√weights), whose leading components serve the weighted error best. */
-  #weighted(): MatrixStream {
-    return this.columnWeights === undefined ? this.stream : weightColumns(this.stream, this.columnWeights);
-  }
-
-  get stream(): MatrixStream {
-    this.#stream ??= residualStream(this.#readable);
-    return this.#stream;
-  }
-
-  async factors(rank: number): Promise<LowRankFactors> {
-    const { rows, columns } = this.stream;
-    const wanted = Math.min(rank, rows, columns);
-    if (this.#known === undefined || this.#known.asked < wanted) {
-      const factors = await truncatedSvd(this.#weighted(), { maxRank: wanted, engine: await this.engine() });
-      this.#known = { asked: wanted, factors };
-    }
-    return this.#known.factors;
-  }
-
-  /** Looks for a product that explains the residual, and takes its factors from then on; its width, if there is one. */
-  async recover(
-    rank: number,
-    noise: { energy: number; roundingEnergy: number },
-  ): Promise<number | undefined> {
-    const factors = await this.factors(rank);
-    const product = await recoverProduct(this.#readable, { factors, ...noise, engine: await this.engine() });
-    if (product !== undefined) this.#known = { asked: Number.POSITIVE_INFINITY, factors: product.factors };
-    return product?.bits;
-  }
-
-  exact(): Promise<EncodedTerm> {
-    this.#exact ??= encodeRowsExactly(this.#readable, 0, this.#readable.pair.commonRows);
-    return this.#exact;
   }
 }
 

@@ -4,6 +4,7 @@ import type { StrategyName } from '../allocation/allocate.js';
 import type { Budget, CommonOptions, EncodeOptions } from './api.js';
 import type { ResolvedBudget } from './budget-search.js';
 import type { TensorConstraints } from './encode-session.js';
+import { assertMemoryCap } from './memory-budget.js';
 import { importanceConflict, PRESETS, presetConflict, presetOf } from './presets.js';
 
 /** The options of encode that decide on strategy and target. */
@@ -11,7 +12,8 @@ type EncodeChoices = Pick<EncodeOptions, 'budget' | 'allocation' | 'preset'>;
 
 /** @throws RangeError */
 export function assertCommonOptions(options: CommonOptions): void {
-  const { threads } = options;
+  const { threads, memoryCap } = options;
+  assertMemoryCap(memoryCap);
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
     throw new RangeError(`expected threads to be an integer of at least 1, got ${threads}`);
   }

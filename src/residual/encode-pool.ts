@@ -1,9 +1,9 @@
 /** The worker threads that encode and diff share: each opens both checkpoints and works on single tensors. */
-import { defaultThreads } from '../io/node-runtime.js';
 import { openWorkerPool, type WorkerPool } from '../io/worker-pool.js';
 import type { CommonOptions } from './api.js';
 import type { EncodeJob, EncodeJobResult, EncodeJobsInit } from './encode-jobs.js';
 import type { Importance } from './importance.js';
+import { memoryBudget } from './memory-budget.js';
 
 /** What the threads work on. Paths are absolute. */
 export interface EncodePoolInputs {
@@ -19,6 +19,7 @@ export async function withEncodePool<T>(
   { basePath, fineTunedPath, pairing, importance, options }: EncodePoolInputs,
   use: (pool: WorkerPool<EncodeJob, EncodeJobResult>) => Promise<T>,
 ): Promise<T> {
+  const { threads, shareByteLength } = memoryBudget(options);
   const pool = await openWorkerPool<EncodeJobsInit, EncodeJob, EncodeJobResult>({
     module: new URL('./encode-jobs.js', import.meta.url),
     init: {
@@ -27,8 +28,9 @@ export async function withEncodePool<T>(
       kernels: options.kernels ?? 'wasm',
       gemm: options.gemm ?? 'auto',
       importance,
+      memoryShare: shareByteLength,
     },
-    threads: Math.max(1, Math.min(options.threads ?? defaultThreads(), pairing.pairs.length)),
+    threads: Math.max(1, Math.min(threads, pairing.pairs.length)),
     signal: options.signal,
   });
   try {

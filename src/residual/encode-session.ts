@@ -7,20 +7,30 @@ import type { Digest } from '../../formats/ere/archive-index.js';
 import { IntegrityError } from '../../formats/errors.js';
 import { type AllocateOptions, type AllocationResult, allocate } from '../allocation/allocate.js';
 import type { AllocationTarget } from '../allocation/allocation.js';
-import type { AllocationTensor, Choice } from '../allocation/operating-points.js';
-import type { EncodedTerm } from '../codecs/codec.js';
+import type { AllocationTensor, Choice, RateDistortionChoice } from '../allocation/operating-points.js';
 import { componentByteLength } from '../codecs/low-rank.js';
 import type { WorkerPool } from '../io/worker-pool.js';
+import type { ResidualEstimate } from '../rate-distortion/encode-residual.js';
 import type { Progress } from './api.js';
 import type {
   AnalyseResult,
   EncodeJob,
   EncodeJobResult,
   EngineResult,
+  SpectrumRequest,
   SpectrumResult,
 } from './encode-jobs.js';
 import type { EncodedTensor, TensorRefinement } from './encode-tensor.js';
 import type { TensorPair } from './pair-tensors.js';
+import {
+  loadTerms,
+  memoryStore,
+  type StoredTensor,
+  type StoredTerm,
+  storedByteLength,
+  storeTerms,
+  type TensorStore,
+} from './stored-chunks.js';
 
 /** A tensor with a residual, as far as it is known. */
 interface ResidualState {
@@ -62,6 +72,8 @@ export interface EncodeSessionOptions {
   /** Fill in `comparison` of the analyses; default false. */
   readonly compare?: boolean;
   readonly constraints: TensorConstraints;
+  /** Where finished tensors go; default: memory. */
+  readonly store?: TensorStore;
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
 
@@ -78,17 +90,16 @@ export class EncodeSession {
   readonly #residuals: ResidualState[] = [];
   /** Pairs of which all singular values are known: as many as the smaller side, or fewer than asked for. */
   readonly #complete = new Set<number>();
-  readonly #encoded = new Map<number, { readonly key: string; readonly result: EncodedTensor }>();
-  readonly #refined = new Map<
-    number,
-    { readonly of: EncodedTensor; readonly terms: readonly EncodedTerm[] }
-  >();
+  readonly #encoded = new Map<number, { readonly key: string; readonly result: StoredTensor }>();
+  readonly #refined = new Map<number, { readonly of: StoredTensor; readonly terms: readonly StoredTerm[] }>();
+  readonly #store: TensorStore;
 
   constructor(options: EncodeSessionOptions) {
     this.#pool = options.pool;
     this.#pairs = options.pairs;
     this.#compare = options.compare ?? false;
     this.#constraints = options.constraints;
+    this.#store = options.store ?? memoryStore;
     this.#onProgress = options.onProgress;
   }
 
@@ -118,16 +129,31 @@ export class EncodeSession {
     );
   }
 
-  /** Digests, residual norms and exact terms of every pair; the largest first, so that threads end together. */
-  async analyse(): Promise<void> {
+  /**
+   * Digests, residual norms and exact terms of every pair; the largest first, so that threads end together.
+   * @param maxRank leading singular values to compute while a residual is in memory; default: none
+   */
+  async analyse(maxRank?: number): Promise<void> {
+    const spectrum = maxRank === undefined ? {} : { spectrum: this.#spectrumRequest(maxRank) };
     const order = this.#pairs.map((_, i) => i);
     order.sort(
       (x, y) => this.#pairs[y]!.fineTuned.byteLength - this.#pairs[x]!.fineTuned.byteLength || x - y,
     );
     await this.#forEach('analyse', order, async (pair) => {
-      const { result, worker } = await this.#pool.run({ kind: 'analyse', pair, compare: this.#compare });
-      this.analyses[pair] = result as AnalyseResult;
+      const { result, worker } = await this.#pool.run({
+        kind: 'analyse',
+        pair,
+        compare: this.#compare,
+        ...spectrum,
+      });
+      const { encoded, ...analysis } = result as AnalyseResult;
+      this.analyses[pair] = analysis;
       this.#workers[pair] = worker;
+      if (encoded !== undefined) {
+        const choice: Choice = { kind: 'none' };
+        const stored = await this.#store.put(this.#storeKey(pair, choice), encoded);
+        this.#encoded.set(pair, { key: JSON.stringify(choice), result: stored });
+      }
     });
     const firsts = new Map<string, number>();
     for (const [i, analysis] of this.analyses.entries()) {
@@ -142,7 +168,7 @@ export class EncodeSession {
         tied.copies++;
         continue;
       }
-      this.#residuals.push({
+      const state: ResidualState = {
         pair: i,
         worker: this.#workers[i]!,
         energy: analysis.squaredResidual,
@@ -153,7 +179,9 @@ export class EncodeSession {
         payloadByteLength: 0,
         // A segment that does not shrink is stored, so the tensor's bytes are a bound.
         exactByteLength: fineTuned.byteLength,
-      });
+      };
+      this.#residuals.push(state);
+      if (analysis.spectrum !== undefined) this.#setSpectrum(state, analysis.spectrum);
     }
   }
 
@@ -236,13 +264,46 @@ export class EncodeSession {
    * Encodes every tensor that is not the base's. By pair, aliases included.
    * @param choiceOf what the i-th residual is coded as
    */
-  async encode(choiceOf: (residual: number) => Choice): Promise<(EncodedTensor | undefined)[]> {
+  async encode(choiceOf: (residual: number) => Choice): Promise<(StoredTensor | undefined)[]> {
     const choices = new Map<number, Choice>(this.#residuals.map((state, i) => [state.pair, choiceOf(i)]));
     return this.#encodeChoices((pair) => choices.get(pair) ?? { kind: 'none' });
   }
 
+  /** By residual what the choice of it came to when it was encoded last. */
+  get parts(): readonly { readonly byteLength: number; readonly squaredError: number }[] {
+    return this.#residuals.map(({ pair, copies, payloadByteLength }) => ({
+      byteLength: payloadByteLength,
+      squaredError: copies * (this.#encoded.get(pair)?.result.squaredError ?? 0),
+    }));
+  }
+
+  /**
+   * Predicts what encoding would come to, by residual, from spectra and samples.
+   * @param choiceOf what the i-th residual is coded as; a product is as large as it says
+   */
+  async estimate(choiceOf: (residual: number) => RateDistortionChoice): Promise<readonly ResidualEstimate[]> {
+    const estimates: ResidualEstimate[] = [];
+    await this.#forEach(
+      'analyse',
+      this.#residuals.map(({ pair }) => pair),
+      async (pair) => {
+        const i = this.#residuals.findIndex((state) => state.pair === pair);
+        const { copies, worker } = this.#residuals[i]!;
+        const product = this.product(i);
+        const choice = choiceOf(i);
+        const { result } = await this.#pool.run({ kind: 'estimate', pair, choice }, worker);
+        const estimate = result as ResidualEstimate;
+        const takesProduct = product !== undefined && product.byteLength <= estimate.byteLength;
+        estimates[i] = takesProduct
+          ? { byteLength: product.byteLength, squaredError: 0, rank: product.rank, dense: false }
+          : { ...estimate, squaredError: copies * estimate.squaredError };
+      },
+    );
+    return estimates;
+  }
+
   /** Encodes every tensor that is not the base's bit for bit. By pair, aliases included. */
-  async encodeExactly(): Promise<(EncodedTensor | undefined)[]> {
+  async encodeExactly(): Promise<(StoredTensor | undefined)[]> {
     return this.#encodeChoices((pair) => {
       const tensorCase = this.analyses[pair]!.case;
       const isResidual = tensorCase === 'residual' || tensorCase === 'resized';
@@ -252,8 +313,8 @@ export class EncodeSession {
 
   /** Exact terms on top of tensors that lost something; undefined for others. By pair, aliases included. */
   async refine(
-    tensors: readonly (EncodedTensor | undefined)[],
-  ): Promise<(readonly EncodedTerm[] | undefined)[]> {
+    tensors: readonly (StoredTensor | undefined)[],
+  ): Promise<(readonly StoredTerm[] | undefined)[]> {
     const lossy = this.#pairs.flatMap((_, pair) => {
       const tensor = tensors[pair];
       const isLossy = tensor !== undefined && tensor.decodedDigest !== this.analyses[pair]!.fineTunedDigest;
@@ -262,10 +323,10 @@ export class EncodeSession {
     await this.#forEach('refine', lossy, async (pair) => {
       const tensor = tensors[pair]!;
       if (this.#refined.get(pair)?.of === tensor) return;
-      const job: EncodeJob = { kind: 'refine', pair, terms: tensor.terms };
+      const job: EncodeJob = { kind: 'refine', pair, terms: await loadTerms(tensor.terms) };
       const { terms, decodedDigest } = (await this.#pool.run(job)).result as TensorRefinement;
       this.assertExact(pair, decodedDigest);
-      this.#refined.set(pair, { of: tensor, terms });
+      this.#refined.set(pair, { of: tensor, terms: storeTerms(terms) });
     });
     const isRefined = new Set(lossy);
     return this.#pairs.map((_, pair) => {
@@ -287,7 +348,7 @@ export class EncodeSession {
   }
 
   /** Encodes the tensors whose choice is not the one they were last encoded with. */
-  async #encodeChoices(choiceOf: (pair: number) => Choice): Promise<(EncodedTensor | undefined)[]> {
+  async #encodeChoices(choiceOf: (pair: number) => Choice): Promise<(StoredTensor | undefined)[]> {
     const pending = this.#pairs.flatMap((_, pair) => {
       if (this.aliases[pair] !== pair || this.analyses[pair]!.case === 'identical') return [];
       const choice = choiceOf(pair);
@@ -296,11 +357,26 @@ export class EncodeSession {
     const byPair = new Map(pending.map((item) => [item.pair, item.choice]));
     await this.#forEach('encode', [...byPair.keys()], async (pair) => {
       const choice = byPair.get(pair)!;
-      const { result } = await this.#pool.run({ kind: 'encode', pair, choice }, this.#workers[pair]);
-      this.#encoded.set(pair, { key: JSON.stringify(choice), result: result as EncodedTensor });
+      this.#encoded.set(pair, { key: JSON.stringify(choice), result: await this.#encode(pair, choice) });
     });
     for (const state of this.#residuals) this.#measure(state, choiceOf(state.pair));
     return this.#pairs.map((_, pair) => this.#encoded.get(this.aliases[pair]!)?.result);
+  }
+
+  /** A tensor that an interrupted run has finished, or encodes it. */
+  async #encode(pair: number, choice: Choice): Promise<StoredTensor> {
+    const key = this.#storeKey(pair, choice);
+    const found = this.#store.find(key);
+    if (found !== undefined) return found;
+    const { result } = await this.#pool.run({ kind: 'encode', pair, choice }, this.#workers[pair]);
+    return this.#store.put(key, result as EncodedTensor);
+  }
+
+  /** What an encoded tensor follows from. */
+  #storeKey(pair: number, choice: Choice): string {
+    const { fineTunedDigest, baseDigest } = this.analyses[pair]!;
+    const { name, shape, dtype } = this.#pairs[pair]!.fineTuned;
+    return JSON.stringify([name, dtype, shape, fineTunedDigest, baseDigest, choice]);
   }
 
   #rankLimit({ productBits }: ResidualState): number {
@@ -311,7 +387,7 @@ export class EncodeSession {
   /** The term of a choice comes first; what is exact whatever the budget follows it. */
   #measure(state: ResidualState, choice: Choice): void {
     const [term] = choice.kind === 'none' ? [] : this.#encoded.get(state.pair)!.result.terms;
-    state.payloadByteLength = (term?.chunks ?? []).reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
+    state.payloadByteLength = storedByteLength(term === undefined ? [] : [term]);
     if (choice.kind === 'exact') state.exactByteLength = state.payloadByteLength;
   }
 
@@ -351,23 +427,23 @@ export class EncodeSession {
       wanted.map((state) => state.pair),
       async (pair) => {
         const state = wanted.find((candidate) => candidate.pair === pair)!;
-        const { commonRows, columns } = this.#pairs[pair]!;
-        const { energy, roundingEnergy } = state;
-        const { recoverProducts } = this.#constraints;
-        // One component of noise more tells that a product ends where the wanted rank does.
-        const maxRank = Math.min(rankOf(state) + (recoverProducts ? 1 : 0), commonRows, columns);
-        const recover = recoverProducts ? { recover: { energy, roundingEnergy } } : {};
-        const { result } = await this.#pool.run(
-          { kind: 'spectrum', pair, maxRank, ...recover },
-          state.worker,
-        );
-        const spectrum = result as SpectrumResult;
-        state.singularValues = spectrum.singularValues;
-        state.productBits = spectrum.productBits;
-        const known = state.singularValues.length;
-        if (known < maxRank || known === Math.min(commonRows, columns)) this.#complete.add(pair);
+        const spectrum = this.#spectrumRequest(rankOf(state));
+        const { result } = await this.#pool.run({ kind: 'spectrum', pair, spectrum }, state.worker);
+        this.#setSpectrum(state, result as SpectrumResult);
       },
     );
+  }
+
+  #spectrumRequest(maxRank: number): SpectrumRequest {
+    return { maxRank, recover: this.#constraints.recoverProducts };
+  }
+
+  #setSpectrum(state: ResidualState, { singularValues, asked, productBits }: SpectrumResult): void {
+    state.singularValues = singularValues;
+    state.productBits = productBits;
+    const { commonRows, columns } = this.#pairs[state.pair]!;
+    const known = singularValues.length;
+    if (known < asked || known === Math.min(commonRows, columns)) this.#complete.add(state.pair);
   }
 
   /** Runs `work` for every pair at once (the pool queues), reporting progress as they end. */

@@ -171,6 +171,7 @@ async function decodeBack(
       squaredError += runtime.kernels.squaredDistance(pair.fineTuned.dtype as never, bytes, original);
     },
     runtime,
+    hashBase: false,
   });
   return { decodedDigest: decoded, squaredError };
 }

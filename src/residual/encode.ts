@@ -53,7 +53,7 @@ export async function encode(fineTuned: string, options: EncodeOptions): Promise
         const encoded = await encodeArchive(inputs);
         assertError(relativeErrorOf(encoded.tensors), options.failAbove, options.output);
         await file.write(encoded.layout.front);
-        for (const chunk of encoded.chunks) await file.write(chunk.bytes);
+        for (const chunk of encoded.chunks) await file.write(await chunk.read());
         return encodeReport(inputs, encoded, warnings, performance.now() - started);
       });
     } finally {

@@ -4,13 +4,13 @@
  * of the file is the best model of its size, and the lossy part ends where the exact one begins.
  */
 import { roundLoss } from '../../formats/ere/round-loss.js';
-import type { EncodedTerm } from '../codecs/codec.js';
+import type { StoredChunk, StoredTerm } from './stored-chunks.js';
 
 /** Terms of one tensor in order of application, and what is known of their worth. */
 export interface OrderedTensor {
-  readonly terms: readonly EncodedTerm[];
+  readonly terms: readonly StoredTerm[];
   /** Exact terms on top, applied behind `terms`. */
-  readonly refinement: readonly EncodedTerm[];
+  readonly refinement: readonly StoredTerm[];
   /** Of `terms`, measured. */
   readonly squaredError: number;
   readonly squaredResidual: number;
@@ -18,7 +18,7 @@ export interface OrderedTensor {
 
 /** A term whose chunks have their numbers. */
 export interface PlacedTerm {
-  readonly term: EncodedTerm;
+  readonly term: StoredTerm;
   readonly chunks: readonly number[];
   /** Estimated decrease of the squared error by each chunk; absent for exact terms. */
   readonly errorDrops?: readonly number[];
@@ -38,7 +38,7 @@ interface Entry {
   readonly tensor: number;
   readonly term: number;
   readonly chunk: number;
-  readonly bytes: Uint8Array;
+  readonly content: StoredChunk;
 }
 
 /**
@@ -48,7 +48,7 @@ interface Entry {
  */
 export function placeTerms(
   tensors: readonly OrderedTensor[],
-  add: (bytes: Uint8Array) => number,
+  add: (chunk: StoredChunk) => number,
 ): PlacedTerm[][] {
   const drops = tensors.map(errorDrops);
   const numbers = tensors.map(({ terms, refinement }) =>
@@ -67,10 +67,10 @@ export function placeTerms(
       x.chunk - y.chunk,
   );
   /** Equal terms of tied tensors are one object: stored once. */
-  const placed = new Map<Uint8Array, number>();
-  for (const { tensor, term, chunk, bytes } of entries) {
-    const number = placed.get(bytes) ?? add(bytes);
-    placed.set(bytes, number);
+  const placed = new Map<StoredChunk, number>();
+  for (const { tensor, term, chunk, content } of entries) {
+    const number = placed.get(content) ?? add(content);
+    placed.set(content, number);
     numbers[tensor]![term]![chunk] = number;
   }
   return tensors.map(({ terms, refinement }, t) =>
@@ -108,9 +108,9 @@ function lossyEntries(
     const own = drops[term];
     // A later chunk of a term must not overtake an earlier one.
     let slope = Number.POSITIVE_INFINITY;
-    return chunks.map(({ bytes }, chunk) => {
-      if (own !== undefined) slope = Math.min(slope, own[chunk]! / Math.max(1, bytes.byteLength));
-      return { phase: own === undefined ? FIXED : ADDITIVE, slope, tensor, term, chunk, bytes };
+    return chunks.map(({ chunk: content }, chunk) => {
+      if (own !== undefined) slope = Math.min(slope, own[chunk]! / Math.max(1, content.byteLength));
+      return { phase: own === undefined ? FIXED : ADDITIVE, slope, tensor, term, chunk, content };
     });
   });
 }
@@ -119,16 +119,16 @@ function lossyEntries(
 function refinementEntries({ terms, refinement, squaredError }: OrderedTensor, tensor: number): Entry[] {
   const byteLength = refinement
     .flatMap(({ chunks }) => chunks)
-    .reduce((sum, c) => sum + c.bytes.byteLength, 0);
+    .reduce((sum, { chunk }) => sum + chunk.byteLength, 0);
   const slope = squaredError / Math.max(1, byteLength);
   return refinement.flatMap(({ chunks }, m) =>
-    chunks.map(({ bytes }, chunk) => ({
+    chunks.map(({ chunk: content }, chunk) => ({
       phase: REFINEMENT,
       slope,
       tensor,
       term: terms.length + m,
       chunk,
-      bytes,
+      content,
     })),
   );
 }

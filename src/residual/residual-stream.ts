@@ -1,15 +1,20 @@
 /** One tensor's residual as a matrix that is read in row blocks from the two checkpoints. */
-import { cacheStream, type MatrixStream } from '../linalg/matrix-stream.js';
+import { type CachedStream, cacheStream, type MatrixStream } from '../linalg/matrix-stream.js';
 import { type ReadablePair, residualReader } from './analyse-tensor.js';
 
-/** Residuals up to this size stay in memory between passes. */
-const CACHE_BYTE_LIMIT = 512 * 1024 * 1024;
-/** Elements of a row block: large enough for GEMM to run at full speed, 16 MB of float32. */
-const STREAM_BLOCK_ELEMENTS = 1 << 22;
+export type { CachedStream };
+
+/** Elements of a row block: large enough for GEMM to run at full speed, 8 MB of float32. */
+const STREAM_BLOCK_ELEMENTS = 1 << 21;
+
+export interface ResidualStreamOptions {
+  /** Residuals of up to so many bytes of float32 stay in memory between passes. */
+  readonly cacheByteLimit: number;
+}
 
 /** The residual over the common rows; cached after its first pass where it is small enough. */
-export function residualStream(readable: ReadablePair): MatrixStream {
-  return cacheStream(residualMatrix(readable), { byteLimit: CACHE_BYTE_LIMIT });
+export function residualStream(readable: ReadablePair, options: ResidualStreamOptions): CachedStream {
+  return cacheStream(residualMatrix(readable), { byteLimit: options.cacheByteLimit });
 }
 
 function residualMatrix(readable: ReadablePair): MatrixStream {
@@ -21,9 +26,19 @@ function residualMatrix(readable: ReadablePair): MatrixStream {
     columns,
     rowBlock,
     async *blocks() {
-      for (let start = 0; start < rows; start += rowBlock) {
+      const readAt = async (start: number) => {
         const count = Math.min(rowBlock, rows - start);
-        yield { start, matrix: { rows: count, columns, data: await read(start, count) } };
+        return { start, matrix: { rows: count, columns, data: await read(start, count) } };
+      };
+      let next = readAt(0);
+      for (let start = 0; start < rows; start += rowBlock) {
+        const block = await next;
+        // The bytes of the next block come while this one is worked on.
+        if (start + rowBlock < rows) {
+          next = readAt(start + rowBlock);
+          next.catch(() => {}); // Told when it is awaited; a consumer that stops early never asks.
+        }
+        yield block;
       }
     },
   };

@@ -1,27 +1,27 @@
 /** The order of chunks: needed ones, then by worth, then the exact ones on top. */
 import { describe, expect, it } from 'vitest';
-import type { EncodedTerm } from '../../src/codecs/codec.js';
 import { type OrderedTensor, placeTerms } from '../../src/residual/order-terms.js';
+import { memoryChunk, type StoredTerm } from '../../src/residual/stored-chunks.js';
 
-function term(codec: string, chunks: readonly (readonly [byteLength: number, drop: number])[]): EncodedTerm {
+function term(codec: string, chunks: readonly (readonly [byteLength: number, drop: number])[]): StoredTerm {
   return {
     codec,
     params: {},
     chunks: chunks.map(([byteLength, squaredErrorDrop]) => ({
-      bytes: new Uint8Array(byteLength),
+      chunk: memoryChunk(new Uint8Array(byteLength)),
       squaredErrorDrop,
     })),
   };
 }
 
-function tensor(terms: readonly EncodedTerm[], refinement: readonly EncodedTerm[] = []): OrderedTensor {
+function tensor(terms: readonly StoredTerm[], refinement: readonly StoredTerm[] = []): OrderedTensor {
   return { terms, refinement, squaredError: 1, squaredResidual: 10 };
 }
 
 /** Lengths of the chunks in their order, and what was placed. */
 function place(...tensors: OrderedTensor[]) {
   const lengths: number[] = [];
-  const placed = placeTerms(tensors, (bytes) => lengths.push(bytes.byteLength) - 1);
+  const placed = placeTerms(tensors, ({ byteLength }) => lengths.push(byteLength) - 1);
   return { lengths, placed };
 }
 

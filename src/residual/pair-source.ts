@@ -1,0 +1,129 @@
+/**
+ * The residual of one pair while it is encoded: its stream, its leading components, a sample of its rows,
+ * its exact term. Everything but the sample can be dropped to free memory and is made again, bit for
+ * bit, when it is asked for: results depend on what was asked in which order, never on what was dropped.
+ */
+import type { EncodedTerm } from '../codecs/codec.js';
+import type { LowRankFactors } from '../codecs/low-rank.js';
+import type { GemmEngine } from '../linalg/gemm-engine.js';
+import type { MatrixStream } from '../linalg/matrix-stream.js';
+import { streamProducts } from '../linalg/stream-products.js';
+import { truncatedSvd } from '../linalg/truncated-svd.js';
+import { type ResidualSample, sampleRows } from '../rate-distortion/residual-sample.js';
+import { normalizeWeights, weightColumns } from '../rate-distortion/weight-columns.js';
+import type { ReadablePair } from './analyse-tensor.js';
+import type { ResidualSource } from './encode-tensor.js';
+import { encodeRowsExactly } from './exact-terms.js';
+import { recoverProduct } from './recover-product.js';
+import { type CachedStream, residualStream } from './residual-stream.js';
+
+/** What a source was asked to recover: energies of the residual, and of rounding alone. */
+export interface RecoverNoise {
+  readonly energy: number;
+  readonly roundingEnergy: number;
+}
+
+export interface PairSourceOptions {
+  readonly readable: ReadablePair;
+  /** ‖R‖². */
+  readonly energy: number;
+  readonly engine: () => Promise<GemmEngine>;
+  /** Weights of the columns' errors, not normalised. */
+  readonly columnWeights: Float32Array | undefined;
+  /** Largest residual that stays in memory between passes, in bytes of float32. */
+  readonly cacheByteLimit: number;
+}
+
+interface KnownFactors {
+  readonly asked: number;
+  /** Undefined after it was dropped. */
+  factors: LowRankFactors | undefined;
+}
+
+export class PairSource implements ResidualSource {
+  readonly engine: () => Promise<GemmEngine>;
+  readonly columnWeights: Float32Array | undefined;
+  readonly stream: CachedStream;
+  readonly #readable: ReadablePair;
+  readonly #energy: number;
+  #known: KnownFactors | undefined;
+  /** The product's, once one was recovered; they replace all others. */
+  #product: LowRankFactors | undefined;
+  #exact: EncodedTerm | undefined;
+  #sample: ResidualSample | undefined;
+  #weightedEnergy: number | undefined;
+
+  constructor({ readable, energy, engine, columnWeights, cacheByteLimit }: PairSourceOptions) {
+    this.#readable = readable;
+    this.#energy = energy;
+    this.engine = engine;
+    this.columnWeights = columnWeights && normalizeWeights(columnWeights);
+    this.stream = residualStream(readable, { cacheByteLimit });
+  }
+
+  /** Bytes of the residual that are kept between passes. */
+  get streamByteLength(): number {
+    return this.stream.cachedByteLength;
+  }
+
+  /** Bytes of what else can be dropped. */
+  get resultByteLength(): number {
+    const { factors } = this.#known ?? {};
+    const exact = this.#exact?.chunks ?? [];
+    return (
+      (factors === undefined ? 0 : factors.u.byteLength + factors.v.byteLength) +
+      exact.reduce((sum, { bytes }) => sum + bytes.byteLength, 0)
+    );
+  }
+
+  dropStream(): void {
+    this.stream.drop();
+  }
+
+  dropResults(): void {
+    if (this.#known !== undefined) this.#known.factors = undefined;
+    this.#exact = undefined;
+  }
+
+  async energy(): Promise<number> {
+    if (this.columnWeights === undefined) return this.#energy;
+    this.#weightedEnergy ??= await streamProducts(this.#weighted(), { engine: await this.engine() }).energy();
+    return this.#weightedEnergy;
+  }
+
+  async factors(rank: number): Promise<LowRankFactors> {
+    if (this.#product !== undefined) return this.#product;
+    const { rows, columns } = this.stream;
+    const wanted = Math.min(rank, rows, columns);
+    const asked = Math.max(wanted, this.#known?.asked ?? 0);
+    let factors = this.#known?.asked === asked ? this.#known.factors : undefined;
+    if (factors === undefined) {
+      factors = await truncatedSvd(this.#weighted(), { maxRank: asked, engine: await this.engine() });
+      this.#known = { asked, factors };
+    }
+    return factors;
+  }
+
+  async sample(): Promise<ResidualSample> {
+    this.#sample ??= await sampleRows(this.stream);
+    return this.#sample;
+  }
+
+  /** Looks for a product that explains the residual, and takes its factors from then on; its width, if there is one. */
+  async recover(rank: number, noise: RecoverNoise): Promise<number | undefined> {
+    const factors = await this.factors(rank);
+    const product = await recoverProduct(this.#readable, { factors, ...noise, engine: await this.engine() });
+    if (product !== undefined) this.#product = product.factors;
+    return product?.bits;
+  }
+
+  async exact(): Promise<EncodedTerm> {
+    this.#exact ??= await encodeRowsExactly(this.#readable, 0, this.#readable.pair.commonRows);
+    return this.#exact;
+  }
+
+  /** R · diag(√weights), whose leading components serve the weighted error best. */
+  #weighted(): MatrixStream {
+    return this.columnWeights === undefined ? this.stream : weightColumns(this.stream, this.columnWeights);
+  }
+}
