@@ -55,15 +55,13 @@ export class OrthonormalBasis {
   }
 }
 
-/** In four sums by index modulo 4, which processors can work on side by side. */
+/** In four sums by index modulo 4, which processors can work on side by side. Entries of w before `first` are 0. */
 function applyReflection({ w, q }: Reflection, first: number, x: Float64Array): void {
   const end = x.length;
-  const start = Math.min(end, (first + 3) & ~3);
-  const sums = [0, 0, 0, 0];
-  for (let i = first; i < start; i++) sums[i & 3] += w[i] * x[i];
-  let [s0, s1, s2, s3] = sums;
-  let i = start;
-  for (; i + 3 < end; i += 4) {
+  const last = end & ~3;
+  let i = first & ~3;
+  let [s0, s1, s2, s3] = [0, 0, 0, 0];
+  for (; i < last; i += 4) {
     s0 += w[i] * x[i];
     s1 += w[i + 1] * x[i + 1];
     s2 += w[i + 2] * x[i + 2];

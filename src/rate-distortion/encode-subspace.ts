@@ -12,17 +12,16 @@ import type { EncodedTerm } from '../codecs/codec.js';
 import {
   BASIS_UNIT,
   type BasisSide,
-  basisIntegers,
   codedSubspaceTerm,
   isAffordable,
   type SubspaceBand,
 } from '../codecs/coded-subspace.js';
 import { type IntegerFactors, productProblem } from '../codecs/integer-product.js';
-import { OrthonormalBasis } from '../codecs/orthonormal-basis.js';
 import type { Kernels } from '../kernels/kernels.js';
 import type { GemmEngine } from '../linalg/gemm-engine.js';
 import { createMatrix, type Matrix, rowRange, transpose } from '../linalg/matrix.js';
 import { scaleRows, selectComponents, solveOtherSide } from './component-matrix.js';
+import { type CodedBasis, encodeBasis } from './encode-basis.js';
 import { BAND_BYTE_LENGTH, bandsOfAbout, type FactorEncoding } from './encode-factors.js';
 
 /** One tensor of a group. */
@@ -70,9 +69,6 @@ export interface EncodedSubspace {
   readonly cost: number;
 }
 
-/** So much of a space can be spanned until the basis' steps grow no more. */
-const LARGEST_SHARE = 0.9;
-
 /** Encodes the leading components of a group; undefined when every code is zero. */
 export async function encodeSubspace(
   source: SubspaceSource,
@@ -88,84 +84,29 @@ export async function encodeSubspace(
     const factor = source.singularValues[k] / step;
     for (let i = k * dimension; i < (k + 1) * dimension; i++) targets[i] = source.vectors[i] * factor;
   }
-  let best: EncodedSubspace | undefined;
+  let best: Round | undefined;
   for (let round = 1; ; round++) {
-    const basis = encodeBasis(targets, source, encoding, kernels);
-    if (basis === undefined) return best;
+    const basis = encodeBasis(targets, { dimension, bandsOf: bandsOf(source) }, encoding, kernels);
+    if (basis === undefined) break;
     rank = basis.vectors.columns;
     const coded = await encodeCoefficients(source, basis, encoding, kernels);
-    const found = assemble(source, basis, coded, encoding);
-    if (found !== undefined && (best === undefined || found.cost < best.cost)) best = found;
-    if (round >= encoding.refits) return best;
+    const found = { basis, coded, ...priceOf(source, basis, coded, encoding) };
+    if (best === undefined || found.cost < best.cost) best = found;
+    if (round >= encoding.refits) break;
     targets = await refitBasis(source, coded, rank, step, engine);
   }
+  return best && assemble(source, best, encoding);
 }
 
-interface CodedBasis {
-  /** Components by chunk. */
-  readonly bands: readonly number[];
-  readonly chunks: readonly Uint8Array[];
-  /** dimension × rank. */
-  readonly vectors: Matrix;
-  /** The same as integers. */
-  readonly integers: Int32Array;
-}
-
-/**
- * Quantises and codes basis vectors; undefined when nothing is left of them. An error in the span of the basis costs
- * nothing, which leaves 1 − rank / dimension of it, so the step is larger by the root of that.
- * @param targets components × dimension, in steps of their coefficients
- */
-function encodeBasis(
-  targets: Float32Array,
-  source: SubspaceSource,
-  encoding: FactorEncoding,
-  kernels: Kernels,
-): CodedBasis | undefined {
-  const { dimension } = source;
-  const rank = Math.min(dimension, targets.length / dimension);
-  if (rank === 0) return undefined;
-  const bands = bandsOf(source, rank);
-  const shrink = Math.sqrt(1 - Math.min(LARGEST_SHARE, rank / dimension));
-  const vectors = createMatrix(dimension, rank);
-  const integers = new Int32Array(dimension * rank);
-  const basis = new OrthonormalBasis(dimension);
-  const encoder = kernels.createMatrixEncoder({ columns: dimension, states: encoding.factorStates });
-  const codes = new Int16Array(dimension);
-  const kept: number[] = [];
-  const encodeVector = (row: number): void => {
-    const own = Float64Array.from(targets.subarray(row * dimension, (row + 1) * dimension));
-    basis.reflect(own);
-    const values = Float32Array.from(own, (value) => value * shrink);
-    const { lambda } = encoding;
-    encoder.encodeRows({ values, rows: 1, lambda, codes, firstColumn: basis.rank });
-    const vector = basis.add(codes);
-    if (vector === undefined) return;
-    const rounded = basisIntegers(vector);
-    for (let j = 0, at = kept.length; j < dimension; j++, at += rank) {
-      vectors.data[at] = vector[j];
-      integers[at] = rounded[j];
-    }
-    kept.push(row);
-  };
-  try {
-    let next = 0;
-    const chunks = bands.map((size) => {
-      for (const end = next + size; next < end; next++) encodeVector(next);
-      return encoder.endChunk();
-    });
-    if (kept.length === rank) return { bands, chunks, vectors, integers };
-  } finally {
-    encoder.free();
-  }
-  // All-zero vectors, rare by now, are no vectors: the others are coded without them.
-  return encodeBasis(selectComponents(targets, kept, dimension), source, encoding, kernels);
-}
-
-/** Bands as of one tensor's share of the group. */
-function bandsOf({ dimension, parts }: SubspaceSource, rank: number): readonly number[] {
+/** Sizes of bands as of one tensor's share of the group. */
+function bandsOf({ dimension, parts }: SubspaceSource): (rank: number) => readonly number[] {
   const length = parts.reduce((sum, part) => sum + part.length, dimension) / parts.length;
-  return bandsOfAbout(BAND_BYTE_LENGTH, rank, length);
+  return (rank) => bandsOfAbout(BAND_BYTE_LENGTH, rank, length);
+}
+
+interface Round extends Omit<EncodedSubspace, 'parts'> {
+  readonly basis: CodedBasis;
+  readonly coded: readonly CodedCoefficients[];
 }
 
 interface CodedCoefficients {
@@ -179,85 +120,99 @@ interface CodedCoefficients {
 }
 
 /** Codes the coefficients R B of every part. */
-function encodeCoefficients(
+async function encodeCoefficients(
   { parts }: SubspaceSource,
   { bands, vectors }: CodedBasis,
   { step, lambda, factorStates: states }: FactorEncoding,
   kernels: Kernels,
 ): Promise<CodedCoefficients[]> {
   const rank = vectors.columns;
-  return Promise.all(
-    parts.map(async ({ length, project, weights }) => {
-      const exact = transpose(await project(vectors)).data;
-      const values = exact.map((value) => value / step);
-      const codes = new Int16Array(values.length);
-      const encoder = kernels.createMatrixEncoder({ columns: length, states });
-      const columnWeights = weights === undefined ? {} : { columnWeights: weights };
-      const chunks: Uint8Array[] = [];
-      let first = 0;
-      for (const rows of bands) {
-        const range = [first * length, (first + rows) * length] as const;
-        const own = { values: values.subarray(...range), codes: codes.subarray(...range) };
-        encoder.encodeRows({ ...own, rows, lambda, ...columnWeights });
-        chunks.push(encoder.endChunk());
-        first += rows;
-      }
-      encoder.free();
-      const inner = new Float64Array(rank);
-      const energy = new Float64Array(rank);
-      for (let k = 0, at = 0; k < rank; k++) {
-        for (let i = 0; i < length; i++, at++) {
-          const weighted = (weights?.[i] ?? 1) * codes[at];
-          inner[k] += weighted * exact[at];
-          energy[k] += weighted * codes[at];
-        }
-      }
-      const total = sumOf(energy);
-      // The scale of the term is a float32.
-      const halfStep = total === 0 ? 0 : Math.fround(sumOf(inner) / total / BASIS_UNIT) * BASIS_UNIT;
-      const drops = inner.map((product, k) => halfStep * (2 * product - halfStep * energy[k]));
-      return { chunks, codes, halfStep, drops };
-    }),
-  );
+  const coded: CodedCoefficients[] = [];
+  for (const { length, project, weights } of parts) {
+    const exact = transpose(await project(vectors)).data;
+    const values = exact.map((value) => value / step);
+    const codes = new Int16Array(values.length);
+    const encoder = kernels.createMatrixEncoder({ columns: length, states });
+    const columnWeights = weights === undefined ? {} : { columnWeights: weights };
+    let first = 0;
+    const chunks = bands.map((rows) => {
+      const range = [first * length, (first + rows) * length] as const;
+      const own = { values: values.subarray(...range), codes: codes.subarray(...range) };
+      encoder.encodeRows({ ...own, rows, lambda, ...columnWeights });
+      first += rows;
+      return encoder.endChunk();
+    });
+    encoder.free();
+    coded.push({ chunks, codes, ...fitScale(exact, codes, rank, weights) });
+  }
+  return coded;
+}
+
+/** One scale for all codes moves their reconstruction to the centroids of its cells. @param exact components × length */
+function fitScale(
+  exact: Float32Array,
+  codes: Int16Array,
+  rank: number,
+  weights: Float32Array | undefined,
+): Pick<CodedCoefficients, 'halfStep' | 'drops'> {
+  const length = codes.length / rank;
+  const inner = new Float64Array(rank);
+  const energy = new Float64Array(rank);
+  for (let k = 0, at = 0; k < rank; k++) {
+    for (let i = 0; i < length; i++, at++) {
+      const weighted = (weights?.[i] ?? 1) * codes[at];
+      inner[k] += weighted * exact[at];
+      energy[k] += weighted * codes[at];
+    }
+  }
+  const total = sumOf(energy);
+  // The scale of the term is a float32.
+  const halfStep = total === 0 ? 0 : Math.fround(sumOf(inner) / total / BASIS_UNIT) * BASIS_UNIT;
+  const drops = inner.map((product, k) => halfStep * (2 * product - halfStep * energy[k]));
+  return { halfStep, drops };
+}
+
+function priceOf(
+  { parts }: SubspaceSource,
+  { chunks }: CodedBasis,
+  coded: readonly CodedCoefficients[],
+  { step, lambda }: FactorEncoding,
+): Omit<EncodedSubspace, 'parts'> {
+  const present = coded.filter(({ halfStep }) => halfStep > 0);
+  const stored = present.length === 0 ? [] : [chunks, ...present.map((part) => part.chunks)].flat();
+  const byteLength = stored.reduce((sum, bytes) => sum + bytes.byteLength, 0);
+  const squaredErrors = coded.map(({ drops }, t) => Math.max(0, parts[t].energy - sumOf(drops)));
+  return {
+    squaredErrors,
+    byteLength,
+    cost: sumOf(squaredErrors) + lambda * step ** 2 * 8 * byteLength,
+  };
 }
 
 function assemble(
   { side, dimension, parts }: SubspaceSource,
-  basis: CodedBasis,
-  coded: readonly CodedCoefficients[],
-  { step, lambda, factorStates }: FactorEncoding,
+  { basis, coded, ...price }: Round,
+  { factorStates }: FactorEncoding,
 ): EncodedSubspace | undefined {
   const { bands, chunks } = basis;
   const rank = basis.vectors.columns;
+  const integers = interleave(basis.integers, rank, dimension);
   const encoded = coded.map(({ codes, halfStep, ...own }, t): EncodedSubspacePart | undefined => {
     if (halfStep === 0) return undefined;
     const coefficients = interleave(codes, rank, parts[t].length);
-    const factors =
-      side === 'columns'
-        ? { a: coefficients, b: basis.integers, rank }
-        : { a: basis.integers, b: coefficients, rank };
+    const [a, b] = side === 'columns' ? [coefficients, integers] : [integers, coefficients];
     let first = 0;
     const ofBands = bands.map((components, band): SubspaceBand => {
-      const drop = sumOf(own.drops.subarray(first, first + components));
+      const squaredErrorDrop = sumOf(own.drops.subarray(first, first + components));
       first += components;
-      return {
-        components,
-        basis: chunks[band],
-        coefficients: own.chunks[band],
-        squaredErrorDrop: Math.max(Number.MIN_VALUE, drop),
-      };
+      return { components, basis: chunks[band], coefficients: own.chunks[band], squaredErrorDrop };
     });
     const scale = Math.fround(halfStep / BASIS_UNIT);
-    return { term: codedSubspaceTerm(ofBands, scale, factorStates, side), factors, scale };
+    return { term: codedSubspaceTerm(ofBands, scale, factorStates, side), factors: { a, b, rank }, scale };
   });
-  const present = encoded.filter((part) => part !== undefined);
-  if (present.length === 0) return undefined;
+  if (encoded.every((part) => part === undefined)) return undefined;
   if (encoded.some((part, t) => part && !isDecodable(part, dimension, parts[t].length))) return undefined;
-  const bytes = new Set(present.flatMap(({ term }) => term.chunks.map((chunk) => chunk.bytes)));
-  const byteLength = [...bytes].reduce((sum, chunk) => sum + chunk.byteLength, 0);
-  const squaredErrors = coded.map(({ drops }, t) => Math.max(0, parts[t].energy - sumOf(drops)));
-  const cost = sumOf(squaredErrors) + lambda * step ** 2 * 8 * byteLength;
-  return { parts: encoded, squaredErrors, byteLength, cost };
+  return { parts: encoded, ...price };
 }
 
 /** What a decoder checks. */
@@ -296,8 +251,8 @@ async function refitBasis(
   return selectComponents(scaled, kept, dimension).map((value) => value / step);
 }
 
-/** components × length codes as length × components integers. */
-function interleave(codes: Int16Array, components: number, length: number): Int32Array {
+/** components × length integers as length × components. */
+function interleave(codes: Int16Array | Int32Array, components: number, length: number): Int32Array {
   const out = new Int32Array(codes.length);
   for (let k = 0, at = 0; k < components; k++)
     for (let i = 0; i < length; i++, at++) out[i * components + k] = codes[at];
