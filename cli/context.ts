@@ -41,7 +41,15 @@ export interface CliContext {
   loadOperations(): Promise<Operations>;
 }
 
-/** The library itself, imported only when a command runs, so that `ere --help` starts at once. */
+/** The library's operations, each imported when it is called: a command loads nothing of another one's. */
 export async function loadOperations(): Promise<Operations> {
-  return await import('../src/index.js');
+  return {
+    encode: async (...args) => (await import('../src/residual/encode.js')).encode(...args),
+    decode: async (...args) => (await import('../src/residual/decode.js')).decode(...args),
+    verify: async (...args) => (await import('../src/residual/verify.js')).verify(...args),
+    diff: async (...args) => (await import('../src/residual/diff.js')).diff(...args),
+    inspect: async (...args) => (await import('../src/residual/inspect.js')).inspect(...args),
+    exportLora: async (...args) => (await import('../src/export/peft.js')).exportLora(...args),
+    truncate: async (...args) => (await import('../src/residual/truncate.js')).truncate(...args),
+  };
 }

@@ -1,13 +1,7 @@
 /** The command line: parses arguments, runs one command, and turns whatever ends it into an exit status. */
 import { Command, CommanderError } from 'commander';
 import { PACKAGE_VERSION } from '../src/version.js';
-import { addDecodeCommand } from './commands/decode.js';
-import { addDiffCommand } from './commands/diff.js';
-import { addEncodeCommand } from './commands/encode.js';
-import { addExportLoraCommand } from './commands/export-lora.js';
-import { addInspectCommand } from './commands/inspect.js';
-import { addTruncateCommand } from './commands/truncate.js';
-import { addVerifyCommand } from './commands/verify.js';
+import { addCommands } from './commands.js';
 import type { CliContext } from './context.js';
 import { exitCodeOf, exitStatus } from './exit-codes.js';
 import { errorText, usageErrorText } from './output/error.js';
@@ -20,9 +14,9 @@ import { writeText } from './output/write.js';
 export async function run(argv: readonly string[], context: CliContext): Promise<number> {
   // Commander hands out help in pieces; one write at the end keeps it whole and in order.
   const help = { stdout: '', stderr: '' };
-  const program = buildProgram(context, help);
   const json = argv.includes('--json');
   try {
+    const program = await buildProgram(context, argv, help);
     await program.parseAsync([...argv], { from: 'user' });
     return exitStatus('OK');
   } catch (error) {
@@ -30,7 +24,11 @@ export async function run(argv: readonly string[], context: CliContext): Promise
   }
 }
 
-function buildProgram(context: CliContext, help: { stdout: string; stderr: string }): Command {
+async function buildProgram(
+  context: CliContext,
+  argv: readonly string[],
+  help: { stdout: string; stderr: string },
+): Promise<Command> {
   const program = new Command('ere')
     .description('Stores a fine-tuned model as a small, verified residual against its base.')
     .version(PACKAGE_VERSION)
@@ -51,13 +49,7 @@ function buildProgram(context: CliContext, help: { stdout: string; stderr: strin
         '  $ ere decode llama my-finetune.ere -o rebuilt\n' +
         '  $ ere verify my-finetune.ere --base llama',
     );
-  addEncodeCommand(program, context);
-  addDecodeCommand(program, context);
-  addVerifyCommand(program, context);
-  addInspectCommand(program, context);
-  addExportLoraCommand(program, context);
-  addDiffCommand(program, context);
-  addTruncateCommand(program, context);
+  await addCommands(program, context, argv);
   return program;
 }
 

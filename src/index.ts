@@ -25,6 +25,7 @@ export {
 } from '../formats/errors.js';
 export { type ExportLoraOptions, type ExportLoraReport, exportLora } from './export/peft.js';
 export type { KernelPath } from './kernels/kernels.js';
+export type { Device } from './linalg/devices.js';
 export type {
   Allocation,
   Budget,
@@ -35,6 +36,7 @@ export type {
   DecodeTensorsOptions,
   DiffOptions,
   DiffReport,
+  EncodeEstimate,
   EncodeOptions,
   EncodeReport,
   InspectReport,
@@ -53,7 +55,7 @@ export type {
 } from './residual/api.js';
 export { decode } from './residual/decode.js';
 export { diff } from './residual/diff.js';
-export { encode } from './residual/encode.js';
+export { encode, estimateEncode } from './residual/encode.js';
 export { inspect } from './residual/inspect.js';
 export { type OpenArchive, openArchive } from './residual/open-archive.js';
 export type { PresetName } from './residual/presets.js';

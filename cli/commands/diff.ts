@@ -1,15 +1,23 @@
 /** `ere diff`: what changed between a base and its fine-tune, and what an archive of it would take. */
 import { type Command, Option } from 'commander';
+import type { Device } from '../../src/linalg/devices.js';
 import type { Budget, DiffOptions } from '../../src/residual/api.js';
 import type { CliContext } from '../context.js';
 import { diffReportText, diffSummaryText } from '../output/diff.js';
 import { warningText } from '../output/encode.js';
 import { jsonText, writeText } from '../output/write.js';
 import { parseShares } from '../values.js';
-import { addRunOptions, type RunFlags, withoutUndefined, withProgress } from './shared-options.js';
+import {
+  addDeviceOption,
+  addRunOptions,
+  type RunFlags,
+  withoutUndefined,
+  withProgress,
+} from './shared-options.js';
 
 interface DiffFlags extends RunFlags {
   readonly ratio?: readonly number[];
+  readonly device?: Device;
   readonly all?: boolean;
 }
 
@@ -31,7 +39,7 @@ export function addDiffCommand(program: Command, context: CliContext): void {
       ).argParser(parseShares),
     )
     .option('--all', 'list every tensor instead of groups of layers');
-  addRunOptions(command)
+  addRunOptions(addDeviceOption(command))
     .addHelpText(
       'after',
       '\nExamples:\n' +
@@ -41,7 +49,7 @@ export function addDiffCommand(program: Command, context: CliContext): void {
     )
     .action(async (base: string, fineTuned: string, flags: DiffFlags) => {
       const budgets = flags.ratio?.map((ratio): Budget => ({ kind: 'ratio', ratio }));
-      const options = withoutUndefined<DiffOptions>({ base, budgets });
+      const options = withoutUndefined<DiffOptions>({ base, budgets, device: flags.device });
       const { diff } = await context.loadOperations();
       const report = await withProgress(context, flags, (common) =>
         diff(fineTuned, { ...common, ...options }),

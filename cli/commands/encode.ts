@@ -1,5 +1,6 @@
 /** `ere encode`: options to a budget, the operation, and the report of what was kept. */
 import { type Command, Option } from 'commander';
+import type { Device } from '../../src/linalg/devices.js';
 import { EFFORTS, type Effort } from '../../src/rate-distortion/efforts.js';
 import type { Allocation, Budget, EncodeOptions } from '../../src/residual/api.js';
 import { strategyOf } from '../../src/residual/encode-options.js';
@@ -15,7 +16,13 @@ import {
   parseShare,
   parseWeight,
 } from '../values.js';
-import { addRunOptions, type RunFlags, withoutUndefined, withProgress } from './shared-options.js';
+import {
+  addDeviceOption,
+  addRunOptions,
+  type RunFlags,
+  withoutUndefined,
+  withProgress,
+} from './shared-options.js';
 
 interface EncodeFlags extends RunFlags {
   readonly output: string;
@@ -29,6 +36,7 @@ interface EncodeFlags extends RunFlags {
   readonly bits?: number | 'auto';
   readonly prior?: number;
   readonly effort?: Effort;
+  readonly device?: Device;
   readonly importance?: string;
   readonly failAbove?: number;
   readonly baseName?: string;
@@ -137,7 +145,7 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
     .option('--force', 'encode against a base that does not seem to belong')
     .option('--overwrite', 'replace an existing archive')
     .option('--all', 'list every tensor instead of groups of layers');
-  addRunOptions(command)
+  addRunOptions(addDeviceOption(command))
     .addHelpText('after', presetHelp)
     .addHelpText(
       'after',
@@ -202,10 +210,11 @@ function encodeOptions(base: string, flags: EncodeFlags, command: Command): Enco
 
 /** Options that say nothing of how tensors are coded. */
 function commonOptions(base: string, flags: EncodeFlags): EncodeOptions {
-  const { output, failAbove, sideFiles, baseName, baseRevision, force, overwrite } = flags;
+  const { output, device, failAbove, sideFiles, baseName, baseRevision, force, overwrite } = flags;
   return withoutUndefined<EncodeOptions>({
     base,
     output,
+    device,
     failAbove,
     sideFiles,
     baseName,

@@ -1,5 +1,6 @@
 /** Options that several commands take, and what they turn into. */
 import { type Command, Option } from 'commander';
+import { DEVICES } from '../../src/linalg/devices.js';
 import type { CommonOptions } from '../../src/residual/api.js';
 import type { CliContext } from '../context.js';
 import { createProgressLine } from '../output/progress.js';
@@ -40,6 +41,16 @@ export function addMemoryOption(command: Command): Command {
       '--memory <size>',
       'most resident memory, such as 2GiB (default: half of what is free); the result does not depend on it',
     ).argParser(parseMemory),
+  );
+}
+
+/** --device, of the commands with large matrix products; before `addRunOptions`. */
+export function addDeviceOption(command: Command): Command {
+  return command.addOption(
+    new Option(
+      '--device <name>',
+      'where large matrix products run (default: cpu); what is not there is said, and the CPU taken',
+    ).choices(DEVICES),
   );
 }
 

@@ -96,10 +96,14 @@ class IndexCheck {
     }
   }
 
-  #useChunk(chunk: number, path: string, tensor?: string): void {
+  #useChunk(chunk: number, path: string): void {
+    this.#assertChunk(chunk, path);
+    this.#used[chunk] = 1;
+  }
+
+  #assertChunk(chunk: number, path: string, tensor?: string): void {
     const count = this.#index.chunks.length;
     if (chunk >= count) this.#fail(path, `expected a chunk number under ${count}, found ${chunk}`, tensor);
-    this.#used[chunk] = 1;
   }
 
   #checkTensors(): void {
@@ -188,13 +192,14 @@ class IndexCheck {
         );
       }
       chunks.forEach((chunk, k) => {
-        const chunkPath = `${termPath}.chunks[${k}]`;
-        this.#useChunk(chunk, chunkPath, name);
         // Else a short file could name one chunk a million times, and a decoder would hold as many factors.
         if (ofTensor.has(chunk)) {
-          this.#fail(chunkPath, `expected chunks of their own for each term, found ${chunk} again`, name);
+          const found = `expected chunks of their own for each term, found ${chunk} again`;
+          this.#fail(`${termPath}.chunks[${k}]`, found, name);
         }
         ofTensor.add(chunk);
+        if (chunk >= this.#used.length) this.#assertChunk(chunk, `${termPath}.chunks[${k}]`, name);
+        this.#used[chunk] = 1;
       });
       if (errorDrops !== undefined && errorDrops.length !== chunks.length) {
         this.#fail(

@@ -22,7 +22,7 @@ export interface TensorCut {
 /** @param hasChunk whether the bytes of a chunk are there */
 export function cutTensor(tensor: ArchiveTensor, hasChunk: (chunk: number) => boolean): TensorCut {
   const level = lossyTensor(tensor);
-  for (const whole of [tensor, level]) {
+  for (const whole of level === tensor ? [tensor] : [tensor, level]) {
     if (whole.terms.every(({ chunks }) => chunks.every(hasChunk))) {
       return { tensor: whole, digest: whole.digest, quality: whole.quality };
     }

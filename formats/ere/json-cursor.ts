@@ -59,6 +59,26 @@ export class JsonCursor {
     return value.map((item, i) => read(this.#child(item, i)));
   }
 
+  /**
+   * The items of an array, those that `isFine` as they are: for the long arrays of plain numbers, where a cursor for
+   * each would take most of the time. `read` must give the same for them, and fails for the others.
+   */
+  itemsWhere<T>(isFine: (value: unknown) => value is T, read: (item: JsonCursor) => T): T[] {
+    const { value } = this;
+    if (!Array.isArray(value)) return this.fail('an array');
+    return value.map((item: unknown, i) => (isFine(item) ? item : read(this.#child(item, i))));
+  }
+
+  /** An array of items as of `integer`. */
+  integers(): number[] {
+    return this.itemsWhere(isPlainInteger, (item) => item.integer());
+  }
+
+  /** An array of items as of `magnitude`. */
+  magnitudes(): number[] {
+    return this.itemsWhere(isPlainMagnitude, (item) => item.magnitude());
+  }
+
   /** The items of an array of two. */
   pair(rule: string): [JsonCursor, JsonCursor] {
     const { value } = this;
@@ -126,6 +146,15 @@ export class JsonCursor {
   #assertWellFormed(text: string): void {
     if (/\p{Surrogate}/u.test(text)) this.fail('well-formed Unicode', 'a lone surrogate');
   }
+}
+
+/** What `integer` takes as it is, −0 aside. */
+export function isPlainInteger(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && !Object.is(value, -0);
+}
+
+function isPlainMagnitude(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0 && value < Number.POSITIVE_INFINITY;
 }
 
 /** A value in a message: short, and quoted so that control characters are visible. */

@@ -15,8 +15,8 @@ export function bestLevel(index: Pick<ArchiveIndex, 'tensors'>): ArchiveLevel {
 
 /** The tensor without the exact terms that refine it; itself where there are none. */
 export function lossyTensor(tensor: ArchiveTensor): ArchiveTensor {
+  if (tensor.lossy === undefined) return tensor;
   const { lossy, ...rest } = tensor;
-  if (lossy === undefined) return tensor;
   const { digest, quality } = lossy;
   return { ...rest, digest, quality, terms: tensor.terms.slice(0, lossy.terms) };
 }

@@ -23,7 +23,9 @@ import type {
 } from './archive-index.js';
 import { checkIndex } from './check-index.js';
 import { isDigest } from './digest.js';
-import { JsonCursor } from './json-cursor.js';
+import { isPlainInteger, JsonCursor } from './json-cursor.js';
+
+const MAX_CRC32 = 0xffffffff;
 
 export interface ParseIndexOptions {
   /** Name of the archive, for messages. */
@@ -69,7 +71,7 @@ export function parseIndex(bytes: Uint8Array, options: ParseIndexOptions): Archi
     sideFiles: root.field('sideFiles').items(sideFile),
     tensors: root.field('tensors').items(tensor),
     removed: root.field('removed').items((item) => item.string()),
-    chunks: root.field('chunks').items(chunkRecord),
+    chunks: root.field('chunks').itemsWhere(isPlainChunkRecord, chunkRecord),
     ...optional('extensions', extensions && Object.fromEntries(extensions)),
   };
   checkIndex(index, options);
@@ -77,8 +79,7 @@ export function parseIndex(bytes: Uint8Array, options: ParseIndexOptions): Archi
 }
 
 function parseJson(bytes: Uint8Array, file: string): unknown {
-  let containers = 0;
-  for (const byte of bytes) if (byte === 0x5b || byte === 0x7b) containers++;
+  const containers = countContainers(bytes);
   if (containers > LIMITS.archiveIndexContainers) {
     throw new LimitError(
       `${file}: index of ${containers} objects and arrays; at most ${LIMITS.archiveIndexContainers} are read`,
@@ -99,6 +100,14 @@ function parseJson(bytes: Uint8Array, file: string): unknown {
     const message = (cause as Error).message.replace(/\p{Cc}/gu, '\ufffd');
     throw new FormatError('ere', `index: expected JSON: ${message}`, { file, cause });
   }
+}
+
+/** Bytes `{` and `[`, an upper bound for objects and arrays; 0 where the bytes could not hold too many. */
+function countContainers(bytes: Uint8Array): number {
+  let containers = 0;
+  if (bytes.byteLength <= LIMITS.archiveIndexContainers) return containers;
+  for (const byte of bytes) if (byte === 0x5b || byte === 0x7b) containers++;
+  return containers;
 }
 
 function assertKnownCodecs(codecs: JsonCursor, options: ParseIndexOptions): void {
@@ -166,12 +175,9 @@ function term(field: JsonCursor): ArchiveTerm {
   return {
     codec: field.field('codec').string(),
     ...optional('rows', rows && pair(rows)),
-    chunks: field.field('chunks').items((item) => item.integer()),
+    chunks: field.field('chunks').integers(),
     ...optional('missing', field.optional('missing')?.integer() || undefined),
-    ...optional(
-      'errorDrops',
-      field.optional('errorDrops')?.items((item) => item.magnitude()),
-    ),
+    ...optional('errorDrops', field.optional('errorDrops')?.magnitudes()),
     params: field.field('params').foreignRecord(),
   };
 }
@@ -207,7 +213,19 @@ function extension(name: string, field: JsonCursor): ArchiveExtension {
 
 function chunkRecord(field: JsonCursor): ChunkRecord {
   const [byteLength, crc32] = field.pair('[byteLength, crc32]');
-  return [bounded(byteLength, LIMITS.chunkByteLength), crc32.integer(0xffffffff)];
+  return [bounded(byteLength, LIMITS.chunkByteLength), crc32.integer(MAX_CRC32)];
+}
+
+/** What `chunkRecord` takes as it is. */
+function isPlainChunkRecord(value: unknown): value is ChunkRecord {
+  return (
+    Array.isArray(value) &&
+    value.length === 2 &&
+    isPlainInteger(value[0]) &&
+    value[0] <= LIMITS.chunkByteLength &&
+    isPlainInteger(value[1]) &&
+    value[1] <= MAX_CRC32
+  );
 }
 
 function blob(field: JsonCursor, limit: number): ChunkBlob {
@@ -254,7 +272,7 @@ function dtype(field: JsonCursor): Dtype {
 }
 
 function shape(field: JsonCursor): number[] {
-  const dimensions = field.items((item) => item.integer());
+  const dimensions = field.integers();
   if (dimensions.length > LIMITS.dimensions) {
     throw new LimitError(
       `${field.file}: ${field.path}: ${dimensions.length} dimensions; at most ${LIMITS.dimensions} are read`,

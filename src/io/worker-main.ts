@@ -1,22 +1,85 @@
-/** Entry of a pool thread: opens the job module it is told of, then answers one job at a time. */
-import { parentPort, workerData } from 'node:worker_threads';
+/**
+ * Entry of a pool thread: opens the job module it is told of, answers one job at a time, and ends itself
+ * when it is told to stop. It hears that in its event loop, where no native call can be running.
+ */
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { toTransferredError } from './error-transfer.js';
-import type { JobModule, JobRunner } from './worker-pool.js';
+import type { JobModule, JobRunner, Order, Reply } from './worker-pool.js';
 
-const { module, init } = workerData as { readonly module: string; readonly init: unknown };
-const port = parentPort!;
+const { module, init, port } = workerData as {
+  readonly module: string;
+  readonly init: unknown;
+  /** To another thread that the jobs ask for something; the runner's. */
+  readonly port: MessagePort | undefined;
+};
+const pool = parentPort!;
+/** For an abandoned job to notice: a read or a product takes less. */
+const GRACE_MS = 200;
+/** Optimizing one function takes some milliseconds. */
+const OPTIMIZING_MS = 50;
 let runner: Promise<JobRunner<unknown, unknown>> | undefined;
+let isRunning = false;
+
+pool.on('message', (order: Order<unknown>) => {
+  if (order.kind === 'run') void run(order.job);
+  else if (isRunning) abandon();
+  else void stop();
+});
 
 async function openRunner(): Promise<JobRunner<unknown, unknown>> {
   const { openJobs } = (await import(module)) as JobModule<unknown, unknown, unknown>;
-  return openJobs(init);
+  return openJobs(init, port);
 }
 
-port.on('message', async (job: unknown) => {
+async function run(job: unknown): Promise<void> {
+  isRunning = true;
+  let reply: Reply<unknown>;
   try {
     runner ??= openRunner();
-    port.postMessage({ result: await (await runner).run(job) });
+    reply = { kind: 'result', result: await (await runner).run(job) };
   } catch (error) {
-    port.postMessage({ error: toTransferredError(error) });
+    reply = { kind: 'error', error: toTransferredError(error) };
   }
-});
+  isRunning = false;
+  answer(reply);
+}
+
+function answer(reply: Reply<unknown>): void {
+  try {
+    pool.postMessage(reply);
+  } catch (error) {
+    // The result cannot be cloned.
+    pool.postMessage({ kind: 'error', error: toTransferredError(error) } satisfies Reply<unknown>);
+  }
+}
+
+/**
+ * Closes the runner under its job, whose next step then fails, so that the thread ends by itself as in `stop`.
+ * A job that goes on is cut off; V8 gets a moment for what it optimizes in the background, since Node 20
+ * aborts when such work outlives the thread.
+ */
+function abandon(): void {
+  pool.close();
+  port?.close();
+  runner?.then((opened) => opened.close()).catch(() => {}); // Only the result was of interest, and nobody waits for it.
+  const cutOff = () => {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, OPTIMIZING_MS);
+    process.exit();
+  };
+  setTimeout(cutOff, GRACE_MS).unref();
+}
+
+/**
+ * Frees everything; the thread ends by itself when nothing is left that it could wait for. Node then waits
+ * for V8's background work, which it does not when a thread is terminated or exits.
+ */
+async function stop(): Promise<void> {
+  const opened = await runner?.catch(() => undefined); // Whose job failed with the reason.
+  try {
+    await opened?.close();
+  } catch (error) {
+    answer({ kind: 'not-closed', error: toTransferredError(error) });
+  }
+  pool.close();
+  port?.close();
+}

@@ -2,25 +2,30 @@
  * Runs jobs on worker threads, or in this thread when one is enough. A job module opens its own
  * files in every thread, so that no large buffer crosses threads but results.
  */
-import { Worker } from 'node:worker_threads';
+import { type MessagePort, Worker } from 'node:worker_threads';
 import { EreError } from '../../formats/errors.js';
 import { fromTransferredError, type TransferredError } from './error-transfer.js';
 
 /** What a module that is run by the pool exports as `openJobs`. */
 export interface JobRunner<Job, Result> {
+  /** One at a time. Must come back to the event loop often: there a thread hears that it is to stop. */
   run(job: Job): Promise<Result>;
+  /** Frees what the runner holds and leaves nothing that keeps the event loop alive. A job that runs fails then. */
   close(): Promise<void>;
 }
 
 export interface JobModule<Init, Job, Result> {
-  openJobs(init: Init): Promise<JobRunner<Job, Result>>;
+  openJobs(init: Init, port?: MessagePort): Promise<JobRunner<Job, Result>>;
 }
 
 export interface WorkerPool<Job, Result> {
   readonly threads: number;
   /** Runs on the given worker, or on the first that is free. */
   run(job: Job, worker?: number): Promise<{ readonly result: Result; readonly worker: number }>;
-  /** Starts no further job. Threads are stopped and their jobs abandoned; a job in this thread ends first. */
+  /**
+   * Starts no further job, and resolves when the threads are gone. Their jobs are abandoned; a job in this
+   * thread ends first. Rejects when a runner without a job could not be closed.
+   */
   close(): Promise<void>;
 }
 
@@ -29,6 +34,8 @@ export interface WorkerPoolOptions<Init> {
   readonly module: URL;
   /** Given to `openJobs` in every thread; structured-cloneable. */
   readonly init: Init;
+  /** Opens a port of its own for each thread, given to `openJobs`; default: none. */
+  readonly connect?: () => MessagePort | undefined;
   /** 1 runs in this thread. */
   readonly threads: number;
   readonly signal?: AbortSignal | undefined;
@@ -49,7 +56,7 @@ async function openInline<Init, Job, Result>(
   options: WorkerPoolOptions<Init>,
 ): Promise<WorkerPool<Job, Result>> {
   const { openJobs } = (await import(options.module.href)) as JobModule<Init, Job, Result>;
-  const runner = await openJobs(options.init);
+  const runner = await openJobs(options.init, options.connect?.());
   let last: Promise<unknown> = Promise.resolve();
   let isClosed = false;
   return {
@@ -84,16 +91,30 @@ interface QueuedJob<Job, Result> {
   readonly reject: (error: unknown) => void;
 }
 
-type Reply<Result> = { readonly result: Result } | { readonly error: TransferredError };
+/** What a thread is told. */
+export type Order<Job> = { readonly kind: 'run'; readonly job: Job } | { readonly kind: 'stop' };
+/** What a thread answers: to a job, or after 'stop' that its runner did not close. */
+export type Reply<Result> =
+  | { readonly kind: 'result'; readonly result: Result }
+  | { readonly kind: 'error'; readonly error: TransferredError }
+  | { readonly kind: 'not-closed'; readonly error: TransferredError };
 
+/**
+ * Never calls `Worker.terminate`, which can take the whole process down in two ways: it takes effect inside
+ * of native calls (onnxruntime-node aborts when a product was running), and Node 20 then disposes of the
+ * thread's heap while V8 still optimizes functions for it in the background (seen as an abort; nodejs/node
+ * 31752). A thread is told to stop and ends by itself: Node waits for V8's background work before that.
+ */
 class ThreadPool<Job, Result> implements WorkerPool<Job, Result> {
   readonly threads: number;
   readonly #workers: Worker[] = [];
+  readonly #exits: Promise<unknown>[] = [];
   readonly #running: (QueuedJob<Job, Result> | undefined)[] = [];
   readonly #queue: QueuedJob<Job, Result>[] = [];
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort: () => void;
   #failure: unknown;
+  #notClosed: unknown;
 
   constructor(options: WorkerPoolOptions<unknown>) {
     this.threads = options.threads;
@@ -101,13 +122,16 @@ class ThreadPool<Job, Result> implements WorkerPool<Job, Result> {
     this.#onAbort = () => this.#fail(abortError(options.signal!));
     options.signal?.addEventListener('abort', this.#onAbort, { once: true });
     for (let i = 0; i < options.threads; i++) {
+      const port = options.connect?.();
       const worker = new Worker(new URL('./worker-main.js', import.meta.url), {
-        workerData: { module: options.module.href, init: options.init },
+        workerData: { module: options.module.href, init: options.init, port },
+        transferList: port === undefined ? [] : [port],
       });
       worker.on('message', (reply: Reply<Result>) => this.#settle(i, reply));
       worker.on('error', (error) => this.#fail(error));
-      // Also with code 0: a thread never stops by itself, and whoever waits for its job would wait forever.
+      // Also with code 0: a thread that was not told to stop leaves somebody waiting for its job.
       worker.on('exit', (code) => this.#fail(new Error(`a worker thread stopped with exit code ${code}`)));
+      this.#exits.push(new Promise((resolve) => worker.once('exit', resolve)));
       this.#workers.push(worker);
       this.#running.push(undefined);
     }
@@ -126,8 +150,13 @@ class ThreadPool<Job, Result> implements WorkerPool<Job, Result> {
 
   async close(): Promise<void> {
     this.#signal?.removeEventListener('abort', this.#onAbort);
-    this.#failure ??= closedError();
-    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+    this.#fail(closedError());
+    await Promise.all(this.#exits);
+    if (this.#notClosed !== undefined) throw this.#notClosed;
+  }
+
+  #tell(worker: number, order: Order<Job>): void {
+    this.#workers[worker]!.postMessage(order);
   }
 
   #dispatch(): void {
@@ -137,14 +166,18 @@ class ThreadPool<Job, Result> implements WorkerPool<Job, Result> {
       if (next === -1) continue;
       const queued = this.#queue.splice(next, 1)[0]!;
       this.#running[i] = queued;
-      this.#workers[i]!.postMessage(queued.job);
+      this.#tell(i, { kind: 'run', job: queued.job });
     }
   }
 
   #settle(worker: number, reply: Reply<Result>): void {
+    if (reply.kind === 'not-closed') {
+      this.#notClosed ??= fromTransferredError(reply.error);
+      return;
+    }
     const queued = this.#running[worker];
     this.#running[worker] = undefined;
-    if ('error' in reply) queued?.reject(fromTransferredError(reply.error));
+    if (reply.kind === 'error') queued?.reject(fromTransferredError(reply.error));
     else queued?.resolve({ result: reply.result, worker });
     this.#dispatch();
   }
@@ -155,6 +188,6 @@ class ThreadPool<Job, Result> implements WorkerPool<Job, Result> {
     for (const queued of [...this.#running, ...this.#queue]) queued?.reject(error);
     this.#queue.length = 0;
     this.#running.fill(undefined);
-    for (const worker of this.#workers) void worker.terminate();
+    for (let i = 0; i < this.#workers.length; i++) this.#tell(i, { kind: 'stop' });
   }
 }

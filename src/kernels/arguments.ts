@@ -9,7 +9,7 @@ import {
 } from './kernels.js';
 import { MAX_COLUMNS } from './matrix-model.js';
 
-function expectLength(what: string, expected: number, actual: number): void {
+export function expectLength(what: string, expected: number, actual: number): void {
   if (expected !== actual) throw new RangeError(`${what}: expected a length of ${expected}, got ${actual}`);
 }
 

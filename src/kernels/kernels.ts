@@ -112,9 +112,17 @@ export interface MatrixCoderOptions {
 }
 
 /** The next rows of a matrix to encode. */
+/** Sums from which the error of codes at any scale follows. */
+export interface CodeSums {
+  readonly inner: number;
+  readonly codeEnergy: number;
+}
+
 export interface MatrixEncodeRequest {
   /** rows × columns, in units of the quantiser's step. NaN counts as 0. */
   readonly values: Float32Array;
+  /** Values are first multiplied by it, a float32, each product rounded to float32; default 1. */
+  readonly factor?: number;
   readonly rows: number;
   /** Cost of a bit in squared steps: the codes minimise Σ weight · error² + lambda · bits, nearly. ≥ 0. */
   readonly lambda: number;
@@ -236,6 +244,9 @@ export interface Kernels {
    * order; the lanes are added as ((0+1)+(2+3))+((4+5)+(6+7)).
    */
   statistics(values: Float32Array): Statistics;
+
+  /** Σ f64(x_i · q_i) and Σ q_i² in float64, in the lane order of `statistics`. */
+  codeSums(values: Float32Array, codes: Int16Array): CodeSums;
 
   /** Σ (x_i − y_i)² in float64, each operation rounded, in the lane order of `statistics`. */
   squaredDistance(dtype: FloatDtype, x: Uint8Array, y: Uint8Array): number;

@@ -3,7 +3,10 @@
  * integer arithmetic (docs/spec), and only what the encoder writes is normative.
  * One engine on one machine gives the same bits for the same products; two engines do not.
  */
+import type { MessagePort } from 'node:worker_threads';
 import { UnsupportedError } from '../../formats/errors.js';
+import { describeLoadFailure } from './describe-failure.js';
+import { createDeviceEngine } from './device-engine.js';
 import { createKernelEngine } from './kernel-engine.js';
 import type { Matrix } from './matrix.js';
 import { type OnnxRuntime, openOnnxruntimeEngine } from './onnxruntime-engine.js';
@@ -54,6 +57,8 @@ export interface OpenGemmEngineOptions {
   readonly fallback: GemmKernel;
   /** Loads onnxruntime-node; default: a dynamic import of the package. */
   readonly loadOnnxruntime?: () => Promise<OnnxRuntime>;
+  /** A device for large products, from `openDevice`: its name and a port to it. Default: none. */
+  readonly device?: { readonly name: string; readonly port: MessagePort };
 }
 
 export interface OpenedGemmEngine {
@@ -64,6 +69,12 @@ export interface OpenedGemmEngine {
 
 /** Opens the fastest engine there is. Throws UnsupportedError when 'onnxruntime' is asked for and does not load. */
 export async function openGemmEngine(options: OpenGemmEngineOptions): Promise<OpenedGemmEngine> {
+  const { engine: local, warning } = await openLocalEngine(options);
+  const { device } = options;
+  return { engine: device === undefined ? local : createDeviceEngine({ ...device, local }), warning };
+}
+
+async function openLocalEngine(options: OpenGemmEngineOptions): Promise<OpenedGemmEngine> {
   const { preferred = 'auto', threads = 1, fallback } = options;
   const load = options.loadOnnxruntime ?? (() => import('onnxruntime-node'));
   if (preferred === 'wasm')
@@ -84,17 +95,4 @@ export async function openGemmEngine(options: OpenGemmEngineOptions): Promise<Op
       warning: `${reason}; encoding uses the WebAssembly GEMM instead, which is several times slower`,
     };
   }
-}
-
-/** Node reports an absent package and a native part that does not load with different codes. */
-function describeLoadFailure(cause: unknown): string {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  const message = cause instanceof Error ? cause.message.split('\n', 1)[0] : String(cause);
-  if (
-    (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') &&
-    message.includes("'onnxruntime-node'")
-  ) {
-    return 'the optional package onnxruntime-node is not installed';
-  }
-  return `onnxruntime-node is installed, but its native part does not load here (${message})`;
 }

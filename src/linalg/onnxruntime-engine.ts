@@ -3,6 +3,7 @@
  * optional and loaded by the caller's `load`. Products go straight into the caller's buffer: the
  * binding takes a preallocated tensor as fetch, so that nothing large is left to the garbage collector.
  */
+import type { Device } from './devices.js';
 import type { GemmEngine, MultiplyOptions } from './gemm-engine.js';
 import { addInto, prepareProduct } from './gemm-shapes.js';
 import { createMatrix, type Matrix, rowRange } from './matrix.js';
@@ -24,7 +25,11 @@ export interface OnnxRuntime {
     data: Float32Array | Float64Array,
     dimensions: readonly number[],
   ) => object;
-  readonly env: { readonly versions: { readonly common: string; readonly node?: string } };
+  readonly env: {
+    readonly versions: { readonly common: string; readonly node?: string };
+    /** Of the process; read when its first session is made. */
+    logLevel?: 'verbose' | 'info' | 'warning' | 'error' | 'fatal' | undefined;
+  };
 }
 
 interface OnnxSession {
@@ -38,13 +43,18 @@ export async function openOnnxruntimeEngine(options: {
   /** intraOpNumThreads of every session. */
   readonly threads: number;
   readonly load: () => Promise<OnnxRuntime>;
+  /** Execution provider; default 'cpu'. Operands and products are in main memory, whatever it is. */
+  readonly device?: Device;
 }): Promise<GemmEngine> {
+  const { device = 'cpu' } = options;
   const { InferenceSession, Tensor, env } = await options.load();
+  env.logLevel = 'fatal'; // what fails is thrown; stderr is the program's
   const sessions = new Map<string, Promise<OnnxSession>>();
   const session = (key: string, build: () => Uint8Array): Promise<OnnxSession> => {
     let opened = sessions.get(key);
     if (opened === undefined) {
       opened = InferenceSession.create(build(), {
+        executionProviders: [device],
         intraOpNumThreads: options.threads,
         interOpNumThreads: 1,
         executionMode: 'sequential',
@@ -62,7 +72,7 @@ export async function openOnnxruntimeEngine(options: {
   let spare: Float32Array<ArrayBuffer> | undefined; // taken out while in use, so that calls may overlap
 
   const engine: GemmEngine = {
-    name: `onnxruntime-node ${env.versions.node ?? env.versions.common}`,
+    name: `onnxruntime-node ${env.versions.node ?? env.versions.common}${device === 'cpu' ? '' : `, ${device}`}`,
 
     async multiply(a: Matrix, b: Matrix, multiplyOptions: MultiplyOptions = {}): Promise<Matrix> {
       const { transposeA = false, transposeB = false, accumulate = false } = multiplyOptions;

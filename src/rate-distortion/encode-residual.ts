@@ -8,7 +8,7 @@ import { extrapolateSpectrum } from '../allocation/extrapolate-spectrum.js';
 import type { EncodedTerm } from '../codecs/codec.js';
 import { codedDenseTerm } from '../codecs/coded-dense.js';
 import type { TrellisStates } from '../codecs/coded-low-rank.js';
-import { prepareRowProduct, type RowProduct } from '../codecs/integer-product.js';
+import { prepareRowProduct } from '../codecs/integer-product.js';
 import type { LowRankFactors } from '../codecs/low-rank.js';
 import { rowsPerBlock } from '../codecs/row-blocks.js';
 import type { Kernels, MatrixEncoder } from '../kernels/kernels.js';
@@ -38,6 +38,8 @@ export interface ResidualToEncode {
   energy(): Promise<number>;
   /** The leading components of R · diag(√columnWeights): at least `rank`, or all there are. */
   factors(rank: number): Promise<LowRankFactors>;
+  /** The leading singular values of the same: at least `rank`, or all there are. */
+  singularValues(rank: number): Promise<Float64Array>;
   sample(): Promise<ResidualSample>;
   /** Weight of the squared error in a column, mean 1; default 1. */
   readonly columnWeights?: Float32Array | undefined;
@@ -119,7 +121,7 @@ async function planCandidates(
     const lowest = Math.min(withDense.cost, alone.cost);
     const promising = [alone, withDense].filter((plan) => plan.cost <= margin * lowest);
     const wanted = Math.max(...promising.map((plan) => plan.rank));
-    if (wanted > spectrum.svd.singularValues.length && !spectrum.isComplete) {
+    if (wanted > spectrum.known && !spectrum.isComplete) {
       // The continuation of the spectrum said how far; a little more, so that this seldom repeats.
       spectrum = await knownSpectrum(residual, Math.min(most, Math.ceil(1.1 * wanted) + 4));
       continue;
@@ -136,23 +138,28 @@ function planOptions({ step, lambda }: ResidualEncoding): Pick<PlanOptions, 'ste
 }
 
 interface PlannedSpectrum extends ResidualSpectrum {
-  readonly svd: LowRankFactors;
-  /** Whether `svd` holds all components. */
+  /** Singular values that are no continuation. */
+  readonly known: number;
+  /** Whether these are all. */
   readonly isComplete: boolean;
 }
 
-/** At least `asked` components where there are so many, and the continuation of their singular values. */
+/** Continued spectra by the known values, which plans at many steps start from. */
+const continued = new WeakMap<Float64Array, PlannedSpectrum>();
+
+/** At least `asked` singular values where there are so many, and their continuation. */
 async function knownSpectrum(residual: ResidualToEncode, asked: number): Promise<PlannedSpectrum> {
   const { rows, columns } = residual.stream;
   const most = Math.min(rows, columns);
-  const svd = await residual.factors(Math.min(most, asked));
+  const known = await residual.singularValues(Math.min(most, asked));
+  const cached = continued.get(known);
+  if (cached !== undefined) return cached;
   const energy = await residual.energy();
-  const known = svd.singularValues.length;
-  const isComplete = known < Math.min(most, asked) || known === most;
-  const singularValues = isComplete
-    ? svd.singularValues
-    : extrapolateSpectrum(svd.singularValues, energy, most);
-  return { rows, columns, energy, singularValues, svd, isComplete };
+  const isComplete = known.length < Math.min(most, asked) || known.length === most;
+  const singularValues = isComplete ? known : extrapolateSpectrum(known, energy, most);
+  const spectrum = { rows, columns, energy, singularValues, known: known.length, isComplete };
+  continued.set(known, spectrum);
+  return spectrum;
 }
 
 /** Real over modelled cost of coding densely what the components above water leave: heavy tails and uneven rows cost less. */
@@ -164,7 +171,7 @@ async function measureBulk(
 ): Promise<Pick<PlanOptions, 'bulkRatio' | 'bulkRateRatio'>> {
   const { columnWeights } = residual;
   const rank = planResidual(spectrum, planOptions(encoding)).withDense.rank;
-  const sample = subtractComponents(await residual.sample(), spectrum.svd, rank, columnWeights);
+  const sample = subtractComponents(await residual.sample(), rank);
   const { bits, squaredError, energy } = measureSample(sample, { ...encoding, columnWeights }, kernels);
   const { lambda, step } = encoding;
   const model = gaussianCost(lambda);
@@ -248,20 +255,21 @@ async function encodeRemainder(
 ): Promise<EncodedRemainder> {
   const { rows, columns } = stream;
   const blockRows = rowsPerBlock(columns);
-  const product = lowRank && prepareRowProduct(lowRank.factors, columns, lowRank.scale, kernels);
+  const product = lowRank && prepareRowProduct(lowRank.factors, columns, -lowRank.scale, kernels);
   const dense = new DenseEncoder(columns, encoding, kernels, columnWeights);
   const chunks: { bytes: Uint8Array; squaredErrorDrop: number }[] = [];
   const codes = new Int16Array(blockRows * columns);
+  const remainder = new Float32Array(blockRows * columns);
   let dropBefore = 0;
   try {
     for await (const { start, matrix } of stream.blocks()) {
       for (let first = 0; first < matrix.rows; ) {
         const row = start + first;
         const count = Math.min(matrix.rows - first, blockRows - (row % blockRows));
-        const values = matrix.data.slice(first * columns, (first + count) * columns);
-        subtractProduct(product, row, count, values);
-        const target = codes.subarray(0, values.length);
-        if (isCoded) dense.encodeRows(values, count, target);
+        const values = remainder.subarray(0, count * columns);
+        values.set(matrix.data.subarray(first * columns, (first + count) * columns));
+        product?.accumulate(row, count, values);
+        if (isCoded) dense.encodeRows(values, count, codes.subarray(0, values.length));
         else dense.countRows(values);
         if (isCoded && ((row + count) % blockRows === 0 || row + count === rows)) {
           const drop = dense.energy - dense.squaredErrorAt(encoding.step / 2);
@@ -287,18 +295,6 @@ async function encodeRemainder(
   };
 }
 
-function subtractProduct(
-  product: RowProduct | undefined,
-  row: number,
-  count: number,
-  values: Float32Array,
-): void {
-  if (product === undefined) return;
-  const reconstruction = new Float32Array(values.length);
-  product.accumulate(row, count, reconstruction);
-  for (let i = 0; i < values.length; i++) values[i] -= reconstruction[i];
-}
-
 /** Codes rows with one step, and keeps the (weighted) sums from which the error at any scale follows. */
 class DenseEncoder {
   /** Σ w x². */
@@ -308,31 +304,41 @@ class DenseEncoder {
   #codeEnergy = 0;
   readonly #columns: number;
   readonly #encoding: ResidualEncoding;
+  readonly #kernels: Kernels;
   readonly #weights: Float32Array | undefined;
   readonly #encoder: MatrixEncoder;
 
   constructor(columns: number, encoding: ResidualEncoding, kernels: Kernels, columnWeights?: Float32Array) {
     this.#columns = columns;
     this.#encoding = encoding;
+    this.#kernels = kernels;
     this.#weights = columnWeights;
     this.#encoder = kernels.createMatrixEncoder({ columns, states: encoding.denseStates });
   }
 
   encodeRows(values: Float32Array, rows: number, codes: Int16Array): void {
     const { step, lambda } = this.#encoding;
-    const scaled = new Float32Array(values.length);
-    const inverse = 1 / step;
-    for (let i = 0; i < values.length; i++) scaled[i] = values[i] * inverse;
-    const request = { values: scaled, rows, lambda, codes };
-    this.#encoder.encodeRows(
-      this.#weights === undefined ? request : { ...request, columnWeights: this.#weights },
-    );
-    this.#sum(values, (i) => codes[i]);
+    const weights = this.#weights;
+    const request = { values, factor: 1 / step, rows, lambda, codes };
+    this.#encoder.encodeRows(weights === undefined ? request : { ...request, columnWeights: weights });
+    this.countRows(values);
+    if (weights === undefined) {
+      const { inner, codeEnergy } = this.#kernels.codeSums(values, codes);
+      this.#inner += inner;
+      this.#codeEnergy += codeEnergy;
+    } else this.#addWeighted(values, codes, weights);
   }
 
-  /** Rows that are left uncoded. */
+  /** Rows that are left uncoded, or were coded. */
   countRows(values: Float32Array): void {
-    this.#sum(values, () => 0);
+    const weights = this.#weights;
+    if (weights === undefined) {
+      this.energy += this.#kernels.statistics(values).sumOfSquares;
+      return;
+    }
+    for (let i = 0, j = 0; i < values.length; i++, j = j + 1 === this.#columns ? 0 : j + 1) {
+      this.energy += weights[j] * values[i] * values[i];
+    }
   }
 
   endChunk(): Uint8Array {
@@ -353,21 +359,10 @@ class DenseEncoder {
     this.#encoder.free();
   }
 
-  #sum(values: Float32Array, codeAt: (i: number) => number): void {
-    const columns = this.#columns;
-    let energy = 0;
-    let inner = 0;
-    let codeEnergy = 0;
-    for (let i = 0, j = 0; i < values.length; i++, j = j + 1 === columns ? 0 : j + 1) {
-      const weight = this.#weights === undefined ? 1 : this.#weights[j];
-      const value = values[i];
-      const code = codeAt(i);
-      energy += weight * value * value;
-      inner += weight * value * code;
-      codeEnergy += weight * code * code;
+  #addWeighted(values: Float32Array, codes: Int16Array, weights: Float32Array): void {
+    for (let i = 0, j = 0; i < values.length; i++, j = j + 1 === this.#columns ? 0 : j + 1) {
+      this.#inner += weights[j] * values[i] * codes[i];
+      this.#codeEnergy += weights[j] * codes[i] * codes[i];
     }
-    this.energy += energy;
-    this.#inner += inner;
-    this.#codeEnergy += codeEnergy;
   }
 }

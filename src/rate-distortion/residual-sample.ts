@@ -12,12 +12,22 @@ export interface ResidualSample {
   readonly columns: number;
   /** Row-major. */
   readonly values: Float32Array;
-  /** Row i of the sample is row i · stride of the residual. */
-  readonly stride: number;
+  /** Row of the residual by row of the sample, ascending. */
+  readonly rowIndex: Uint32Array;
   /** Column of the residual by column of the sample. */
   readonly columnIndex: Uint32Array;
   /** Rows at the start that are coded, but only teach the coder. */
   readonly warmUpRows: number;
+  /** The leading components of the residual at these rows and columns. */
+  readonly components: SampledComponents;
+}
+
+export interface SampledComponents {
+  readonly count: number;
+  /** σ_k u_k, count × rows. */
+  readonly left: Float32Array;
+  /** v_k, count × columns. */
+  readonly right: Float32Array;
 }
 
 /** Rows and columns of a sample: 512 KB. */
@@ -32,22 +42,49 @@ const COLUMN_GROUP = 16;
 const WARM_UP_ROWS = 48;
 const WARM_UP_SHARE = 16;
 
-/** Reads the residual once. */
-export async function sampleRows(stream: MatrixStream): Promise<ResidualSample> {
-  const stride = Math.max(1, Math.floor(stream.rows / SAMPLE_ROWS));
-  const rows = Math.min(SAMPLE_ROWS, Math.ceil(stream.rows / stride));
+/**
+ * Rows at even distances in the order of their norms, so that a few strong rows among many weak ones have the share
+ * that is theirs. Reads the residual twice.
+ * @param svd leading components of R · diag(√columnWeights)
+ */
+export async function sampleRows(
+  stream: MatrixStream,
+  { svd, columnWeights }: { readonly svd: LowRankFactors; readonly columnWeights?: Float32Array | undefined },
+  kernels: Kernels,
+): Promise<ResidualSample> {
+  const rowIndex = await rowsByNorm(stream, kernels);
   const columnIndex = sampledColumns(stream.columns);
-  const columns = columnIndex.length;
+  const [rows, columns] = [rowIndex.length, columnIndex.length];
   const values = new Float32Array(rows * columns);
+  let row = 0;
   for await (const { start, matrix } of stream.blocks()) {
-    const last = Math.min(rows, Math.ceil((start + matrix.rows) / stride));
-    for (let row = Math.ceil(start / stride); row < last; row++) {
-      const offset = (row * stride - start) * stream.columns;
+    for (; row < rows && rowIndex[row]! < start + matrix.rows; row++) {
+      const offset = (rowIndex[row]! - start) * stream.columns;
       for (let j = 0; j < columns; j++) values[row * columns + j] = matrix.data[offset + columnIndex[j]!]!;
     }
   }
   const warmUpRows = stream.rows >= WARM_UP_SHARE * SAMPLE_ROWS ? WARM_UP_ROWS : 0;
-  return { rows, columns, values, stride, columnIndex, warmUpRows };
+  const components = sampleComponents(svd, rowIndex, columnIndex, columnWeights);
+  return { rows, columns, values, rowIndex, columnIndex, warmUpRows, components };
+}
+
+/** The sampled rows, ascending. */
+async function rowsByNorm(stream: MatrixStream, kernels: Kernels): Promise<Uint32Array> {
+  const { rows, columns } = stream;
+  const all = Uint32Array.from({ length: rows }, (_, i) => i);
+  if (rows <= SAMPLE_ROWS) return all;
+  const energies = new Float64Array(rows);
+  for await (const { start, matrix } of stream.blocks()) {
+    for (let i = 0; i < matrix.rows; i++) {
+      const row = matrix.data.subarray(i * columns, (i + 1) * columns);
+      energies[start + i] = kernels.statistics(row).sumOfSquares;
+    }
+  }
+  all.sort((x, y) => energies[x]! - energies[y]! || x - y);
+  return Uint32Array.from(
+    { length: SAMPLE_ROWS },
+    (_, i) => all[Math.floor(((i + 0.5) * rows) / SAMPLE_ROWS)]!,
+  ).sort();
 }
 
 /** Groups of columns at even distances; all of them where they are few. */
@@ -61,32 +98,52 @@ function sampledColumns(columns: number): Uint32Array {
   );
 }
 
-/**
- * The sample without the leading components of R · diag(√columnWeights).
- * @param rank components to subtract, as far as `svd` has them
- */
-export function subtractComponents(
-  sample: ResidualSample,
+function sampleComponents(
   svd: LowRankFactors,
-  rank: number,
+  rowIndex: Uint32Array,
+  columnIndex: Uint32Array,
   columnWeights: Float32Array | undefined,
-): ResidualSample {
-  const count = Math.min(rank, svd.singularValues.length);
-  if (count === 0) return sample;
-  const { rows, columns, columnIndex, stride } = sample;
-  const values = sample.values.slice();
-  const right = new Float32Array(columns);
+): SampledComponents {
+  const count = svd.singularValues.length;
+  const left = new Float32Array(count * rowIndex.length);
+  const right = new Float32Array(count * columnIndex.length);
   for (let k = 0; k < count; k++) {
+    for (const [i, row] of rowIndex.entries()) {
+      left[k * rowIndex.length + i] = svd.singularValues[k]! * svd.u[k * svd.rows + row]!;
+    }
     for (const [j, column] of columnIndex.entries()) {
       const weight = columnWeights === undefined ? 1 : columnWeights[column]!;
-      right[j] = weight > 0 ? svd.v[k * svd.columns + column]! / Math.sqrt(weight) : 0;
-    }
-    for (let row = 0; row < rows; row++) {
-      const left = svd.singularValues[k]! * svd.u[k * svd.rows + row * stride]!;
-      for (let j = 0, i = row * columns; j < columns; j++, i++) values[i] = values[i]! - left * right[j]!;
+      const value = svd.v[k * svd.columns + column]!;
+      right[k * columnIndex.length + j] = weight > 0 ? value / Math.sqrt(weight) : 0;
     }
   }
-  return { ...sample, values };
+  return { count, left, right };
+}
+
+/** The last result of subtractComponents: steps that are close to one another ask for the same. */
+const remainders = new WeakMap<
+  ResidualSample,
+  { readonly count: number; readonly remainder: ResidualSample }
+>();
+
+/** The sample without the leading components. @param rank how many, as far as they are known */
+export function subtractComponents(sample: ResidualSample, rank: number): ResidualSample {
+  const { rows, columns, components } = sample;
+  const count = Math.min(rank, components.count);
+  if (count === 0) return sample;
+  const known = remainders.get(sample);
+  if (known?.count === count) return known.remainder;
+  const values = sample.values.slice();
+  for (let k = 0; k < count; k++) {
+    const right = components.right.subarray(k * columns, (k + 1) * columns);
+    for (let row = 0, i = 0; row < rows; row++) {
+      const left = components.left[k * rows + row]!;
+      for (let j = 0; j < columns; j++, i++) values[i] = values[i]! - left * right[j]!;
+    }
+  }
+  const remainder = { ...sample, values };
+  remainders.set(sample, { count, remainder });
+  return remainder;
 }
 
 export interface MeasureOptions {
@@ -118,12 +175,12 @@ export function measureSample(
   const encoder = kernels.createMatrixEncoder({ columns, states: denseStates });
   const weights = columnWeights && Float32Array.from(sample.columnIndex, (j) => columnWeights[j]!);
   const inverse = 1 / step;
-  const scaled = values.map((value) => value * inverse);
   const codes = new Int16Array(values.length);
   const encodeRows = (first: number, count: number): Uint8Array => {
     const range = [first * columns, (first + count) * columns] as const;
     encoder.encodeRows({
-      values: scaled.subarray(...range),
+      values: values.subarray(...range),
+      factor: inverse,
       rows: count,
       lambda,
       codes: codes.subarray(...range),

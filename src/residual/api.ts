@@ -3,6 +3,7 @@ import type { Dtype } from '../../formats/dtype.js';
 import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
 import type { ArchiveLevel } from '../../formats/ere/levels.js';
 import type { KernelPath } from '../kernels/kernels.js';
+import type { Device } from '../linalg/devices.js';
 import type { Effort } from '../rate-distortion/efforts.js';
 import type { PresetName } from './presets.js';
 
@@ -89,13 +90,40 @@ export interface EncodeOptions extends CommonOptions {
   readonly sideFiles?: boolean;
   /** Matrix products: 'auto' (default) is onnxruntime-node where it loads, else WebAssembly. */
   readonly gemm?: 'auto' | 'wasm';
+  /**
+   * Where large matrix products run; default 'cpu'. A device that is not available is a warning, and products run on
+   * the CPU. Devices round differently, so archives may differ between them; each decodes to what it states.
+   */
+  readonly device?: Device;
   /** Name of the base to record; default: last part of its path. */
   readonly baseName?: string;
   readonly baseRevision?: string;
   /** Encode against a base that does not seem to belong; default false. */
   readonly force?: boolean;
-  /** Replace an existing output; default false. */
+  /** Replace an existing output, and what an interrupted run has left beside it; default false. */
   readonly overwrite?: boolean;
+  /**
+   * Continue an interrupted run from the tensors that it has finished, `<output>.unfinished`. The archive is the same
+   * as without the interruption. Default false: such a file is a ConflictError.
+   */
+  readonly resume?: boolean;
+}
+
+/** What encode is expected to write. */
+export interface EncodeEstimate {
+  readonly archiveByteLength: number;
+  /** Sum of the fine-tuned weight files. */
+  readonly fineTunedByteLength: number;
+  /** archiveByteLength / fineTunedByteLength. */
+  readonly ratio: number;
+  /** ‖R − R̂‖ / ‖R‖ over all tensors with a residual. */
+  readonly relativeError: number;
+  readonly allocation: EncodeReport['allocation'];
+  /** One sentence each. */
+  readonly warnings: readonly string[];
+  /** 'onnxruntime-node 1.30.0' or 'wasm'. */
+  readonly gemmEngine: string;
+  readonly durationMs: number;
 }
 
 /** How a tensor was matched with the base. */
@@ -174,7 +202,7 @@ export interface EncodeReport {
   readonly skippedFiles: readonly { readonly path: string; readonly reason: string }[];
   /** Things the user should know: an engine fallback, a forced base, … One sentence each. */
   readonly warnings: readonly string[];
-  /** 'onnxruntime-node 1.30.0' or 'wasm'. */
+  /** 'onnxruntime-node 1.30.0', 'onnxruntime-node 1.30.0, cuda' or 'wasm'. */
   readonly gemmEngine: string;
   readonly durationMs: number;
 }
@@ -315,6 +343,11 @@ export interface DiffOptions extends CommonOptions {
   readonly maxRank?: number;
   /** Matrix products: 'auto' (default) is onnxruntime-node where it loads, else WebAssembly. */
   readonly gemm?: 'auto' | 'wasm';
+  /**
+   * Where large matrix products run; default 'cpu'. A device that is not available is a warning, and products run on
+   * the CPU. Devices round differently, so archives may differ between them; each decodes to what it states.
+   */
+  readonly device?: Device;
 }
 
 /** The spectrum of one residual in a few numbers. */

@@ -4,6 +4,7 @@ import type { Checkpoint } from '../../formats/checkpoint.js';
 import { CheckpointMismatchError } from '../../formats/errors.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
+import { assertDevice } from '../linalg/devices.js';
 import type { Budget, DiffOptions, DiffReport } from './api.js';
 import { packBlob } from './assemble-archive.js';
 import { diffTensors, totalsOf } from './diff-tensors.js';
@@ -56,6 +57,7 @@ export async function diff(fineTuned: string, options: DiffOptions): Promise<Dif
 /** @throws RangeError */
 function assertDiffOptions(options: DiffOptions): void {
   assertCommonOptions(options);
+  assertDevice(options);
   const { maxRank = DEFAULT_MAX_RANK, budgets = DEFAULT_BUDGETS } = options;
   if (!(Number.isSafeInteger(maxRank) && maxRank >= 1)) {
     throw new RangeError(`expected maxRank to be an integer of at least 1, got ${maxRank}`);
@@ -99,7 +101,7 @@ async function diffCheckpoints(
       fineTunedByteLength,
       signal: options.signal,
     });
-    const { engine, warning } = await session.engine();
+    const { engine, warnings } = await session.engine();
     return {
       fineTunedByteLength,
       ...totalsOf(session, pairs),
@@ -110,7 +112,7 @@ async function diffCheckpoints(
       sideFiles: sideFileStatus(base, sideFiles),
       mismatches,
       estimates,
-      warnings: warning === undefined ? [] : [warning],
+      warnings,
       gemmEngine: engine,
       durationMs: performance.now() - started,
     };

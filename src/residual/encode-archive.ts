@@ -3,15 +3,8 @@ import { basename } from 'node:path';
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
 import { lossyByteLength } from '../../formats/ere/levels.js';
-import { PRELUDE_BYTE_LENGTH } from '../../formats/ere/prelude.js';
 import { type ArchiveLayout, layoutArchive } from '../../formats/ere/write-archive.js';
-import type { Choice, RateDistortionChoice } from '../allocation/operating-points.js';
-import { describeBits } from '../codecs/bits-profile.js';
 import type { WorkerPool } from '../io/worker-pool.js';
-import { EFFORTS, type Effort, LAMBDA } from '../rate-distortion/efforts.js';
-import { FIRST_RANK } from '../rate-distortion/encode-residual.js';
-import { modelledStep } from '../rate-distortion/model-step.js';
-import { bestPlan, type ResidualSpectrum } from '../rate-distortion/plan-residual.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../version.js';
 import type { EncodeOptions } from './api.js';
 import {
@@ -22,19 +15,24 @@ import {
   type PlannedSideFile,
   packBlob,
 } from './assemble-archive.js';
-import { type Attempt, INDEX_SLACK, type ResolvedBudget, searchBudget } from './budget-search.js';
+import { INDEX_SLACK } from './budget-search.js';
 import { digestTensor } from './digest-tensor.js';
 import type { EncodeJob, EncodeJobResult, EngineResult } from './encode-jobs.js';
 import { budgetOf, constraintsOf, strategyOf } from './encode-options.js';
 import { withEncodePool } from './encode-pool.js';
+import {
+  type FoundArchive,
+  firstRank,
+  type LossySearch,
+  type Prediction,
+  predictLossy,
+  searchLossy,
+} from './encode-search.js';
 import { EncodeSession } from './encode-session.js';
 import type { Importance } from './importance.js';
 import type { Pairing } from './pair-tensors.js';
-import { presetOf } from './presets.js';
 import type { Runtime } from './runtime.js';
 import { planSideFiles } from './side-files.js';
-import { fullSpectrum } from './spectrum-summary.js';
-import { type FoundStep, type StepAttempt, searchStep } from './step-search.js';
 import type { StoredTensor, StoredTerm, TensorStore } from './stored-chunks.js';
 
 /** What one encode works on. Paths are absolute, for the worker threads. */
@@ -75,21 +73,50 @@ interface FixedParts {
   readonly sideFiles: readonly PlannedSideFile[];
 }
 
+/** What an encode is expected to come to. */
+export interface PredictedArchive extends Prediction {
+  /** Σ‖R‖². */
+  readonly squaredResidual: number;
+  readonly gemm: EngineResult;
+}
+
+/** Analyses and predicts; nothing is encoded. */
+export async function predictArchive(inputs: EncodeInputs): Promise<PredictedArchive> {
+  return withEncodePool(inputs, async (pool) => {
+    const work = await openWork(inputs, pool);
+    const { session } = work;
+    return {
+      ...(await predictLossy(lossySearch(work, 0))),
+      squaredResidual: session.squaredResidual,
+      gemm: await session.engine(),
+    };
+  });
+}
+
+/** The session, its pairs analysed, and what no allocation changes. */
+async function openWork(
+  inputs: EncodeInputs,
+  pool: WorkerPool<EncodeJob, EncodeJobResult>,
+): Promise<EncodeWork> {
+  const { options, pairing, fineTuned } = inputs;
+  const session = new EncodeSession({
+    pool,
+    pairs: pairing.pairs,
+    constraints: { ...constraintsOf(options), sampleRows: strategyOf(options) === 'rate-distortion' },
+    ...(inputs.store === undefined ? {} : { store: inputs.store }),
+    onProgress: options.onProgress,
+  });
+  await session.analyse(firstRank(options, budgetOf(options, fineTuned)));
+  return { inputs, session, fixed: await fixedParts(inputs, session) };
+}
+
 async function encodeWithPool(
   inputs: EncodeInputs,
   pool: WorkerPool<EncodeJob, EncodeJobResult>,
 ): Promise<EncodedArchive> {
-  const { options, pairing } = inputs;
-  const session = new EncodeSession({
-    pool,
-    pairs: pairing.pairs,
-    constraints: constraintsOf(options),
-    ...(inputs.store === undefined ? {} : { store: inputs.store }),
-    onProgress: options.onProgress,
-  });
-  await session.analyse(firstRank(inputs));
-  const fixed = await fixedParts(inputs, session);
-  const work: EncodeWork = { inputs, session, fixed };
+  const { options } = inputs;
+  const work = await openWork(inputs, pool);
+  const { session, fixed } = work;
   const { archive, bits } =
     options.lossless === true
       ? await encodeLossless(work)
@@ -112,178 +139,45 @@ interface EncodeWork {
   readonly fixed: FixedParts;
 }
 
-interface Encoded {
-  readonly archive: Assembled;
-  /** Bits per factor entry, where the strategy has widths. */
-  readonly bits: number | string | undefined;
-}
-
-interface Search extends EncodeWork {
-  readonly budget: ResolvedBudget;
-  /** Bytes of the budget to leave free. */
-  readonly reserved: number;
-}
+type Encoded = FoundArchive<Assembled>;
 
 /** @param reserved bytes of the budget to leave free */
 async function encodeLossy(work: EncodeWork, reserved: number): Promise<Encoded> {
-  const { fineTuned, options } = work.inputs;
-  const search: Search = { ...work, budget: budgetOf(options, fineTuned), reserved };
-  return strategyOf(options) === 'rate-distortion' ? searchSteps(search) : searchPoints(search);
-}
-
-/** Bytes of the file that no choice changes, index aside. */
-function fixedByteLength({ session, fixed, reserved }: Search): number {
-  const blobs = [...fixed.weightHeaders, ...fixed.sideFiles.flatMap(({ blob }) => blob ?? [])];
-  return reserved + session.exactByteLength + blobs.reduce((sum, blob) => sum + blob.bytes.byteLength, 0);
-}
-
-/** Encodes at one choice a residual, and measures. */
-async function attemptChoices(
-  { inputs, session, fixed, reserved }: Search,
-  choiceOf: (residual: number) => Choice,
-  encoding: ArchiveIndex['encoding'],
-): Promise<Attempt<Assembled> & StepAttempt> {
-  const archive = await assemble(inputs, session, fixed, {
-    encoding,
-    tensors: await session.encode(choiceOf),
-  });
-  const residuals = archive.tensors.filter((tensor) => tensor.analysis.squaredResidual > 0);
-  return {
-    archive,
-    byteLength: archive.layout.byteLength + reserved,
-    payloadByteLength: session.payloadByteLength,
-    squaredError: residuals.reduce((sum, tensor) => sum + tensor.encoded.squaredError, 0),
-    parts: session.parts,
-  };
-}
-
-/** Strategies that choose among operating points: allocate on predictions, then correct with real bytes. */
-async function searchPoints(search: Search): Promise<Attempt<Assembled> & Encoded> {
-  const { session, budget } = search;
-  const { options } = search.inputs;
-  const strategy = strategyOf(options);
-  if (strategy === 'rate-distortion') throw new RangeError('expected a strategy of operating points');
-  const allocateOptions = {
-    strategy,
-    bits: options.bits ?? presetOf(options).bits,
-    prior: options.prior ?? 0,
-  };
-  return searchBudget({
-    budget,
-    fixedByteLength: fixedByteLength(search),
-    squaredResidual: session.squaredResidual,
-    attempt: async (target) => {
-      const allocation = await session.allocate(target, allocateOptions, initialRank(budget, session));
-      const bits = describeBits(allocation.bits);
-      const encoding = {
-        ...encodingRecord(options),
-        bits,
-        ...(strategy === 'layerwise' && options.prior ? { prior: options.prior } : {}),
-      };
-      return { ...(await attemptChoices(search, (i) => allocation.points[i].choice, encoding)), bits };
-    },
-  });
-}
-
-/** Rate–distortion: one quantiser step for the whole model, searched for among predictions first. */
-async function searchSteps(search: Search): Promise<Encoded> {
-  const { session, budget } = search;
-  const { options } = search.inputs;
-  const effort = options.effort ?? 'default';
-  const spectra = await modelSpectra(session);
-  const predicted = await predictStep(search, spectra);
-  const { found } = await searchStep({
-    budget,
-    squaredResidual: session.squaredResidual,
-    residuals: session.residualShapes,
-    firstStep: predicted.step,
-    attempt: (stepOf) => {
-      const encoding = { ...encodingRecord(options), effort };
-      return attemptChoices(
-        search,
-        (i): Choice => {
-          const step = stepOf(i);
-          const product = session.product(i);
-          // Where its bytes are spent anyway, the product itself is kept: it decodes to nearly every bit.
-          if (
-            product !== undefined &&
-            bestPlan(spectra[i], { step, lambda: LAMBDA }).bits / 8 >= product.byteLength
-          ) {
-            return { kind: 'low-rank', rank: product.rank, bits: product.bits };
-          }
-          return rateDistortionChoice(step, effort);
-        },
+  const { inputs, session, fixed } = work;
+  return searchLossy({
+    ...lossySearch(work, reserved),
+    attempt: async (choiceOf, encoding) => {
+      const archive = await assemble(inputs, session, fixed, {
         encoding,
-      );
-    },
-  });
-  return { archive: found.archive, bits: undefined };
-}
-
-function rateDistortionChoice(step: number, effort: Effort): RateDistortionChoice {
-  return { kind: 'rate-distortion', step, lambda: LAMBDA, ...EFFORTS[effort] };
-}
-
-/** Deflated bytes of the index: of the whole, of an identical tensor, and of any other with its chunks. */
-const INDEX_BYTES = { base: 200, identical: 52, other: 150 };
-
-/** The step at which predictions from spectra and samples meet the budget. */
-async function predictStep(
-  search: Search,
-  spectra: readonly ResidualSpectrum[],
-): Promise<FoundStep<StepAttempt>> {
-  const { session, budget } = search;
-  const effort = search.inputs.options.effort ?? 'default';
-  const fixed = session.analyses.reduce(
-    (sum, analysis) => sum + (analysis.case === 'identical' ? INDEX_BYTES.identical : INDEX_BYTES.other),
-    fixedByteLength(search) + PRELUDE_BYTE_LENGTH + INDEX_BYTES.base,
-  );
-  return searchStep({
-    budget,
-    squaredResidual: session.squaredResidual,
-    residuals: session.residualShapes,
-    firstStep: modelFirstStep(search, spectra),
-    attempt: async (stepOf) => {
-      const parts = await session.estimate((i) => rateDistortionChoice(stepOf(i), effort));
+        tensors: await session.encode(choiceOf),
+      });
+      const residuals = archive.tensors.filter((tensor) => tensor.analysis.squaredResidual > 0);
       return {
-        parts,
-        byteLength: parts.reduce((sum, { byteLength }) => sum + byteLength, fixed),
-        squaredError: parts.reduce((sum, { squaredError }) => sum + squaredError, 0),
+        archive,
+        byteLength: archive.layout.byteLength + reserved,
+        payloadByteLength: session.payloadByteLength,
+        squaredError: residuals.reduce((sum, tensor) => sum + tensor.encoded.squaredError, 0),
+        parts: session.parts,
       };
     },
   });
 }
 
-/** Components to look at while a residual is first in memory; undefined where more must be known first, or none. */
-function firstRank({ options, fineTuned }: EncodeInputs): number | undefined {
-  if (options.lossless === true) return undefined;
-  if (strategyOf(options) === 'rate-distortion') return MODELLED_VALUES;
-  const budget = budgetOf(options, fineTuned);
-  const isRank = strategyOf(options) === 'uniform' && budget.kind === 'fixed' && budget.value >= 1;
-  return isRank ? budget.value : undefined;
-}
-
-/** Leading singular values that the first step is modelled on; the coder looks at as many anyway. */
-const MODELLED_VALUES = FIRST_RANK;
-
-/** Residuals as the model sees them, in order: what is known of their spectra, continued. */
-async function modelSpectra(session: EncodeSession): Promise<readonly ResidualSpectrum[]> {
-  const spectra = [...(await session.spectra(MODELLED_VALUES)).values()].map(fullSpectrum);
-  return spectra.map((spectrum) => ({ ...spectrum, singularValues: spectrum.fullSingularValues }));
-}
-
-/** Where the search for the step begins. */
-function modelFirstStep(search: Search, spectra: readonly ResidualSpectrum[]): number {
-  const { session, budget } = search;
-  if (budget.kind === 'fixed') {
-    throw new RangeError('expected a size or an error for a rate–distortion allocation');
-  }
-  return modelledStep(
-    spectra,
-    budget.kind === 'size'
-      ? { kind: 'size', byteLength: Math.max(1, budget.byteLength - fixedByteLength(search)) }
-      : { kind: 'error', squaredError: budget.relativeError ** 2 * session.squaredResidual },
-  );
+function lossySearch(
+  { inputs, session, fixed }: EncodeWork,
+  reserved: number,
+): Omit<LossySearch<Assembled>, 'attempt'> {
+  const { options, fineTuned } = inputs;
+  const blobs = [...fixed.weightHeaders, ...fixed.sideFiles.flatMap(({ blob }) => blob ?? [])];
+  return {
+    session,
+    options,
+    budget: budgetOf(options, fineTuned),
+    fixedByteLength: blobs.reduce(
+      (sum, blob) => sum + blob.bytes.byteLength,
+      reserved + session.exactByteLength,
+    ),
+  };
 }
 
 async function encodeLossless({ inputs, session, fixed }: EncodeWork): Promise<Encoded> {
@@ -380,26 +274,4 @@ async function assemble(
     removed: pairing.removed,
   });
   return { ...assembled, tensors, layout: await layoutArchive(assembled.description, assembled.chunks) };
-}
-
-/** The options that shaped the archive, for humans. */
-function encodingRecord(options: EncodeOptions): ArchiveIndex['encoding'] {
-  return {
-    ...(options.preset === undefined ? {} : { preset: options.preset }),
-    allocation: strategyOf(options),
-    ...(options.importance === undefined ? {} : { importance: true }),
-  };
-}
-
-/** Width that the first guess of a rank assumes: narrow, so that it is seldom too small. */
-const GUESS_BITS = 3;
-/** Ranks to begin with when no size bounds them; doubled as needed. */
-const OPEN_RANK = 32;
-
-/** Components to look at first: a quarter more than the size could pay for everywhere alike. */
-function initialRank(budget: ResolvedBudget, session: EncodeSession): number {
-  if (budget.kind === 'fixed' && Number.isInteger(budget.value) && budget.value >= 1) return budget.value;
-  if (budget.kind !== 'size') return OPEN_RANK;
-  const affordable = (budget.byteLength * 8) / (GUESS_BITS * Math.max(1, session.componentElements));
-  return Math.ceil(1.25 * affordable) + 4;
 }

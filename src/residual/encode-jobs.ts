@@ -1,4 +1,5 @@
 /** The encoder's work on single tensors, run by the worker pool. Factors stay in the thread that made them. */
+import type { MessagePort } from 'node:worker_threads';
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { Choice, RateDistortionChoice } from '../allocation/operating-points.js';
 import type { EncodedTerm } from '../codecs/codec.js';
@@ -21,6 +22,8 @@ export interface EncodeJobsInit {
   readonly fineTuned: string;
   readonly kernels: KernelPath;
   readonly gemm: 'auto' | 'wasm';
+  /** Where large products run besides, by a port of each thread; and what to say where that is not possible. */
+  readonly device: { readonly name: string | undefined; readonly warning: string | undefined };
   /** Weights of the columns' errors, by tensor. */
   readonly importance: Importance | undefined;
   /** Bytes that a thread may keep of residuals and what was computed of them. */
@@ -32,6 +35,8 @@ export interface SpectrumRequest {
   readonly maxRank: number;
   /** Look for a product that explains the residual. */
   readonly recover: boolean;
+  /** Take the sample that estimates are made from; default false. */
+  readonly sample?: boolean;
 }
 
 export type EncodeJob =
@@ -83,7 +88,8 @@ export interface SpectrumResult {
 export interface EngineResult {
   /** Name of the engine of the matrix products. */
   readonly engine: string;
-  readonly warning: string | undefined;
+  /** What the user should know of it, a sentence each. */
+  readonly warnings: readonly string[];
 }
 export type EncodeJobResult =
   | AnalyseResult
@@ -93,10 +99,13 @@ export type EncodeJobResult =
   | EncodedTensor
   | TensorRefinement;
 
-export async function openJobs(init: EncodeJobsInit): Promise<JobRunner<EncodeJob, EncodeJobResult>> {
+export async function openJobs(
+  init: EncodeJobsInit,
+  port?: MessagePort,
+): Promise<JobRunner<EncodeJob, EncodeJobResult>> {
   const base = await openCheckpoint(init.base);
   const fineTuned = await openCheckpoint(init.fineTuned);
-  return new EncodeJobs(init, base, fineTuned);
+  return new EncodeJobs(init, base, fineTuned, port);
 }
 
 /** Share of a thread's memory that is kept between jobs; a job works in the rest. */
@@ -107,6 +116,8 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
   readonly #fineTuned: Checkpoint;
   readonly #runtime: Runtime;
   readonly #gemm: EncodeJobsInit['gemm'];
+  readonly #device: { readonly name: string; readonly port: MessagePort } | undefined;
+  readonly #deviceWarning: string | undefined;
   readonly #importance: Importance | undefined;
   readonly #pairs: ReturnType<typeof pairTensors>['pairs'];
   readonly #exactTerms = new Map<number, readonly EncodedTerm[]>();
@@ -116,11 +127,14 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
   readonly #memoryShare: number;
   #opened: Promise<OpenedGemmEngine> | undefined;
 
-  constructor(init: EncodeJobsInit, base: Checkpoint, fineTuned: Checkpoint) {
+  constructor(init: EncodeJobsInit, base: Checkpoint, fineTuned: Checkpoint, port: MessagePort | undefined) {
     this.#base = base;
     this.#fineTuned = fineTuned;
     this.#runtime = nodeRuntime(init.kernels);
     this.#gemm = init.gemm;
+    const { name, warning } = init.device;
+    this.#device = name === undefined || port === undefined ? undefined : { name, port };
+    this.#deviceWarning = warning;
     this.#importance = init.importance;
     this.#memoryShare = init.memoryShare;
     this.#pairs = pairTensors(base, fineTuned).pairs;
@@ -141,7 +155,8 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
         return this.#analyse(job, readable);
       case 'engine': {
         const { engine, warning } = await this.#engine();
-        return { engine: engine.name, warning };
+        const warnings = [this.#deviceWarning, warning].filter((text) => text !== undefined);
+        return { engine: engine.name, warnings };
       }
       case 'spectrum':
         return this.#spectrum(job.pair, job.spectrum);
@@ -180,13 +195,14 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
     };
   }
 
-  async #spectrum(pair: number, { maxRank, recover }: SpectrumRequest): Promise<SpectrumResult> {
+  async #spectrum(pair: number, { maxRank, recover, sample }: SpectrumRequest): Promise<SpectrumResult> {
     const source = this.#source(pair);
     const { rows, columns } = source.stream;
     // One component of noise more tells that a product ends where the wanted rank does.
     const asked = Math.min(maxRank + (recover ? 1 : 0), rows, columns);
     const productBits = recover ? await source.recover(asked, this.#noise.get(pair)!) : undefined;
     const { singularValues } = await source.factors(asked);
+    if (sample) await source.sample();
     return { singularValues: singularValues.slice(0, asked), asked, productBits };
   }
 
@@ -211,6 +227,7 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
     this.#opened ??= openGemmEngine({
       threads: 1,
       preferred: this.#gemm,
+      ...(this.#device === undefined ? {} : { device: this.#device }),
       fallback: gemmKernel(this.#runtime.kernels),
     });
     return this.#opened;

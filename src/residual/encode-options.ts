@@ -1,6 +1,7 @@
 /** Checks and resolves the options of encode. */
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { StrategyName } from '../allocation/allocate.js';
+import { assertDevice } from '../linalg/devices.js';
 import type { Budget, CommonOptions, EncodeOptions } from './api.js';
 import type { ResolvedBudget } from './budget-search.js';
 import type { TensorConstraints } from './encode-session.js';
@@ -22,6 +23,7 @@ export function assertCommonOptions(options: CommonOptions): void {
 /** @throws RangeError, TypeError on options out of range or at odds with one another. */
 export function assertEncodeOptions(options: EncodeOptions): void {
   assertCommonOptions(options);
+  assertDevice(options);
   const { bits = 'auto', prior = 0, allocation, preset } = options;
   assertLossless(options);
   if (preset !== undefined && !Object.hasOwn(PRESETS, preset)) {

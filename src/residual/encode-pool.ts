@@ -1,6 +1,7 @@
 /** The worker threads that encode and diff share: each opens both checkpoints and works on single tensors. */
 import { openWorkerPool, type WorkerPool } from '../io/worker-pool.js';
-import type { CommonOptions } from './api.js';
+import { openDevice } from '../linalg/device-thread.js';
+import type { CommonOptions, DiffOptions } from './api.js';
 import type { EncodeJob, EncodeJobResult, EncodeJobsInit } from './encode-jobs.js';
 import type { Importance } from './importance.js';
 import { memoryBudget } from './memory-budget.js';
@@ -11,7 +12,7 @@ export interface EncodePoolInputs {
   readonly fineTunedPath: string;
   readonly pairing: { readonly pairs: readonly unknown[] };
   readonly importance?: Importance;
-  readonly options: CommonOptions & { readonly gemm?: EncodeJobsInit['gemm'] };
+  readonly options: CommonOptions & Pick<DiffOptions, 'gemm' | 'device'>;
 }
 
 /** Opens the pool, runs `use`, and stops the threads whatever happens. */
@@ -20,22 +21,29 @@ export async function withEncodePool<T>(
   use: (pool: WorkerPool<EncodeJob, EncodeJobResult>) => Promise<T>,
 ): Promise<T> {
   const { threads, shareByteLength } = memoryBudget(options);
-  const pool = await openWorkerPool<EncodeJobsInit, EncodeJob, EncodeJobResult>({
-    module: new URL('./encode-jobs.js', import.meta.url),
-    init: {
-      base: basePath,
-      fineTuned: fineTunedPath,
-      kernels: options.kernels ?? 'wasm',
-      gemm: options.gemm ?? 'auto',
-      importance,
-      memoryShare: shareByteLength,
-    },
-    threads: Math.max(1, Math.min(threads, pairing.pairs.length)),
-    signal: options.signal,
-  });
+  const device = await openDevice(options.device ?? 'cpu');
   try {
-    return await use(pool);
+    const pool = await openWorkerPool<EncodeJobsInit, EncodeJob, EncodeJobResult>({
+      module: new URL('./encode-jobs.js', import.meta.url),
+      init: {
+        base: basePath,
+        fineTuned: fineTunedPath,
+        kernels: options.kernels ?? 'wasm',
+        gemm: options.gemm ?? 'auto',
+        device: { name: device.name, warning: device.warning },
+        importance,
+        memoryShare: shareByteLength,
+      },
+      threads: Math.max(1, Math.min(threads, pairing.pairs.length)),
+      signal: options.signal,
+      connect: device.connect,
+    });
+    try {
+      return await use(pool);
+    } finally {
+      await pool.close();
+    }
   } finally {
-    await pool.close();
+    await device.close();
   }
 }

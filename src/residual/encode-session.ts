@@ -64,6 +64,8 @@ export interface TensorConstraints {
   readonly openRank?: number;
   /** Whether rounded products are looked for (recover-product.ts), with the width that suffices for each. */
   readonly recoverProducts: boolean;
+  /** Whether estimates will be asked for; default false. */
+  readonly sampleRows?: boolean;
 }
 
 export interface EncodeSessionOptions {
@@ -248,7 +250,7 @@ export class EncodeSession {
 
   /** The engine of the matrix products. */
   async engine(): Promise<EngineResult> {
-    if (this.#residuals.length === 0) return { engine: 'none', warning: undefined };
+    if (this.#residuals.length === 0) return { engine: 'none', warnings: [] };
     return (await this.#pool.run({ kind: 'engine', pair: 0 })).result as EngineResult;
   }
 
@@ -384,10 +386,12 @@ export class EncodeSession {
     return productBits === undefined ? openRank : maxRank;
   }
 
-  /** The term of a choice comes first; what is exact whatever the budget follows it. */
+  /** The terms of a choice are those of the common rows; further rows are exact whatever the budget. */
   #measure(state: ResidualState, choice: Choice): void {
-    const [term] = choice.kind === 'none' ? [] : this.#encoded.get(state.pair)!.result.terms;
-    state.payloadByteLength = storedByteLength(term === undefined ? [] : [term]);
+    const { commonRows } = this.#pairs[state.pair]!;
+    const terms = choice.kind === 'none' ? [] : this.#encoded.get(state.pair)!.result.terms;
+    const own = terms.filter(({ rows }) => rows === undefined || rows[0] < commonRows);
+    state.payloadByteLength = storedByteLength(own);
     if (choice.kind === 'exact') state.exactByteLength = state.payloadByteLength;
   }
 
@@ -435,7 +439,8 @@ export class EncodeSession {
   }
 
   #spectrumRequest(maxRank: number): SpectrumRequest {
-    return { maxRank, recover: this.#constraints.recoverProducts };
+    const { recoverProducts: recover, sampleRows: sample = false } = this.#constraints;
+    return { maxRank, recover, sample };
   }
 
   #setSpectrum(state: ResidualState, { singularValues, asked, productBits }: SpectrumResult): void {

@@ -1,8 +1,9 @@
 /** inspect: what an archive says of itself, from its index alone. */
 import { openArchive } from '../../formats/ere/open-archive.js';
 import { openFileSource } from '../io/file-source.js';
+import { inflateAtOnce } from '../io/inflate-at-once.js';
 import type { InspectReport } from './api.js';
-import { tensorReport } from './reports.js';
+import { tensorReport } from './tensor-report.js';
 import { usablePrefixes } from './usable-prefixes.js';
 
 /**
@@ -12,7 +13,7 @@ import { usablePrefixes } from './usable-prefixes.js';
 export async function inspect(archive: string): Promise<InspectReport> {
   const source = await openFileSource(archive);
   try {
-    const opened = await openArchive(source);
+    const opened = await openArchive(source, { inflate: inflateAtOnce });
     const { index, byteLength } = opened;
     return {
       archive,

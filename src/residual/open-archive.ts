@@ -6,6 +6,7 @@ import { type Archive, openArchive as openArchiveSource } from '../../formats/er
 import { EreError } from '../../formats/errors.js';
 import { KNOWN_CODECS } from '../codecs/registry.js';
 import { openFileSource } from '../io/file-source.js';
+import { inflateAtOnce } from '../io/inflate-at-once.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { DecodedTensor, DecodeTensorsOptions, TensorReport } from './api.js';
@@ -13,7 +14,7 @@ import { assertBaseLayout } from './archive-base.js';
 import { assertIdentity } from './decode-archive.js';
 import { decodeVerified } from './decode-verified.js';
 import { findTensors } from './find-tensors.js';
-import { tensorReport } from './reports.js';
+import { tensorReport } from './tensor-report.js';
 
 export interface OpenArchive {
   readonly path: string;
@@ -34,7 +35,7 @@ export interface OpenArchive {
 export async function openArchive(path: string): Promise<OpenArchive> {
   const source = await openFileSource(path);
   try {
-    const archive = await openArchiveSource(source, { codecs: KNOWN_CODECS });
+    const archive = await openArchiveSource(source, { codecs: KNOWN_CODECS, inflate: inflateAtOnce });
     await assertIdentity(archive);
     const { index, byteLength } = archive;
     return {

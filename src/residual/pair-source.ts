@@ -9,6 +9,7 @@ import type { GemmEngine } from '../linalg/gemm-engine.js';
 import type { MatrixStream } from '../linalg/matrix-stream.js';
 import { streamProducts } from '../linalg/stream-products.js';
 import { truncatedSvd } from '../linalg/truncated-svd.js';
+import { FIRST_RANK } from '../rate-distortion/encode-residual.js';
 import { type ResidualSample, sampleRows } from '../rate-distortion/residual-sample.js';
 import { normalizeWeights, weightColumns } from '../rate-distortion/weight-columns.js';
 import type { ReadablePair } from './analyse-tensor.js';
@@ -36,6 +37,7 @@ export interface PairSourceOptions {
 
 interface KnownFactors {
   readonly asked: number;
+  readonly singularValues: Float64Array;
   /** Undefined after it was dropped. */
   factors: LowRankFactors | undefined;
 }
@@ -43,9 +45,10 @@ interface KnownFactors {
 export class PairSource implements ResidualSource {
   readonly engine: () => Promise<GemmEngine>;
   readonly columnWeights: Float32Array | undefined;
-  readonly stream: CachedStream;
+  readonly #cacheByteLimit: number;
   readonly #readable: ReadablePair;
   readonly #energy: number;
+  #stream: CachedStream | undefined;
   #known: KnownFactors | undefined;
   /** The product's, once one was recovered; they replace all others. */
   #product: LowRankFactors | undefined;
@@ -58,12 +61,17 @@ export class PairSource implements ResidualSource {
     this.#energy = energy;
     this.engine = engine;
     this.columnWeights = columnWeights && normalizeWeights(columnWeights);
-    this.stream = residualStream(readable, { cacheByteLimit });
+    this.#cacheByteLimit = cacheByteLimit;
+  }
+
+  get stream(): CachedStream {
+    this.#stream ??= residualStream(this.#readable, { cacheByteLimit: this.#cacheByteLimit });
+    return this.#stream;
   }
 
   /** Bytes of the residual that are kept between passes. */
   get streamByteLength(): number {
-    return this.stream.cachedByteLength;
+    return this.#stream?.cachedByteLength ?? 0;
   }
 
   /** Bytes of what else can be dropped. */
@@ -77,7 +85,7 @@ export class PairSource implements ResidualSource {
   }
 
   dropStream(): void {
-    this.stream.drop();
+    this.#stream?.drop();
   }
 
   dropResults(): void {
@@ -99,13 +107,24 @@ export class PairSource implements ResidualSource {
     let factors = this.#known?.asked === asked ? this.#known.factors : undefined;
     if (factors === undefined) {
       factors = await truncatedSvd(this.#weighted(), { maxRank: asked, engine: await this.engine() });
-      this.#known = { asked, factors };
+      this.#known = { asked, singularValues: factors.singularValues, factors };
     }
     return factors;
   }
 
+  async singularValues(rank: number): Promise<Float64Array> {
+    if (this.#product !== undefined) return this.#product.singularValues;
+    const { rows, columns } = this.stream;
+    const isKnown = this.#known !== undefined && this.#known.asked >= Math.min(rank, rows, columns);
+    return isKnown ? this.#known!.singularValues : (await this.factors(rank)).singularValues;
+  }
+
   async sample(): Promise<ResidualSample> {
-    this.#sample ??= await sampleRows(this.stream);
+    if (this.#sample !== undefined) return this.#sample;
+    const { columnWeights } = this;
+    const svd = await this.factors(this.#known?.asked ?? FIRST_RANK);
+    const { kernels } = this.#readable.runtime;
+    this.#sample = await sampleRows(this.stream, { svd, columnWeights }, kernels);
     return this.#sample;
   }
 

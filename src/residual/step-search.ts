@@ -23,15 +23,19 @@ export interface StepSearchInput<Found extends StepAttempt> {
   readonly squaredResidual: number;
   readonly residuals: readonly { readonly elements: number; readonly energy: number }[];
   /** Where to begin: what a model says. */
-  readonly firstStep: number;
+  readonly firstStep: number | StepOf;
   /** @param stepOf of the i-th residual */
-  attempt(stepOf: (residual: number) => number): Promise<Found>;
+  attempt(stepOf: StepOf): Promise<Found>;
+  /** What an attempt would come to, for next to nothing; without it no single residuals are corrected. */
+  predict?(stepOf: StepOf): Promise<StepAttempt['parts']>;
 }
 
-export interface FoundStep<Found> {
+/** The quantiser step of the i-th residual. */
+export type StepOf = (residual: number) => number;
+
+export interface FoundSteps<Found> {
   readonly found: Found;
-  /** Of most residuals. */
-  readonly step: number;
+  readonly stepOf: StepOf;
 }
 
 /** Encodes at most this often. */
@@ -48,6 +52,8 @@ const MIN_SLOPE_SHARE = 0.25;
 interface Sample<Found> {
   readonly found: Found;
   readonly value: number;
+  readonly stepOf: StepOf;
+  /** The step of all, or of most of them. */
   readonly step: number;
   /** log of value / aim: negative where the budget has room left. */
   readonly excess: number;
@@ -56,20 +62,22 @@ interface Sample<Found> {
 /** @throws BudgetError for a size that nothing reaches */
 export async function searchStep<Found extends StepAttempt>(
   input: StepSearchInput<Found>,
-): Promise<FoundStep<Found>> {
+): Promise<FoundSteps<Found>> {
   const { budget, attempt } = input;
   if (budget.kind === 'fixed') {
     throw new RangeError('expected a size or an error for a rate–distortion allocation');
   }
-  if (input.residuals.length === 0) return { found: await attempt(() => 1), step: 1 };
+  if (input.residuals.length === 0) return { found: await attempt(() => 1), stepOf: () => 1 };
   const goal = budget.kind === 'size' ? budget.byteLength : budget.relativeError;
   /** Slope of log value over log step where nothing is measured yet: bytes fall, the error grows. */
   const guessedSlope = budget.kind === 'size' ? -1.1 : 1;
 
   const samples: Sample<Found>[] = [];
-  let step = input.firstStep;
+  const { firstStep } = input;
+  let stepOf: StepOf = typeof firstStep === 'number' ? () => firstStep : firstStep;
+  let step = medianStep(input.residuals.map((_, r) => stepOf(r)));
   for (let i = 0; i < MAX_ATTEMPTS && !isExhausted(step, input); i++) {
-    const sample = await sampleAt(input, goal, step, () => step);
+    const sample = await sampleAt(input, goal, step, stepOf);
     samples.push(sample);
     if (isGood(sample, goal)) return sample;
     const settled = await settle(input, goal, sample);
@@ -77,6 +85,7 @@ export async function searchStep<Found extends StepAttempt>(
     const next = nextStep(samples, goal, guessedSlope);
     if (Math.abs(Math.log(next / step)) < 1e-6) break;
     step = next;
+    stepOf = () => next;
   }
   if (!samples.some((sample) => sample.value <= goal)) {
     // Nothing lossy at all, or everything left out: one of them does, or nothing will.
@@ -92,89 +101,85 @@ async function sampleAt<Found extends StepAttempt>(
   { budget, squaredResidual, attempt }: StepSearchInput<Found>,
   goal: number,
   step: number,
-  stepOf: (residual: number) => number,
+  stepOf: StepOf,
 ): Promise<Sample<Found>> {
   const found = await attempt(stepOf);
   const value = budget.kind === 'size' ? found.byteLength : Math.sqrt(found.squaredError / squaredResidual);
-  return { found, value, step, excess: Math.log(Math.max(value, Number.MIN_VALUE) / (goal * AIM)) };
+  return { found, value, stepOf, step, excess: Math.log(Math.max(value, Number.MIN_VALUE) / (goal * AIM)) };
 }
 
 function isGood({ value }: Sample<unknown>, goal: number): boolean {
   return value <= goal && value >= goal * (1 - TOLERANCE);
 }
 
-/** Steps of single residuals differ from the others' by at most this factor: their slopes then by its square. */
-const LARGEST_CORRECTION = 1.12;
-/** The correction that is aimed at, where enough residuals are left to take it. */
-const CORRECTION = 1.08;
-/** Corrections of one sample. */
+/** The step of most residuals. */
+function medianStep(steps: readonly number[]): number {
+  return [...steps].sort((x, y) => x - y)[Math.floor(steps.length / 2)]!;
+}
+
+/** Factors by which steps of single residuals are corrected, the coarse ones first; slopes differ by their squares. */
+const CORRECTIONS = [1.08, 1.04, 1.02, 1.01];
+/** Rounds of correcting and encoding. */
 const MAX_CORRECTIONS = 3;
-/** Power of the step that bytes and squared errors go with; what a correction comes to refines it. */
-const CORRECTION_SLOPES = { size: -1.1, error: 2 };
 
 /**
- * Brings a sample into the tolerance by changing the steps of some of its residuals; undefined where it is too
- * far off, or does not respond.
+ * Brings a sample into the tolerance by changing the steps of some of its residuals; undefined where all of them
+ * together do not make up for what is missing.
  */
 async function settle<Found extends StepAttempt>(
   input: StepSearchInput<Found>,
   goal: number,
   first: Sample<Found>,
 ): Promise<Sample<Found> | undefined> {
-  const { budget, squaredResidual } = input;
-  if (budget.kind === 'fixed') return undefined;
-  const steps = input.residuals.map(() => first.step);
-  let slope = CORRECTION_SLOPES[budget.kind];
   let sample = first;
   for (let i = 0; i < MAX_CORRECTIONS; i++) {
-    const { parts } = sample.found;
-    const amounts = parts.map((part) => (budget.kind === 'size' ? part.byteLength : part.squaredError));
-    const missing =
-      budget.kind === 'size'
-        ? goal * AIM - sample.value
-        : ((goal * AIM) ** 2 - sample.value ** 2) * squaredResidual;
-    const isLarger = Math.sign(missing) === Math.sign(slope);
-    const order = amounts.map((_, r) => r).filter((r) => steps[r] === first.step);
-    order.sort((x, y) => amounts[y]! - amounts[x]! || x - y);
-    const chosen = chooseParts(order, amounts, missing, slope, isLarger);
-    if (chosen === undefined) return undefined;
-    for (const r of chosen.residuals) steps[r] = steps[r]! * chosen.factor;
-    const before = sample.value;
-    sample = await sampleAt(input, goal, first.step, (r) => steps[r]!);
+    const stepOf = await correctedSteps(input, goal, sample);
+    if (stepOf === undefined) return undefined;
+    sample = await sampleAt(input, goal, first.step, stepOf);
     if (isGood(sample, goal)) return sample;
-    const change =
-      budget.kind === 'size' ? sample.value - before : (sample.value ** 2 - before ** 2) * squaredResidual;
-    if (!(change / missing > MIN_SLOPE_SHARE)) return undefined;
-    slope *= Math.min(4, change / missing);
   }
   return undefined;
 }
 
-/** Residuals, the largest first, whose change by one factor close to CORRECTION makes up for what is missing. */
-function chooseParts(
-  order: readonly number[],
-  amounts: readonly number[],
-  missing: number,
-  slope: number,
-  isLarger: boolean,
-): { readonly residuals: readonly number[]; readonly factor: number } | undefined {
-  const aimed = isLarger ? CORRECTION : 1 / CORRECTION;
-  /** Share of its amount that a part changes by. */
-  const changeBy = (factor: number): number => factor ** slope - 1;
-  const residuals: number[] = [];
-  let amount = 0;
-  // Large parts as far as they fit, then the smallest that makes it enough: few are encoded again.
-  const needed = missing / changeBy(aimed);
-  for (const r of order) {
-    if (amount + amounts[r]! > needed && r !== order.at(-1)) continue;
-    residuals.push(r);
-    amount += amounts[r]!;
-    if (amount >= needed) break;
+/**
+ * Steps that are predicted to meet the aim: what a residual came to changes as its prediction does. Those that
+ * change most go first, so that few are encoded again.
+ */
+async function correctedSteps<Found extends StepAttempt>(
+  { budget, squaredResidual, residuals, predict }: StepSearchInput<Found>,
+  goal: number,
+  { found, value, stepOf }: Sample<Found>,
+): Promise<StepOf | undefined> {
+  if (predict === undefined) return undefined;
+  const isSize = budget.kind === 'size';
+  const amountOf = (part: StepAttempt['parts'][number]): number =>
+    isSize ? part.byteLength : part.squaredError;
+  const unit = isSize ? 1 : squaredResidual;
+  const power = isSize ? 1 : 2;
+  let missing = ((goal * AIM) ** power - value ** power) * unit;
+  const accepted = (goal ** power - (goal * AIM) ** power) * unit * 0.5;
+  const isLarger = missing < 0 === isSize;
+  const steps = residuals.map((_, r) => stepOf(r));
+  const changed = new Set<number>();
+  const predicted = (await predict(stepOf)).map(amountOf);
+  for (const correction of CORRECTIONS) {
+    const factor = isLarger ? correction : 1 / correction;
+    const after = (await predict((r) => steps[r]! * (changed.has(r) ? 1 : factor))).map(amountOf);
+    const changes = found.parts.map((part, r) => {
+      if (changed.has(r) || predicted[r] === 0) return 0;
+      return amountOf(part) * (after[r]! / predicted[r]! - 1);
+    });
+    const order = changes.map((_, r) => r).filter((r) => changes[r]! * missing > 0);
+    order.sort((x, y) => Math.abs(changes[y]!) - Math.abs(changes[x]!) || x - y);
+    for (const r of order) {
+      if (Math.abs(changes[r]!) > Math.abs(missing) + accepted) continue;
+      missing -= changes[r]!;
+      steps[r] = steps[r]! * factor;
+      changed.add(r);
+      if (Math.abs(missing) <= accepted) return (residual) => steps[residual]!;
+    }
   }
-  if (!(amount > 0) || 1 + missing / amount <= 0) return undefined;
-  const factor = (1 + missing / amount) ** (1 / slope);
-  const isSmall = factor <= LARGEST_CORRECTION && factor >= 1 / LARGEST_CORRECTION;
-  return isSmall ? { residuals, factor } : undefined;
+  return undefined;
 }
 
 /**
@@ -185,7 +190,7 @@ async function mixSteps<Found extends StepAttempt>(
   input: StepSearchInput<Found>,
   samples: readonly Sample<Found>[],
   goal: number,
-): Promise<FoundStep<Found>> {
+): Promise<FoundSteps<Found>> {
   const nearest = [...samples].sort((x, y) => Math.abs(x.excess) - Math.abs(y.excess));
   const fits = nearest.find((sample) => sample.value <= goal)!;
   const exceeds = nearest.find((sample) => sample.value > goal);
@@ -195,7 +200,8 @@ async function mixSteps<Found extends StepAttempt>(
   let high = input.residuals.length;
   while (high - low > 1) {
     const middle = Math.floor((low + high) / 2);
-    const sample = await sampleAt(input, goal, fits.step, (i) => (i < middle ? exceeds.step : fits.step));
+    const stepOf: StepOf = (i) => (i < middle ? exceeds : fits).stepOf(i);
+    const sample = await sampleAt(input, goal, fits.step, stepOf);
     if (sample.value <= goal) {
       low = middle;
       if (isBetter(sample.found, best.found, input.budget)) best = sample;

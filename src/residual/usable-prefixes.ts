@@ -1,4 +1,6 @@
 /** What the first bytes of an archive are worth: sizes against errors, from the index alone. */
+import type { ArchiveTensor } from '../../formats/ere/archive-index.js';
+import { cutTensor } from '../../formats/ere/cut-tensor.js';
 import { bestLevel, lossyChunkEnd } from '../../formats/ere/levels.js';
 import type { Archive } from '../../formats/ere/open-archive.js';
 import type { UsablePrefix } from './api.js';
@@ -38,18 +40,30 @@ function prefix(archive: Archive, chunkCount: number): UsablePrefix {
 
 /** Number of the first chunks that decode, with a loss that is known. */
 export function firstUsableChunkCount({ index }: Pick<Archive, 'index'>): number {
-  const isUsable = (chunkCount: number): boolean => {
-    const cuts = selectTensors(index, { level: 'best', chunkCount });
-    return cuts !== undefined && lossOf(cuts).relativeError !== undefined;
-  };
-  let low = 0;
-  for (const { header } of index.files) low = Math.max(low, header.chunk + 1);
-  for (const { content } of index.sideFiles) low = Math.max(low, (content?.chunk ?? -1) + 1);
-  let high = index.chunks.length;
+  let first = 0;
+  for (const { header } of index.files) first = Math.max(first, header.chunk + 1);
+  for (const { content } of index.sideFiles) first = Math.max(first, (content?.chunk ?? -1) + 1);
+  for (const tensor of index.tensors) {
+    if (!isUsable(tensor, first)) first = firstUsableChunkCountOf(tensor, first);
+  }
+  return first;
+}
+
+/** @param least a number of chunks of which the tensor needs more */
+function firstUsableChunkCountOf(tensor: ArchiveTensor, least: number): number {
+  const ends = tensor.terms.flatMap(({ chunks }) => chunks.map((chunk) => chunk + 1));
+  ends.sort((x, y) => x - y);
+  let [low, high] = [0, ends.length - 1];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (isUsable(middle)) high = middle;
+    if (ends[middle]! > least && isUsable(tensor, ends[middle]!)) high = middle;
     else low = middle + 1;
   }
-  return low;
+  return ends[low]!;
+}
+
+/** Whether the tensor decodes from the first chunks, with a loss that is known. */
+function isUsable(tensor: ArchiveTensor, chunkCount: number): boolean {
+  const cut = cutTensor(tensor, (chunk) => chunk < chunkCount);
+  return cut.tensor !== undefined && cut.quality !== 'unknown';
 }

@@ -39,6 +39,13 @@ describe('ere diff: options', () => {
     expect(await optionsOf('--threads', '2')).toMatchObject({ threads: 2 });
   });
 
+  test('--device is one of those that the help lists', async () => {
+    expect(await optionsOf('--device', 'webgpu')).toMatchObject({ device: 'webgpu' });
+    const { status, stderr } = await runWith([...ARGUMENTS, '--device', 'tpu']);
+    expect(status).toBe(2);
+    expect(stderr).toContain('Allowed choices are cpu, webgpu, cuda');
+  });
+
   test.each(['', '6', '1%,', '0%', '1%;2%'])('--ratio %j is a usage error', async (ratio) => {
     const { status, stderr } = await runWith([...ARGUMENTS, '--ratio', ratio]);
     expect(status).toBe(2);

@@ -43,6 +43,7 @@ export async function runWith(
   };
   const all: Operations = {
     encode: missing,
+    estimateEncode: missing,
     decode: missing,
     verify: missing,
     inspect: missing,

@@ -5,6 +5,7 @@ import type { JobRunner } from '../../src/io/worker-pool.js';
 
 export interface PoolJobsInit {
   readonly failsToOpen?: boolean;
+  readonly failsToClose?: boolean;
   /** Counts what happens across threads: opened, run, closed. */
   readonly counters: SharedArrayBuffer;
 }
@@ -57,6 +58,9 @@ export async function openJobs(init: PoolJobsInit): Promise<JobRunner<PoolJob, P
     },
     async close() {
       Atomics.add(counters, 2, 1);
+      if (init.failsToClose) {
+        throw new CheckpointMismatchError('not closed', { expected: 'closed files', found: 'open files' });
+      }
     },
   };
 }

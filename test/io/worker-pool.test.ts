@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { CheckpointMismatchError, isEreError } from '../../formats/errors.js';
 import { openWorkerPool, type WorkerPool } from '../../src/io/worker-pool.js';
 import type { PoolJob, PoolJobResult, PoolJobsInit } from '../helpers/pool-jobs.js';
+import type { ProductJobsInit } from '../helpers/product-jobs.js';
 
 interface Opened {
   readonly pool: WorkerPool<PoolJob, PoolJobResult>;
@@ -13,7 +14,7 @@ interface Opened {
 async function withPool<T>(
   threads: number,
   use: (opened: Opened) => Promise<T>,
-  options: { signal?: AbortSignal; failsToOpen?: boolean } = {},
+  options: { signal?: AbortSignal; failsToOpen?: boolean; failsToClose?: boolean } = {},
 ): Promise<T> {
   const { signal, ...init } = options;
   const counters = new SharedArrayBuffer(12);
@@ -126,7 +127,27 @@ for (const threads of [1, 2]) {
       if (threads === 1) await Promise.all(jobs);
       else await new Promise((resolve) => setTimeout(resolve, 100));
       expect(counters[1]).toBe(started);
-      expect(counters[2]).toBe(threads === 1 ? 1 : 0);
+      expect(counters[2]).toBe(threads);
+    });
+
+    it('every runner that was opened is closed when the pool is', async () => {
+      const counters = await withPool(threads, async ({ pool, counters }) => {
+        await Promise.all(Array.from({ length: 2 * threads }, () => pool.run(echo(1, 5))));
+        return counters;
+      });
+      expect(counters[0]).toBe(threads);
+      expect(counters[2]).toBe(threads);
+    });
+
+    it('a runner that fails to close is told, and the others are closed', async () => {
+      const closed = withPool(
+        threads,
+        async ({ pool }) => {
+          await Promise.all(Array.from({ length: threads }, () => pool.run(echo(1, 20))));
+        },
+        { failsToClose: true },
+      );
+      expect(await failure(closed)).toMatchObject({ message: 'not closed', found: 'open files' });
     });
 
     it('does not open when the abort came before', async () => {
@@ -162,6 +183,30 @@ describe('threads', () => {
     await withPool(2, async ({ pool }) => {
       expect((await failure(pool.run({ kind: 'text' }))).message).toBe('only text');
     });
+  });
+
+  it('what runs and what waits is rejected when the pool is closed', async () => {
+    const jobs = await withPool(2, async ({ pool }) =>
+      Array.from({ length: 4 }, (_, i) => failure(pool.run(echo(i, 60_000)))),
+    );
+    for (const error of await Promise.all(jobs)) expect(error.message).toBe('the worker pool is closed');
+  });
+
+  it('one that is in native code ends after it, and the process lives on', async () => {
+    for (let round = 0; round < 4; round++) {
+      const products = new SharedArrayBuffer(4);
+      const pool = await openWorkerPool<ProductJobsInit, 'endless', never>({
+        module: new URL('../helpers/product-jobs.js', import.meta.url),
+        init: { products },
+        threads: 2,
+      });
+      const jobs = [failure(pool.run('endless')), failure(pool.run('endless'))];
+      while (Atomics.load(new Int32Array(products), 0) < 20) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      await pool.close();
+      for (const error of await Promise.all(jobs)) expect(error.message).toBe('the worker pool is closed');
+    }
   });
 
   it.each([1, 2])('a closed pool of %i takes no jobs', async (threads) => {

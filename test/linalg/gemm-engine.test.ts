@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { isEreError } from '../../formats/errors.js';
+import { createDeviceEngine } from '../../src/linalg/device-engine.js';
+import { openDeviceThread } from '../../src/linalg/device-thread.js';
 import { type GemmEngine, openGemmEngine } from '../../src/linalg/gemm-engine.js';
 import { createMatrix, type Matrix, transpose } from '../../src/linalg/matrix.js';
 import { sketchMatrix } from '../../src/linalg/sketch.js';
@@ -8,7 +10,20 @@ import { plainGemm } from './plain-gemm.js';
 
 const runtime = (await openGemmEngine({ fallback: plainGemm, preferred: 'onnxruntime' })).engine;
 const kernel = (await openGemmEngine({ fallback: plainGemm, preferred: 'wasm' })).engine;
-afterAll(() => runtime.close());
+// The runtime's CPU provider in a device's thread: all of what a device does but the device.
+const thread = await openDeviceThread({ device: 'cpu' });
+if ('failure' in thread) throw new Error(thread.failure);
+const device = createDeviceEngine({
+  name: thread.name!,
+  port: thread.connect()!,
+  local: (await openGemmEngine({ fallback: plainGemm, preferred: 'wasm' })).engine,
+  sends: () => true,
+});
+afterAll(async () => {
+  await runtime.close();
+  await device.close();
+  await thread.close();
+});
 
 /** op(a) · op(b) by the definition, in float64. */
 function product(a: Matrix, b: Matrix): Float64Array {
@@ -29,6 +44,7 @@ function largest(values: ArrayLike<number>): number {
 const engines: [string, GemmEngine][] = [
   ['onnxruntime', runtime],
   ['kernel', kernel],
+  ['device', device],
 ];
 
 describe.each(engines)('%s engine', (_name, engine) => {

@@ -57,9 +57,25 @@ describe('matrix streams', () => {
     expect(source.passes).toBe(1);
   });
 
-  test('a stream over the byte limit is left as it is', () => {
+  test('a stream over the byte limit is read anew in every pass', async () => {
     const source = reusingStream();
-    expect(cacheStream(source, { byteLimit: 119 })).toBe(source);
+    const cached = cacheStream(source, { byteLimit: 119 });
+    await collect(cached);
+    expect(await collect(cached)).toEqual([[0, 4, 8], [...whole.data]]);
+    expect(source.passes).toBe(2);
+    expect(cached.cachedByteLength).toBe(0);
+  });
+
+  test('a cached stream says what it holds, and reads its source again after it was dropped', async () => {
+    const source = reusingStream();
+    const cached = cacheStream(source, { byteLimit: 120 });
+    expect(cached.cachedByteLength).toBe(0);
+    await collect(cached);
+    expect(cached.cachedByteLength).toBe(120);
+    cached.drop();
+    expect(cached.cachedByteLength).toBe(0);
+    expect(await collect(cached)).toEqual([[0, 4, 8], [...whole.data]]);
+    expect(source.passes).toBe(2);
   });
 
   test('a pass that is given up leaves no half-filled cache', async () => {

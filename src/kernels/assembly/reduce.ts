@@ -102,3 +102,37 @@ export function squaredDistanceFloat64(x: usize, y: usize, count: i32, lanes: us
   v128.store(lanes, sum2, 32);
   v128.store(lanes, sum3, 48);
 }
+
+/** inner (8 × f64) += f64(x) · q, energy (8 × f64) += q², over float32 values and int16 codes. */
+export function codeSums(values: usize, codes: usize, count: i32, inner: usize, energy: usize): void {
+  const end = values + (<usize>count << 2);
+  while (values < end) {
+    const q = v128.load(codes);
+    const low = i32x4.extend_low_i16x8_s(q);
+    const high = i32x4.extend_high_i16x8_s(q);
+    addCodeSums(values, low, inner, energy);
+    addCodeSums(values + 16, high, inner + 32, energy + 32);
+    values += 32;
+    codes += 16;
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function addCodeSums(values: usize, q: v128, inner: usize, energy: usize): void {
+  const first = f64x2.convert_low_i32x4_s(q);
+  const second = f64x2.convert_low_i32x4_s(v128.shuffle<i32>(q, q, 2, 3, 2, 3));
+  const x = f64x2.promote_low_f32x4(v128.load_zero<u64>(values));
+  const y = f64x2.promote_low_f32x4(v128.load_zero<u64>(values, 8));
+  v128.store(inner, f64x2.add(v128.load(inner), f64x2.mul(x, first)));
+  v128.store(inner, f64x2.add(v128.load(inner, 16), f64x2.mul(y, second)), 16);
+  v128.store(energy, f64x2.add(v128.load(energy), f64x2.mul(first, first)));
+  v128.store(energy, f64x2.add(v128.load(energy, 16), f64x2.mul(second, second)), 16);
+}
+
+/** Multiplies float32 values by a factor in place. Runs over their end by less than 16 bytes. */
+export function scaleFloats(values: usize, count: i32, factor: f32): void {
+  const end = values + (<usize>count << 2);
+  const factors = f32x4.splat(factor);
+  for (; values < end; values += 16) v128.store(values, f32x4.mul(v128.load(values), factors));
+}

@@ -24,12 +24,14 @@ class ScalarMatrixEncoder implements MatrixEncoder {
   }
 
   encodeRows(request: MatrixEncodeRequest): void {
-    const { values, rows, lambda, codes, columnWeights, firstColumn = 0 } = request;
+    const { rows, lambda, codes, columnWeights, factor = 1, firstColumn = 0 } = request;
     const columns = this.#columns;
     this.#checkUse();
     checkEncodeRows(request, columns);
     if (columns === 0) return;
     const weights = columnWeights ?? new Float32Array(columns).fill(1);
+    const scale = Math.fround(factor);
+    const values = factor === 1 ? request.values : request.values.map((value) => value * scale);
     const bitCost = Math.fround(4 * lambda);
     for (let row = 0; row < rows; row++) {
       const part = [row * columns, (row + 1) * columns] as const;

@@ -1,7 +1,7 @@
 /** Reductions over eight float64 lanes, in the contract's order. */
 import type { FloatDtype } from '../../../formats/dtype.js';
-import { checkBytes, checkedCount } from '../arguments.js';
-import type { Statistics } from '../kernels.js';
+import { checkBytes, checkedCount, expectLength } from '../arguments.js';
+import type { CodeSums, Statistics } from '../kernels.js';
 import { readFloat64, widenAll } from './float-formats.js';
 
 function sumLanes(l: Float64Array): number {
@@ -41,4 +41,15 @@ export function squaredDistance(dtype: FloatDtype, x: Uint8Array, y: Uint8Array)
     lanes[i % 8] += difference * difference;
   }
   return sumLanes(lanes);
+}
+
+export function codeSums(values: Float32Array, codes: Int16Array): CodeSums {
+  expectLength('codes', values.length, codes.length);
+  const inner = new Float64Array(8);
+  const energy = new Float64Array(8);
+  for (let i = 0; i < values.length; i++) {
+    inner[i % 8] += values[i] * codes[i];
+    energy[i % 8] += codes[i] * codes[i];
+  }
+  return { inner: sumLanes(inner), codeEnergy: sumLanes(energy) };
 }

@@ -204,7 +204,7 @@ class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
   }
 
   encodeRows(request: MatrixEncodeRequest): void {
-    const { values, rows, lambda, codes, columnWeights, firstColumn = 0 } = request;
+    const { values, rows, lambda, codes, columnWeights, factor = 1, firstColumn = 0 } = request;
     const { memory, columns } = this;
     checkEncodeRows(request, columns);
     if (columns === 0) return;
@@ -217,6 +217,7 @@ class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
       const start = row * columns;
       const end = start + count * columns;
       memory.floats.set(values.subarray(start, end), this.#values / 4);
+      if (factor !== 1) memory.kernels.scaleFloats(this.#values, end - start, factor);
       for (let i = 0; i < count; i++) {
         const row = this.#codes + 2 * i * columns;
         memory.bytes.fill(0, row, row + 2 * firstColumn);

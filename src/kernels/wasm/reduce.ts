@@ -1,7 +1,7 @@
 /** Reductions: the lanes live in the arena across blocks, the last block is padded with zeros. */
 import type { FloatDtype } from '../../../formats/dtype.js';
-import { checkBytes, checkedCount, elementByteLength } from '../arguments.js';
-import type { Statistics } from '../kernels.js';
+import { checkBytes, checkedCount, elementByteLength, expectLength } from '../arguments.js';
+import type { CodeSums, Statistics } from '../kernels.js';
 import type { Arena } from './arena.js';
 import { BLOCK } from './elementwise.js';
 import { FORMAT_NUMBERS } from './module.js';
@@ -64,4 +64,20 @@ export function squaredDistance(arena: Arena, dtype: FloatDtype, x: Uint8Array, 
     }
   }
   return sumLanes(arena, lanes);
+}
+
+export function codeSums(arena: Arena, values: Float32Array, codes: Int16Array): CodeSums {
+  expectLength('codes', values.length, codes.length);
+  const [inner, energy, floats, shorts] = arena.layOut(LANES_BYTES, LANES_BYTES, BLOCK * 4, BLOCK * 2);
+  arena.bytes.fill(0, inner, inner + LANES_BYTES);
+  arena.bytes.fill(0, energy, energy + LANES_BYTES);
+  for (let start = 0; start < values.length; start += BLOCK) {
+    const count = Math.min(BLOCK, values.length - start);
+    arena.float32.set(values.subarray(start, start + count), floats / 4);
+    arena.int16.set(codes.subarray(start, start + count), shorts / 2);
+    arena.float32.fill(0, floats / 4 + count, floats / 4 + padded(count));
+    arena.int16.fill(0, shorts / 2 + count, shorts / 2 + padded(count));
+    arena.kernels.codeSums(floats, shorts, padded(count), inner, energy);
+  }
+  return { inner: sumLanes(arena, inner), codeEnergy: sumLanes(arena, energy) };
 }
