@@ -5,6 +5,7 @@ import type {
   DecodeReport,
   DiffOptions,
   DiffReport,
+  EncodeEstimate,
   EncodeOptions,
   EncodeReport,
   InspectReport,
@@ -17,6 +18,7 @@ import type {
 /** The library's operations that commands call. */
 export interface Operations {
   encode(fineTuned: string, options: EncodeOptions): Promise<EncodeReport>;
+  estimateEncode(fineTuned: string, options: EncodeOptions): Promise<EncodeEstimate>;
   decode(archive: string, options: DecodeOptions): Promise<DecodeReport>;
   verify(archive: string, options: VerifyOptions): Promise<VerifyReport>;
   diff(fineTuned: string, options: DiffOptions): Promise<DiffReport>;
@@ -45,6 +47,7 @@ export interface CliContext {
 export async function loadOperations(): Promise<Operations> {
   return {
     encode: async (...args) => (await import('../src/residual/encode.js')).encode(...args),
+    estimateEncode: async (...args) => (await import('../src/residual/encode.js')).estimateEncode(...args),
     decode: async (...args) => (await import('../src/residual/decode.js')).decode(...args),
     verify: async (...args) => (await import('../src/residual/verify.js')).verify(...args),
     diff: async (...args) => (await import('../src/residual/diff.js')).diff(...args),

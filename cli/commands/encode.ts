@@ -6,7 +6,7 @@ import type { Allocation, Budget, EncodeOptions } from '../../src/residual/api.j
 import { strategyOf } from '../../src/residual/encode-options.js';
 import { importanceConflict, PRESETS, type PresetName, presetConflict } from '../../src/residual/presets.js';
 import type { CliContext } from '../context.js';
-import { encodeReportText, encodeSummaryText, warningText } from '../output/encode.js';
+import { encodeReportText, encodeSummaryText, estimateText, warningText } from '../output/encode.js';
 import { jsonText, writeText } from '../output/write.js';
 import {
   parseBits,
@@ -18,6 +18,7 @@ import {
 } from '../values.js';
 import {
   addDeviceOption,
+  addMemoryOption,
   addRunOptions,
   type RunFlags,
   withoutUndefined,
@@ -46,6 +47,8 @@ interface EncodeFlags extends RunFlags {
   readonly sideFiles: boolean;
   readonly force?: boolean;
   readonly overwrite?: boolean;
+  readonly resume?: boolean;
+  readonly dryRun?: boolean;
   readonly all?: boolean;
 }
 
@@ -143,20 +146,39 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
     .option('--base-revision <revision>', 'revision of the base to record')
     .option('--no-side-files', 'leave out config, tokenizer and other small files')
     .option('--force', 'encode against a base that does not seem to belong')
-    .option('--overwrite', 'replace an existing archive')
+    .option('--overwrite', 'replace an existing archive, and what an interrupted run left')
+    .option('--resume', 'continue an interrupted run from the tensors it has finished, FILE.unfinished')
+    .addOption(
+      new Option('--dry-run', 'print the expected size and error, and write nothing').conflicts([
+        'lossless',
+        'exactOnTop',
+        'resume',
+        'failAbove',
+        'all',
+      ]),
+    )
     .option('--all', 'list every tensor instead of groups of layers');
-  addRunOptions(addDeviceOption(command))
+  addRunOptions(addMemoryOption(addDeviceOption(command)))
     .addHelpText('after', presetHelp)
     .addHelpText(
       'after',
       '\nExamples:\n' +
         '  $ ere encode llama my-finetune -o my-finetune.ere\n' +
         '  $ ere encode llama my-finetune -o my-finetune.ere --size 500MB\n' +
+        '  $ ere encode llama my-finetune -o my-finetune.ere --memory 4GiB --dry-run\n' +
         '  $ ere encode base.safetensors tuned.safetensors -o tuned.ere --max-error 0.3 --json',
     )
     .action(async (base: string, fineTuned: string, flags: EncodeFlags) => {
       const options = encodeOptions(base, flags, command);
-      const { encode } = await context.loadOperations();
+      const { encode, estimateEncode } = await context.loadOperations();
+      if (flags.dryRun === true) {
+        const estimate = await withProgress(context, flags, (common) =>
+          estimateEncode(fineTuned, { ...common, ...options }),
+        );
+        if (flags.json) return await writeText(context.stdout, jsonText(estimate));
+        await writeText(context.stderr, warningText(estimate.warnings));
+        return await writeText(context.stdout, estimateText(flags.output, estimate));
+      }
       const report = await withProgress(context, flags, (common) =>
         encode(fineTuned, { ...common, ...options }),
       );
@@ -210,7 +232,7 @@ function encodeOptions(base: string, flags: EncodeFlags, command: Command): Enco
 
 /** Options that say nothing of how tensors are coded. */
 function commonOptions(base: string, flags: EncodeFlags): EncodeOptions {
-  const { output, device, failAbove, sideFiles, baseName, baseRevision, force, overwrite } = flags;
+  const { output, device, failAbove, sideFiles, baseName, baseRevision, force, overwrite, resume } = flags;
   return withoutUndefined<EncodeOptions>({
     base,
     output,
@@ -221,6 +243,7 @@ function commonOptions(base: string, flags: EncodeFlags): EncodeOptions {
     baseRevision,
     force,
     overwrite,
+    resume,
   });
 }
 

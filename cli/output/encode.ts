@@ -8,7 +8,7 @@ import {
 } from '../../src/report/numbers.js';
 import { printable } from '../../src/report/printable.js';
 import { renderTensorTable } from '../../src/report/tensor-table.js';
-import type { EncodeReport } from '../../src/residual/api.js';
+import type { EncodeEstimate, EncodeReport } from '../../src/residual/api.js';
 import { lossText, nameList } from './summary.js';
 
 /** The whole report; `each` lists every tensor instead of groups. */
@@ -51,6 +51,13 @@ function widthText(allocation: EncodeReport['allocation'], bits: EncodeReport['b
 export function encodeSummaryText(output: string, report: EncodeReport): string {
   const size = `${formatByteLength(report.archiveByteLength)}, ${formatShare(report.ratio)} of ${formatByteLength(report.fineTunedByteLength)}`;
   return `${printable(output)}: ${size}; ${lossText(report.relativeError)}${lossyText(report)}\n`;
+}
+
+/** One line: 'out.ere would have about 595 kB, 6.0 % of 9.91 MB; relative error about 0.612 …; nothing is written'. */
+export function estimateText(output: string, estimate: EncodeEstimate): string {
+  const size = `${formatByteLength(estimate.archiveByteLength)}, ${formatShare(estimate.ratio)} of ${formatByteLength(estimate.fineTunedByteLength)}`;
+  const duration = formatDuration(estimate.durationMs);
+  return `${printable(output)} would have about ${size}; ${lossText(estimate.relativeError)}; nothing was written, ${duration}\n`;
 }
 
 /** What the first part of an archive with exact terms on top is worth. */
