@@ -12,6 +12,7 @@ import { estimateResidual, type ResidualEstimate } from '../rate-distortion/enco
 import { analyseTensor, type ReadablePair, type TensorAnalysis } from './analyse-tensor.js';
 import { compareTensor, type TensorComparison } from './compare-tensor.js';
 import { type EncodedTensor, encodeTensor, refineTensor, type TensorRefinement } from './encode-tensor.js';
+import { GroupSource } from './group-source.js';
 import type { Importance } from './importance.js';
 import { PairSource, type RecoverNoise } from './pair-source.js';
 import { pairTensors } from './pair-tensors.js';
@@ -65,6 +66,15 @@ export type EncodeJob =
       readonly choice: RateDistortionChoice;
     }
   | { readonly kind: 'encode'; readonly pair: number; readonly choice: Choice }
+  /** Tensors with the same inputs, together; `pair` is the first of `pairs`. All jobs of a group go to one thread. */
+  | {
+      readonly kind: 'encode-group';
+      readonly pair: number;
+      readonly pairs: readonly number[];
+      /** ‖R‖² of each. */
+      readonly energies: readonly number[];
+      readonly choice: RateDistortionChoice;
+    }
   /** Exact terms on top of the lossy ones. */
   | { readonly kind: 'refine'; readonly pair: number; readonly terms: readonly EncodedTerm[] };
 
@@ -97,6 +107,7 @@ export type EncodeJobResult =
   | EngineResult
   | ResidualEstimate
   | EncodedTensor
+  | readonly EncodedTensor[]
   | TensorRefinement;
 
 export async function openJobs(
@@ -124,6 +135,8 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
   readonly #noise = new Map<number, RecoverNoise>();
   /** The least recently used first. */
   readonly #sources = new Map<number, PairSource>();
+  /** By first pair. */
+  readonly #groups = new Map<number, GroupSource>();
   readonly #memoryShare: number;
   #opened: Promise<OpenedGemmEngine> | undefined;
 
@@ -169,8 +182,32 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
           this.#source(job.pair),
           this.#exactTerms.get(job.pair) ?? [],
         );
+      case 'encode-group':
+        return this.#encodeGroup(job);
       case 'refine':
         return refineTensor(readable, job.terms);
+    }
+  }
+
+  async #encodeGroup({
+    pair,
+    pairs,
+    energies,
+    choice,
+  }: Extract<EncodeJob, { readonly kind: 'encode-group' }>): Promise<readonly EncodedTensor[]> {
+    let group = this.#groups.get(pair);
+    if (group === undefined) {
+      const members = pairs.map((member, i) => ({ readable: this.#readable(member), energy: energies[i]! }));
+      group = new GroupSource(members, {
+        engine: async () => (await this.#engine()).engine,
+        cacheByteLimit: this.#memoryShare * KEPT_SHARE,
+      });
+      this.#groups.set(pair, group);
+    }
+    try {
+      return await group.encode(choice);
+    } finally {
+      group.drop();
     }
   }
 

@@ -21,10 +21,12 @@ import type {
   SpectrumResult,
 } from './encode-jobs.js';
 import type { EncodedTensor, TensorRefinement } from './encode-tensor.js';
+import { inputGroups } from './input-groups.js';
 import type { TensorPair } from './pair-tensors.js';
 import {
   loadTerms,
   memoryStore,
+  type StoredChunk,
   type StoredTensor,
   type StoredTerm,
   storedByteLength,
@@ -66,6 +68,8 @@ export interface TensorConstraints {
   readonly recoverProducts: boolean;
   /** Whether estimates will be asked for; default false. */
   readonly sampleRows?: boolean;
+  /** Whether tensors with the same inputs may be coded together; default false. */
+  readonly sharedBases?: boolean;
 }
 
 export interface EncodeSessionOptions {
@@ -77,6 +81,36 @@ export interface EncodeSessionOptions {
   /** Where finished tensors go; default: memory. */
   readonly store?: TensorStore;
   readonly onProgress: ((progress: Progress) => void) | undefined;
+}
+
+/** Largest matrices that are coded over shared bases: those of larger ones are small against them, and take time. */
+const LARGEST_SHARED_DIMENSION = 1024;
+const LARGEST_SHARED_ELEMENTS = 2 ** 22;
+/** What tensors over a shared basis take of what each is estimated to take alone; measured on a real fine-tune. */
+const SHARED_SHARE = 0.92;
+
+/** Pairs that are coded together by a choice. */
+function groupOf(choice: Choice): readonly number[] | undefined {
+  return choice.kind === 'rate-distortion' ? choice.group : undefined;
+}
+
+/** Makes the equal basis chunks of tensors that were encoded together one object, as stores keep them apart. */
+function shareBasis(tensors: readonly StoredTensor[]): readonly StoredTensor[] {
+  const bases = new Map<string, StoredChunk>();
+  return tensors.map((tensor) => {
+    if (tensor.sharesBasis !== true) return tensor;
+    const terms = tensor.terms.map((term) => ({
+      ...term,
+      chunks: term.chunks.map((content, i) => {
+        if (i % 2 !== 0) return content; // Coefficients, which are the tensor's own.
+        const key = `${i} ${content.chunk.byteLength} ${content.chunk.crc32}`;
+        const chunk = bases.get(key) ?? content.chunk;
+        bases.set(key, chunk);
+        return { ...content, chunk };
+      }),
+    }));
+    return { ...tensor, terms };
+  });
 }
 
 export class EncodeSession {
@@ -95,6 +129,7 @@ export class EncodeSession {
   readonly #encoded = new Map<number, { readonly key: string; readonly result: StoredTensor }>();
   readonly #refined = new Map<number, { readonly of: StoredTensor; readonly terms: readonly StoredTerm[] }>();
   readonly #store: TensorStore;
+  #units: readonly (readonly number[])[] | undefined;
 
   constructor(options: EncodeSessionOptions) {
     this.#pool = options.pool;
@@ -254,11 +289,56 @@ export class EncodeSession {
     return (await this.#pool.run({ kind: 'engine', pair: 0 })).result as EngineResult;
   }
 
-  /** Residuals as the search for a step sees them. */
-  get residualShapes(): readonly { readonly elements: number; readonly energy: number }[] {
-    return this.#residuals.map(({ pair, energy }) => {
-      const { commonRows, columns } = this.#pairs[pair]!;
-      return { elements: commonRows * columns, energy };
+  /**
+   * Residuals that take one step: alone, or those with the same inputs together, where they are small enough that
+   * a shared basis pays for its time. By number, in the order of their first ones.
+   */
+  get units(): readonly (readonly number[])[] {
+    this.#units ??= this.#findUnits();
+    return this.#units;
+  }
+
+  #findUnits(): number[][] {
+    const numbers = new Map<string, number>();
+    for (const [i, state] of this.#residuals.entries()) {
+      if (this.#isGroupable(state)) numbers.set(this.#pairs[state.pair]!.fineTuned.name, i);
+    }
+    const unitOf = new Map<number, number[]>();
+    for (const names of inputGroups([...numbers.keys()])) {
+      const columns = this.#pairs[this.#residuals[numbers.get(names[0]!)!]!.pair]!.columns;
+      const unit = names
+        .map((name) => numbers.get(name)!)
+        .filter((i) => this.#pairs[this.#residuals[i]!.pair]!.columns === columns);
+      for (const i of unit) unitOf.set(i, unit);
+    }
+    return this.#residuals.flatMap((_, i) => {
+      const unit = unitOf.get(i) ?? [i];
+      return unit[0] === i ? [unit] : [];
+    });
+  }
+
+  #isGroupable({ pair, copies, productBits }: ResidualState): boolean {
+    const { rows, commonRows, columns } = this.#pairs[pair]!;
+    return (
+      this.#constraints.sharedBases === true &&
+      this.analyses[pair]!.case === 'residual' &&
+      copies === 1 &&
+      productBits === undefined &&
+      rows === commonRows &&
+      columns <= LARGEST_SHARED_DIMENSION &&
+      rows * columns <= LARGEST_SHARED_ELEMENTS
+    );
+  }
+
+  /** Units as the search for a step sees them. */
+  get unitShapes(): readonly { readonly elements: number; readonly energy: number }[] {
+    return this.units.map((unit) => {
+      const states = unit.map((i) => this.#residuals[i]!);
+      const elements = states.map(({ pair }) => this.#pairs[pair]!.commonRows * this.#pairs[pair]!.columns);
+      return {
+        elements: elements.reduce((sum, count) => sum + count, 0),
+        energy: states.reduce((sum, { energy }) => sum + energy, 0),
+      };
     });
   }
 
@@ -267,23 +347,46 @@ export class EncodeSession {
    * @param choiceOf what the i-th residual is coded as
    */
   async encode(choiceOf: (residual: number) => Choice): Promise<(StoredTensor | undefined)[]> {
-    const choices = new Map<number, Choice>(this.#residuals.map((state, i) => [state.pair, choiceOf(i)]));
+    const choices = new Map<number, Choice>();
+    for (const unit of this.units) {
+      const group = unit.map((i) => this.#residuals[i]!.pair);
+      for (const [m, i] of unit.entries()) {
+        const choice = choiceOf(i);
+        const isTogether = unit.length > 1 && choice.kind === 'rate-distortion';
+        choices.set(group[m]!, isTogether ? { ...choice, group } : choice);
+      }
+    }
     return this.#encodeChoices((pair) => choices.get(pair) ?? { kind: 'none' });
   }
 
-  /** By residual what the choice of it came to when it was encoded last. */
+  /** By unit what the choice of it came to when it was encoded last. */
   get parts(): readonly { readonly byteLength: number; readonly squaredError: number }[] {
-    return this.#residuals.map(({ pair, copies, payloadByteLength }) => ({
-      byteLength: payloadByteLength,
-      squaredError: copies * (this.#encoded.get(pair)?.result.squaredError ?? 0),
-    }));
+    return this.units.map((unit) => {
+      const states = unit.map((i) => this.#residuals[i]!);
+      const shared = new Map<StoredChunk, number>();
+      for (const { pair } of unit.length > 1 ? states : []) {
+        for (const { chunks } of this.#encoded.get(pair)?.result.terms ?? [])
+          for (const { chunk } of chunks) shared.set(chunk, (shared.get(chunk) ?? -1) + 1);
+      }
+      let byteLength = states.reduce((sum, state) => sum + state.payloadByteLength, 0);
+      for (const [chunk, repeats] of shared) byteLength -= repeats * chunk.byteLength;
+      return {
+        byteLength,
+        squaredError: states.reduce(
+          (sum, { pair, copies }) => sum + copies * (this.#encoded.get(pair)?.result.squaredError ?? 0),
+          0,
+        ),
+      };
+    });
   }
 
   /**
-   * Predicts what encoding would come to, by residual, from spectra and samples.
+   * Predicts what encoding would come to, by unit, from spectra and samples.
    * @param choiceOf what the i-th residual is coded as; a product is as large as it says
    */
-  async estimate(choiceOf: (residual: number) => RateDistortionChoice): Promise<readonly ResidualEstimate[]> {
+  async estimate(
+    choiceOf: (residual: number) => RateDistortionChoice,
+  ): Promise<readonly Pick<ResidualEstimate, 'byteLength' | 'squaredError'>[]> {
     const estimates: ResidualEstimate[] = [];
     await this.#forEach(
       'analyse',
@@ -301,7 +404,14 @@ export class EncodeSession {
           : { ...estimate, squaredError: copies * estimate.squaredError };
       },
     );
-    return estimates;
+    return this.units.map((unit) => {
+      const own = unit.map((i) => estimates[i]!);
+      const byteLength = own.reduce((sum, estimate) => sum + estimate.byteLength, 0);
+      return {
+        byteLength: Math.ceil(unit.length > 1 ? SHARED_SHARE * byteLength : byteLength),
+        squaredError: own.reduce((sum, estimate) => sum + estimate.squaredError, 0),
+      };
+    });
   }
 
   /** Encodes every tensor that is not the base's bit for bit. By pair, aliases included. */
@@ -356,10 +466,19 @@ export class EncodeSession {
       const choice = choiceOf(pair);
       return this.#encoded.get(pair)?.key === JSON.stringify(choice) ? [] : [{ pair, choice }];
     });
-    const byPair = new Map(pending.map((item) => [item.pair, item.choice]));
+    /** By pair, or by the first one of a group. */
+    const byPair = new Map(
+      pending.map(({ pair, choice }) => [groupOf(choice)?.[0] ?? pair, choice] as const),
+    );
     await this.#forEach('encode', [...byPair.keys()], async (pair) => {
       const choice = byPair.get(pair)!;
-      this.#encoded.set(pair, { key: JSON.stringify(choice), result: await this.#encode(pair, choice) });
+      const group = groupOf(choice);
+      const results =
+        group === undefined
+          ? [await this.#encode(pair, choice)]
+          : await this.#encodeGroup(group, choice as RateDistortionChoice);
+      for (const [i, member] of (group ?? [pair]).entries())
+        this.#encoded.set(member, { key: JSON.stringify(choice), result: results[i]! });
     });
     for (const state of this.#residuals) this.#measure(state, choiceOf(state.pair));
     return this.#pairs.map((_, pair) => this.#encoded.get(this.aliases[pair]!)?.result);
@@ -372,6 +491,23 @@ export class EncodeSession {
     if (found !== undefined) return found;
     const { result } = await this.#pool.run({ kind: 'encode', pair, choice }, this.#workers[pair]);
     return this.#store.put(key, result as EncodedTensor);
+  }
+
+  /** The same of a group; what a part of it was interrupted in is encoded anew. */
+  async #encodeGroup(
+    group: readonly number[],
+    choice: RateDistortionChoice,
+  ): Promise<readonly StoredTensor[]> {
+    const keys = group.map((pair) => `${this.#storeKey(pair, choice)} ${group.indexOf(pair)}`);
+    const found = keys.map((key) => this.#store.find(key)).filter((tensor) => tensor !== undefined);
+    if (found.length === group.length) return shareBasis(found);
+    const energies = group.map((pair) => this.#residuals.find((state) => state.pair === pair)!.energy);
+    const [pair] = group as [number];
+    const job: EncodeJob = { kind: 'encode-group', pair, pairs: group, energies, choice };
+    const tensors = (await this.#pool.run(job, this.#workers[pair])).result as readonly EncodedTensor[];
+    const stored: StoredTensor[] = [];
+    for (const [i, tensor] of tensors.entries()) stored.push(await this.#store.put(keys[i]!, tensor));
+    return shareBasis(stored);
   }
 
   /** What an encoded tensor follows from. */
