@@ -53,6 +53,8 @@ export interface ArchiveTerm {
   readonly missing?: number;
   /** Per listed chunk what it takes off the squared error, as estimated by the encoder. Additive terms only. */
   readonly errorDrops?: readonly number[];
+  /** What the term as a whole takes off the squared error, as estimated by the encoder. Exact terms only. */
+  readonly errorDrop?: number;
   readonly params: Readonly<Record<string, unknown>>;
 }
 

@@ -62,14 +62,14 @@ function cutTerms(tensor: ArchiveTensor, hasChunk: (chunk: number) => boolean): 
   for (const term of tensor.terms) {
     const rows = term.rows ?? ([0, rowCount] as const);
     const behind = term.chunks.findIndex((chunk) => !hasChunk(chunk));
-    const { errorDrops } = term;
+    const { errorDrops, errorDrop } = term;
     if (errorDrops === undefined) {
       // Exact, or of unknown worth: all of it, on top of rows that are as they were when it was made.
       if (behind === -1 && !damaged.some((range) => overlap(range, rows))) {
         terms.push(term);
         continue;
       }
-      rise = undefined;
+      rise = rise === undefined || errorDrop === undefined ? undefined : rise + errorDrop;
     } else if (behind === -1) {
       terms.push(term);
       continue;

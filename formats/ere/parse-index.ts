@@ -178,6 +178,7 @@ function term(field: JsonCursor): ArchiveTerm {
     chunks: field.field('chunks').integers(),
     ...optional('missing', field.optional('missing')?.integer() || undefined),
     ...optional('errorDrops', field.optional('errorDrops')?.magnitudes()),
+    ...optional('errorDrop', field.optional('errorDrop')?.magnitude()),
     params: field.field('params').foreignRecord(),
   };
 }

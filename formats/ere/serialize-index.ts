@@ -118,13 +118,14 @@ function lossyLevel(lossy: ArchiveLossyLevel): string {
   ]);
 }
 
-function term({ codec, rows, chunks, missing, errorDrops, params }: ArchiveTerm): string {
+function term({ codec, rows, chunks, missing, errorDrops, errorDrop, params }: ArchiveTerm): string {
   return record([
     ['codec', json(codec)],
     ['rows', optionalJson(rows)],
     ['chunks', json(chunks)],
     ['missing', optionalJson(missing)],
     ['errorDrops', optionalJson(errorDrops)],
+    ['errorDrop', optionalJson(errorDrop)],
     ['params', json(params)],
   ]);
 }

@@ -35,7 +35,13 @@ export type RateDistortionChoice = {
 
 export type Choice =
   | { readonly kind: 'none' }
-  | { readonly kind: 'low-rank'; readonly rank: number; readonly bits: BitsProfile }
+  /** With `smallWeights`: a recovered product as a whole, with a term that corrects small weights. */
+  | {
+      readonly kind: 'low-rank';
+      readonly rank: number;
+      readonly bits: BitsProfile;
+      readonly smallWeights?: true;
+    }
   | { readonly kind: 'dense'; readonly bits: number }
   | { readonly kind: 'sign' }
   | RateDistortionChoice

@@ -85,6 +85,8 @@ export interface EncodedTerm {
   readonly params: Readonly<Record<string, unknown>>;
   /** Payload, with what each chunk takes off the squared error (0 for exact terms); orders progressive archives. */
   readonly chunks: readonly { readonly bytes: Uint8Array; readonly squaredErrorDrop: number }[];
+  /** Of an exact term that is part of a lossy tensor: what all of it takes off the squared error. */
+  readonly squaredErrorDrop?: number;
 }
 
 /** Reads bytes of the rows that a term covers, offsets relative to the first; in ascending order within a pass. */

@@ -1,5 +1,5 @@
 /**
- * Codec "coded-subspace" (docs/spec/codecs.md §9): R̂_ij = f32(s · f32(Σ_k c_ik · b_jk)) with orthonormal vectors
+ * Codec "coded-subspace" (docs/spec/codecs.md §10): R̂_ij = f32(s · f32(Σ_k c_ik · b_jk)) with orthonormal vectors
  * b_k, as integers in units of 2⁻¹⁴, and entropy-coded coefficients c; or the same with rows and columns
  * exchanged. A basis vector takes fewer codes the more of them come before it (orthonormal-basis.ts), and tensors
  * with the same inputs can share the chunks of one basis.

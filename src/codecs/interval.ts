@@ -185,7 +185,8 @@ function readModel(context: TermContext): IntervalModel {
   };
 }
 
-async function readPayload(context: TermContext, chunk: number): Promise<Uint8Array> {
+/** Chunk of range-coded values. @throws CodecError when it is absent or too long */
+export async function readPayload(context: TermContext, chunk: number): Promise<Uint8Array> {
   const payload = await context.chunk(chunk);
   if (payload === undefined) throw codecError(context, `chunk ${chunk} of the term is not in the archive`);
   if (payload.byteLength > MAX_PAYLOAD_BYTES) {

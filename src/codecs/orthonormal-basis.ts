@@ -1,5 +1,5 @@
 /**
- * Orthonormal vectors from integer codes (docs/spec/codecs.md §9). Vector k is coded in the coordinates that are
+ * Orthonormal vectors from integer codes (docs/spec/codecs.md §10). Vector k is coded in the coordinates that are
  * left when the vectors before it are reflected onto the first k axes, so it takes k codes fewer, none of which
  * repeats what orthogonality already says. Invariant: float64, every operation rounded once and in the written
  * order, so that every machine gets the same vectors.

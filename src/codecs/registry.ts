@@ -6,6 +6,7 @@ import { codedLowRankCodec } from './coded-low-rank.js';
 import { codedSubspaceCodec } from './coded-subspace.js';
 import { denseCodec } from './dense.js';
 import { intervalCodec } from './interval.js';
+import { intervalSmallCodec } from './interval-small.js';
 import { lowRankCodec } from './low-rank.js';
 import { signCodec } from './sign.js';
 
@@ -19,6 +20,7 @@ export const CODECS: ReadonlyMap<string, Codec> = new Map(
     signCodec,
     bytesCodec,
     intervalCodec,
+    intervalSmallCodec,
   ].map((codec) => [codec.id, codec]),
 );
 

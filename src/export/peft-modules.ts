@@ -1,9 +1,13 @@
 /** Which tensors of an archive a PEFT adapter can hold, from the index alone. */
 import type { ArchiveIndex, ArchiveTensor } from '../../formats/ere/archive-index.js';
 import type { AdapterModule } from '../../formats/peft/adapter.js';
+import { intervalSmallCodec } from '../codecs/interval-small.js';
 import { lowRankCodec } from '../codecs/low-rank.js';
 
-/** A tensor of the archive whose whole residual is a low-rank product. */
+/**
+ * A tensor of the archive whose whole residual is a low-rank product, its first term. Behind it may stand the small
+ * weights that such a product cannot say to within their own unit: an adapter adds to other bits there anyway.
+ */
 export interface ExportedTensor {
   readonly tensor: ArchiveTensor;
   readonly module: AdapterModule;
@@ -55,10 +59,11 @@ function whyNot({ name, base, shape, columns, terms }: ArchiveTensor): string | 
   if (base === undefined) return 'the base has no such tensor';
   if (base.shape !== undefined) return `the base has another shape, [${base.shape.join(', ')}]`;
   if (base.name !== undefined && base.name !== name) return `the base calls it ${base.name}`;
-  const other = terms.find((term) => term.codec !== lowRankCodec.id);
+  const products = terms.filter((term) => term.codec === lowRankCodec.id);
+  const other = terms.find(({ codec }) => codec !== lowRankCodec.id && codec !== intervalSmallCodec.id);
   if (other !== undefined) return `stored by codec ${other.codec}, not as a low-rank product`;
-  if (terms.length !== 1) {
-    return terms.length === 0 ? 'stored in another dtype' : 'more than one low-rank product';
+  if (products.length !== 1 || terms[0] !== products[0]) {
+    return products.length === 0 ? 'stored in another dtype' : 'more than one low-rank product';
   }
   if (shape.length !== 2 || columns !== shape[1] || !name.endsWith(WEIGHT_SUFFIX)) {
     return 'not the weight of a linear layer or an embedding';

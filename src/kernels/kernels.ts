@@ -245,6 +245,11 @@ export interface Kernels {
    */
   statistics(values: Float32Array): Statistics;
 
+  /**
+   * Σ 4^e over the normal, finite elements, e the exponent of their value as float32, in the lane order of `statistics`.
+   */
+  squaredPowers(dtype: FloatDtype, bytes: Uint8Array): number;
+
   /** Σ f64(x_i · q_i) and Σ q_i² in float64, in the lane order of `statistics`. */
   codeSums(values: Float32Array, codes: Int16Array): CodeSums;
 

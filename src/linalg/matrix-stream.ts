@@ -16,8 +16,11 @@ export interface MatrixStream {
   readonly columns: number;
   /** Most rows in a block; some, like the last, may have fewer. */
   readonly rowBlock: number;
-  /** Every row once, in ascending order; each call starts a new pass with the same values. */
-  blocks(): AsyncIterable<MatrixBlock>;
+  /**
+   * Every row once, in ascending order; each call starts a new pass with the same values.
+   * @param into rows × columns: where the rows may be put at their place, and the blocks then lie
+   */
+  blocks(into?: Matrix): AsyncIterable<MatrixBlock>;
 }
 
 /** A matrix in memory as a stream of views, all rows in one block unless `rowBlock` is given. */
@@ -44,6 +47,10 @@ export interface CachedStream extends MatrixStream {
   readonly cachedByteLength: number;
   /** Lets go of them; the next pass reads the source again. */
   drop(): void;
+  /** Takes over what another stream with the same values holds. */
+  adopt(other: CachedStream): void;
+  /** The rows in memory, where all are. */
+  readonly cached: Matrix | undefined;
 }
 
 /**
@@ -62,8 +69,14 @@ export function cacheStream(source: MatrixStream, options: { readonly byteLimit:
     get cachedByteLength() {
       return cached?.data.byteLength ?? 0;
     },
+    get cached() {
+      return cached;
+    },
     drop() {
       cached = undefined;
+    },
+    adopt(other) {
+      if (isCacheable) cached = other.cached;
     },
     async *blocks() {
       if (cached !== undefined) {
@@ -75,9 +88,10 @@ export function cacheStream(source: MatrixStream, options: { readonly byteLimit:
         return;
       }
       const copy = createMatrix(rows, columns);
-      for await (const block of source.blocks()) {
-        copy.data.set(block.matrix.data, block.start * columns);
-        yield { start: block.start, matrix: rowRange(copy, block.start, block.start + block.matrix.rows) };
+      for await (const { start, matrix } of source.blocks(copy)) {
+        const rows = rowRange(copy, start, start + matrix.rows);
+        if (matrix.data.buffer !== copy.data.buffer) rows.data.set(matrix.data);
+        yield { start, matrix: rows };
       }
       cached = copy;
     },

@@ -171,7 +171,7 @@ async function measureBulk(
 ): Promise<Pick<PlanOptions, 'bulkRatio' | 'bulkRateRatio'>> {
   const { columnWeights } = residual;
   const rank = planResidual(spectrum, planOptions(encoding)).withDense.rank;
-  const sample = subtractComponents(await residual.sample(), rank);
+  const sample = subtractComponents(await residual.sample(), rank, kernels);
   const { bits, squaredError, energy } = measureSample(sample, { ...encoding, columnWeights }, kernels);
   const { lambda, step } = encoding;
   const model = gaussianCost(lambda);

@@ -24,7 +24,7 @@ export interface ResidualSample {
 
 export interface SampledComponents {
   readonly count: number;
-  /** σ_k u_k, count × rows. */
+  /** −σ_k u_k, count × rows. */
   readonly left: Float32Array;
   /** v_k, count × columns. */
   readonly right: Float32Array;
@@ -109,7 +109,7 @@ function sampleComponents(
   const right = new Float32Array(count * columnIndex.length);
   for (let k = 0; k < count; k++) {
     for (const [i, row] of rowIndex.entries()) {
-      left[k * rowIndex.length + i] = svd.singularValues[k]! * svd.u[k * svd.rows + row]!;
+      left[k * rowIndex.length + i] = -svd.singularValues[k]! * svd.u[k * svd.rows + row]!;
     }
     for (const [j, column] of columnIndex.entries()) {
       const weight = columnWeights === undefined ? 1 : columnWeights[column]!;
@@ -127,20 +127,23 @@ const remainders = new WeakMap<
 >();
 
 /** The sample without the leading components. @param rank how many, as far as they are known */
-export function subtractComponents(sample: ResidualSample, rank: number): ResidualSample {
+export function subtractComponents(sample: ResidualSample, rank: number, kernels: Kernels): ResidualSample {
   const { rows, columns, components } = sample;
   const count = Math.min(rank, components.count);
   if (count === 0) return sample;
   const known = remainders.get(sample);
   if (known?.count === count) return known.remainder;
   const values = sample.values.slice();
-  for (let k = 0; k < count; k++) {
-    const right = components.right.subarray(k * columns, (k + 1) * columns);
-    for (let row = 0, i = 0; row < rows; row++) {
-      const left = components.left[k * rows + row]!;
-      for (let j = 0; j < columns; j++, i++) values[i] = values[i]! - left * right[j]!;
-    }
-  }
+  kernels.gemm({
+    transposeA: true,
+    m: rows,
+    n: columns,
+    k: count,
+    a: components.left.subarray(0, count * rows),
+    b: components.right.subarray(0, count * columns),
+    c: values,
+    accumulate: true,
+  });
   const remainder = { ...sample, values };
   remainders.set(sample, { count, remainder });
   return remainder;

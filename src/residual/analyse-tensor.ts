@@ -7,11 +7,12 @@ import { DTYPES, type FloatDtype, isFloatDtype } from '../../formats/dtype.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import { isVectorShape } from '../../formats/matrix-view.js';
 import type { EncodedTerm } from '../codecs/codec.js';
+import type { MatrixStream } from '../linalg/matrix-stream.js';
 import type { TensorCase } from './api.js';
-import { digestRange } from './digest-tensor.js';
 import { encodeExactly, encodeRowsExactly } from './exact-terms.js';
+import { HashedReader } from './hashed-reader.js';
 import type { TensorPair } from './pair-tensors.js';
-import { countExponents, roundingEnergy, unitsInLastPlace } from './rounding-energy.js';
+import { roundingEnergy } from './rounding-energy.js';
 import { blockRows, type ReadTensor, type Runtime } from './runtime.js';
 
 /** A pair whose bytes can be read. */
@@ -35,18 +36,30 @@ export interface TensorAnalysis {
   readonly exactTerms: readonly EncodedTerm[];
 }
 
-/** Reads both tensors once. The spectrum of a residual comes from residual-factors.ts. */
-export async function analyseTensor(readable: ReadablePair): Promise<TensorAnalysis> {
+/** A residual as a stream over the given reads, for the pass that measures it. */
+export type OpenResidual = (readable: ReadablePair) => MatrixStream;
+
+/**
+ * Reads both tensors once; those without a residual once more.
+ * @param openResidual gives the stream over a pair's reads; whoever gives it may keep what passes
+ */
+export async function analyseTensor(
+  readable: ReadablePair,
+  openResidual: OpenResidual,
+): Promise<TensorAnalysis> {
   const { pair, readBase, runtime } = readable;
-  const fineTunedDigest = await digestRange(readable.readFineTuned, pair.fineTuned.byteLength, runtime);
-  const baseDigest =
-    pair.base && readBase ? await digestRange(readBase, pair.base.byteLength, runtime) : undefined;
+  const fineTuned = new HashedReader(readable.readFineTuned, runtime.createHasher());
+  const base = readBase && new HashedReader(readBase, runtime.createHasher());
+  const hashed = { ...readable, readFineTuned: fineTuned.read, readBase: base?.read };
+  const measured = pair.kind === 'matrix' ? await measureResidual(hashed, openResidual) : undefined;
+  const fineTunedDigest = await fineTuned.finish(pair.fineTuned.byteLength);
+  const baseDigest = pair.base && base ? await base.finish(pair.base.byteLength) : undefined;
   const digests = { fineTunedDigest, baseDigest };
   if (pair.base !== undefined && fineTunedDigest === baseDigest && sameLayout(pair.base, pair.fineTuned)) {
     return { case: 'identical', ...digests, squaredResidual: 0, roundingEnergy: 0, exactTerms: [] };
   }
-  if (pair.kind === 'matrix') {
-    const { squaredResidual, roundingEnergy } = await measureResidual(readable);
+  if (measured !== undefined) {
+    const { squaredResidual, roundingEnergy } = measured;
     // A residual of 0 can hide a sign of zero, or digits that float32 does not have: only exact coding keeps them.
     const isHidden = squaredResidual === 0 && !(await isBaseAlone(readable));
     if (Number.isFinite(squaredResidual) && !isHidden) {
@@ -86,12 +99,12 @@ function rowByteLength(pair: TensorPair, tensor: TensorInfo): number {
   return (pair.columns * DTYPES[tensor.dtype].bits) / 8;
 }
 
-/** Reads rows [start, start + count) of the float32 residual over the common rows. */
+/** Reads rows [start, start + count) of the float32 residual over the common rows, into `into` where it is given. */
 export function residualReader(
   readable: ReadablePair,
-): (start: number, count: number) => Promise<Float32Array> {
+): (start: number, count: number, into?: Float32Array) => Promise<Float32Array> {
   const read = blockReader(readable);
-  return async (start, count) => (await read(start, count)).residual;
+  return async (start, count, into) => (await read(start, count, into)).residual;
 }
 
 /** Rows of the residual, and the bytes that they come from. */
@@ -104,17 +117,17 @@ export interface ResidualBlock {
 /** Reads rows [start, start + count) of residual, fine-tune and base over the common rows. */
 export function blockReader(
   readable: ReadablePair,
-): (start: number, count: number) => Promise<ResidualBlock> {
+): (start: number, count: number, into?: Float32Array) => Promise<ResidualBlock> {
   const { pair, readFineTuned, readBase, runtime } = readable;
   const base = pair.base!;
   const fineTunedRow = rowByteLength(pair, pair.fineTuned);
   const baseRow = rowByteLength(pair, base);
-  return async (start, count) => {
+  return async (start, count, into) => {
     const [fineTunedBytes, baseBytes] = await Promise.all([
       readFineTuned(start * fineTunedRow, count * fineTunedRow),
       readBase!(start * baseRow, count * baseRow),
     ]);
-    const residual = new Float32Array(count * pair.columns);
+    const residual = into ?? new Float32Array(count * pair.columns);
     const fineTunedDtype = pair.fineTuned.dtype as FloatDtype;
     runtime.kernels.subtract(fineTunedDtype, fineTunedBytes, base.dtype as FloatDtype, baseBytes, residual);
     return { residual, fineTuned: fineTunedBytes, base: baseBytes };
@@ -124,20 +137,27 @@ export function blockReader(
 /** ‖R‖², or NaN when the fine-tune or the base holds a value that is not finite; and what rounding adds to it. */
 async function measureResidual(
   readable: ReadablePair,
+  openResidual: OpenResidual,
 ): Promise<Pick<TensorAnalysis, 'squaredResidual' | 'roundingEnergy'>> {
-  const { commonRows, columns, fineTuned } = readable.pair;
-  const read = blockReader(readable);
-  const step = blockRows(columns);
+  const { pair, readFineTuned, runtime } = readable;
+  const { kernels } = runtime;
+  const dtype = pair.fineTuned.dtype as FloatDtype;
   let squaredResidual = 0;
-  const exponents = new Float64Array(unitsInLastPlace(fineTuned.dtype).length);
-  for (let start = 0; start < commonRows; start += step) {
-    const block = await read(start, Math.min(step, commonRows - start));
-    const statistics = readable.runtime.kernels.statistics(block.residual);
-    if (statistics.nonFiniteCount > 0) return { squaredResidual: Number.NaN, roundingEnergy: 0 };
-    squaredResidual += statistics.sumOfSquares;
-    countExponents(fineTuned.dtype, block.fineTuned, exponents);
+  let squaredPowers = 0;
+  const counted = {
+    ...readable,
+    readFineTuned: async (byteOffset: number, byteLength: number) => {
+      const bytes = await readFineTuned(byteOffset, byteLength);
+      squaredPowers += kernels.squaredPowers(dtype, bytes);
+      return bytes;
+    },
+  };
+  for await (const { matrix } of openResidual(counted).blocks()) {
+    const statistics = kernels.statistics(matrix.data);
+    // To the end all the same: the digests come from this pass.
+    squaredResidual += statistics.nonFiniteCount > 0 ? Number.NaN : statistics.sumOfSquares;
   }
-  return { squaredResidual, roundingEnergy: roundingEnergy(fineTuned.dtype, exponents) };
+  return { squaredResidual, roundingEnergy: roundingEnergy(dtype, squaredPowers) };
 }
 
 /** Whether the common rows decode to the fine-tune's bytes without any term. */

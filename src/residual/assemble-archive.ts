@@ -133,11 +133,12 @@ function tensorRecord(tensor: AssembledTensor, placed: readonly PlacedTerm[]): A
   const { pair, encoded, analysis, refinement = [] } = tensor;
   const { fineTuned, base } = pair;
   const { baseDigest, fineTunedDigest } = analysis;
-  const terms = placed.map(({ term, chunks, errorDrops }) => ({
+  const terms = placed.map(({ term, chunks, errorDrops, errorDrop }) => ({
     codec: term.codec,
     ...(term.rows === undefined ? {} : { rows: term.rows }),
     chunks,
     ...(errorDrops === undefined ? {} : { errorDrops }),
+    ...(errorDrop === undefined ? {} : { errorDrop }),
     params: term.params,
   }));
   return {

@@ -12,6 +12,7 @@ import { estimateResidual, type ResidualEstimate } from '../rate-distortion/enco
 import { analyseTensor, type ReadablePair, type TensorAnalysis } from './analyse-tensor.js';
 import { compareTensor, type TensorComparison } from './compare-tensor.js';
 import { type EncodedTensor, encodeTensor, refineTensor, type TensorRefinement } from './encode-tensor.js';
+import { byteLengthOf } from './encoded-terms.js';
 import { GroupSource } from './group-source.js';
 import type { Importance } from './importance.js';
 import { PairSource, type RecoverNoise } from './pair-source.js';
@@ -94,6 +95,8 @@ export interface SpectrumResult {
   readonly singularValues: Float64Array;
   /** Where the residual is a rounded product: the width that suffices for it. */
   readonly productBits: number | undefined;
+  /** Then also the payload bytes of the product with its small weights. */
+  readonly productByteLength: number | undefined;
 }
 export interface EngineResult {
   /** Name of the engine of the matrix products. */
@@ -121,6 +124,9 @@ export async function openJobs(
 
 /** Share of a thread's memory that is kept between jobs; a job works in the rest. */
 const KEPT_SHARE = 0.6;
+
+/** Share of it for the components of groups. */
+const GROUPS_SHARE = 0.1;
 
 class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
   readonly #base: Checkpoint;
@@ -207,16 +213,28 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
     try {
       return await group.encode(choice);
     } finally {
-      group.drop();
+      group.dropMembers();
+      this.#trimGroups();
     }
+  }
+
+  #trimGroups(): void {
+    const groups = [...this.#groups.values()];
+    const held = groups.reduce((sum, { factorByteLength }) => sum + factorByteLength, 0);
+    if (held > this.#memoryShare * GROUPS_SHARE) for (const group of groups) group.dropFactors();
   }
 
   async #analyse(
     { pair, compare, spectrum }: Extract<EncodeJob, { readonly kind: 'analyse' }>,
     readable: ReadablePair,
   ): Promise<AnalyseResult> {
-    const { exactTerms, ...analysis } = await analyseTensor(readable);
+    const source = this.#source(pair);
+    const { exactTerms, ...analysis } = await analyseTensor(readable, (hashed) =>
+      source.beginFirstPass(hashed),
+    );
     const { squaredResidual, roundingEnergy } = analysis;
+    source.squaredResidual = squaredResidual;
+    source.endFirstPass(squaredResidual > 0);
     const isResidual = analysis.case === 'residual' || analysis.case === 'resized';
     if (isResidual) this.#exactTerms.set(pair, exactTerms);
     this.#noise.set(pair, { energy: squaredResidual, roundingEnergy });
@@ -227,7 +245,7 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
       ...(compare && analysis.case !== 'identical' ? { comparison: await compareTensor(readable) } : {}),
       ...(isResidual || exactTerms.length === 0 || compare
         ? {}
-        : { encoded: await encodeTensor(readable, { kind: 'none' }, this.#source(pair), exactTerms) }),
+        : { encoded: await encodeTensor(readable, { kind: 'none' }, source, exactTerms) }),
       ...(spectrum && squaredResidual > 0 ? { spectrum: await this.#spectrum(pair, spectrum) } : {}),
     };
   }
@@ -240,7 +258,12 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
     const productBits = recover ? await source.recover(asked, this.#noise.get(pair)!) : undefined;
     const { singularValues } = await source.factors(asked);
     if (sample) await source.sample();
-    return { singularValues: singularValues.slice(0, asked), asked, productBits };
+    return {
+      singularValues: singularValues.slice(0, asked),
+      asked,
+      productBits,
+      productByteLength: productBits === undefined ? undefined : byteLengthOf(await source.product()),
+    };
   }
 
   /** Lets go of what is over the share: residuals that are read again first, then what is computed again. */
@@ -275,7 +298,6 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
       this.#sources.get(pair) ??
       new PairSource({
         readable: this.#readable(pair),
-        energy: this.#noise.get(pair)?.energy ?? 0,
         engine: async () => (await this.#engine()).engine,
         columnWeights: this.#importance?.get(this.#pairs[pair]!.fineTuned.name),
         cacheByteLimit: this.#memoryShare * KEPT_SHARE,

@@ -102,7 +102,12 @@ async function allocatePoints(
 /** Strategies that choose among operating points: allocate on predictions, then correct with real bytes. */
 async function searchPoints<Archive>(search: LossySearch<Archive>): Promise<FoundArchive<Archive>> {
   const { session, budget, options, fixedByteLength } = search;
-  return searchBudget({
+  // Small weights are no operating point: they are added where nothing bounds the size, or where they fit.
+  const withSmallWeights = (residual: number, choice: Choice): Choice =>
+    choice.kind === 'low-rank' && choice.rank === session.product(residual)?.rank
+      ? { ...choice, smallWeights: true }
+      : choice;
+  const found = await searchBudget({
     budget,
     fixedByteLength,
     squaredResidual: session.squaredResidual,
@@ -114,9 +119,16 @@ async function searchPoints<Archive>(search: LossySearch<Archive>): Promise<Foun
         bits,
         ...(strategyOf(options) === 'layerwise' && options.prior ? { prior: options.prior } : {}),
       };
-      return { ...(await search.attempt((i) => allocation.points[i]!.choice, encoding)), bits };
+      const choiceOf = (i: number): Choice => {
+        const { choice } = allocation.points[i]!;
+        return budget.kind === 'fixed' ? withSmallWeights(i, choice) : choice;
+      };
+      return { ...(await search.attempt(choiceOf, encoding)), bits, encoding, choiceOf };
     },
   });
+  if (budget.kind !== 'size' || session.productRanks.length === 0) return found;
+  const refined = await search.attempt((i) => withSmallWeights(i, found.choiceOf(i)), found.encoding);
+  return refined.byteLength <= budget.byteLength ? { ...refined, bits: found.bits } : found;
 }
 
 /** Rate–distortion: one quantiser step for the whole model, searched for among predictions first. */
@@ -137,14 +149,13 @@ async function searchSteps<Archive>(search: LossySearch<Archive>): Promise<Found
       const choiceOf = (i: number): Choice => {
         const step = stepOfResidual(i);
         const product = session.product(i);
+        if (product === undefined) return rateDistortionChoice(step, effort);
         // Where its bytes are spent anyway, the product itself is kept: it decodes to nearly every bit.
-        if (
-          product !== undefined &&
-          bestPlan(spectra[i]!, { step, lambda: LAMBDA }).bits / 8 >= product.byteLength
-        ) {
-          return { kind: 'low-rank', rank: product.rank, bits: product.bits };
-        }
-        return rateDistortionChoice(step, effort);
+        const affordable = bestPlan(spectra[i]!, { step, lambda: LAMBDA }).bits / 8;
+        if (affordable < product.byteLength) return rateDistortionChoice(step, effort);
+        const { rank, bits, withSmallWeights } = product;
+        const small = affordable < withSmallWeights ? {} : { smallWeights: true as const };
+        return { kind: 'low-rank', rank, bits, ...small };
       };
       return search.attempt(choiceOf, { ...encodingRecord(options), effort });
     },

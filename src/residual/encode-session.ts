@@ -45,6 +45,8 @@ interface ResidualState {
   singularValues: Float64Array;
   /** Set where the residual is a rounded product, and `singularValues` are the product's. */
   productBits: number | undefined;
+  /** Payload bytes of the product with its small weights, where it is one. */
+  productByteLength: number | undefined;
   /** Payload bytes at the point encoded last. */
   payloadByteLength: number;
   /** Payload bytes of exact coding: a bound, until it was tried. */
@@ -70,6 +72,15 @@ export interface TensorConstraints {
   readonly sampleRows?: boolean;
   /** Whether tensors with the same inputs may be coded together; default false. */
   readonly sharedBases?: boolean;
+}
+
+/** A residual that is a product, and its payload bytes. */
+export interface ProductSize {
+  readonly rank: number;
+  readonly bits: number;
+  readonly byteLength: number;
+  /** The same with the term that corrects small weights. */
+  readonly withSmallWeights: number;
 }
 
 export interface EncodeSessionOptions {
@@ -213,6 +224,7 @@ export class EncodeSession {
         copies: 1,
         singularValues: new Float64Array(0),
         productBits: undefined,
+        productByteLength: undefined,
         payloadByteLength: 0,
         // A segment that does not shrink is stored, so the tensor's bytes are a bound.
         exactByteLength: fineTuned.byteLength,
@@ -273,14 +285,13 @@ export class EncodeSession {
   }
 
   /** The i-th residual as a low-rank product that was merged and rounded, where it was recognised as one. */
-  product(
-    residual: number,
-  ): { readonly rank: number; readonly bits: number; readonly byteLength: number } | undefined {
-    const { pair, productBits: bits, singularValues } = this.#residuals[residual]!;
+  product(residual: number): ProductSize | undefined {
+    const { pair, productBits: bits, productByteLength, singularValues } = this.#residuals[residual]!;
     if (bits === undefined) return undefined;
     const { commonRows, columns } = this.#pairs[pair]!;
     const rank = singularValues.length;
-    return { rank, bits, byteLength: rank * componentByteLength(commonRows, columns, bits) };
+    const byteLength = rank * componentByteLength(commonRows, columns, bits);
+    return { rank, bits, byteLength, withSmallWeights: productByteLength ?? byteLength };
   }
 
   /** The engine of the matrix products. */
@@ -579,9 +590,11 @@ export class EncodeSession {
     return { maxRank, recover, sample };
   }
 
-  #setSpectrum(state: ResidualState, { singularValues, asked, productBits }: SpectrumResult): void {
+  #setSpectrum(state: ResidualState, spectrum: SpectrumResult): void {
+    const { singularValues, asked, productBits, productByteLength } = spectrum;
     state.singularValues = singularValues;
     state.productBits = productBits;
+    state.productByteLength = productByteLength;
     const { commonRows, columns } = this.#pairs[state.pair]!;
     const known = singularValues.length;
     if (known < asked || known === Math.min(commonRows, columns)) this.#complete.add(state.pair);

@@ -34,3 +34,11 @@ export function decoderInput(
     runtime,
   };
 }
+
+/** Payload bytes of terms. */
+export function byteLengthOf(terms: readonly EncodedTerm[]): number {
+  return terms.reduce(
+    (sum, { chunks }) => chunks.reduce((bytes, chunk) => bytes + chunk.bytes.byteLength, sum),
+    0,
+  );
+}

@@ -1,7 +1,8 @@
-/** Exact terms of a tensor: by itself against the base, or on top of lossy terms. */
+/** Exact terms of a tensor: by itself against the base, or on top of lossy terms, of all weights or of small ones. */
 import { DTYPES, isFloatDtype } from '../../formats/dtype.js';
 import type { EncodedTerm, ExactInput } from '../codecs/codec.js';
 import { encodeExactRows } from '../codecs/encode-exact.js';
+import { encodeIntervalSmall } from '../codecs/encode-interval-small.js';
 import type { ReadablePair } from './analyse-tensor.js';
 import { decoderInput } from './encoded-terms.js';
 import { openReconstruction } from './reconstruction.js';
@@ -52,6 +53,26 @@ export async function encodeRefinement(
   return [await encodeOnTop(readable, terms, 0, readable.pair.commonRows)];
 }
 
+/**
+ * The term on top of `terms` that leaves no weight of the common rows further off than the next value of its dtype;
+ * undefined where none is.
+ * @param terms every term of these rows, in order
+ */
+export async function encodeSmallWeights(
+  readable: ReadablePair,
+  terms: readonly EncodedTerm[],
+): Promise<EncodedTerm | undefined> {
+  const { commonRows, rows } = readable.pair;
+  const reconstruction = openReconstruction(decoderInput(readable, terms));
+  try {
+    const prediction = { kind: 'reconstruction', read: reconstruction.read } as const;
+    const term = await encodeIntervalSmall(exactInput(readable, 0, commonRows, prediction));
+    return term === undefined || commonRows === rows ? term : { ...term, rows: [0, commonRows] };
+  } finally {
+    await reconstruction.close();
+  }
+}
+
 async function encodeOnTop(
   readable: ReadablePair,
   terms: readonly EncodedTerm[],
@@ -67,15 +88,26 @@ async function encodeOnTop(
 }
 
 async function encode(
-  { pair, readFineTuned, runtime }: ReadablePair,
+  readable: ReadablePair,
   start: number,
   end: number,
   prediction: ExactInput['prediction'],
 ): Promise<EncodedTerm> {
+  const term = await encodeExactRows(exactInput(readable, start, end, prediction));
+  return start === 0 && end === readable.pair.rows ? term : { ...term, rows: [start, end] };
+}
+
+/** Rows [start, end) as encoders of exact terms take them. */
+function exactInput(
+  { pair, readFineTuned, runtime }: ReadablePair,
+  start: number,
+  end: number,
+  prediction: ExactInput['prediction'],
+): ExactInput {
   const { dtype } = pair.fineTuned;
   const rowByteLength = (pair.columns * DTYPES[dtype].bits) / 8;
   const offset = start * rowByteLength;
-  const term = await encodeExactRows({
+  return {
     dtype,
     rowCount: end - start,
     columns: pair.columns,
@@ -91,6 +123,5 @@ async function encode(
           },
         }),
     kernels: runtime.kernels,
-  });
-  return start === 0 && end === pair.rows ? term : { ...term, rows: [start, end] };
+  };
 }

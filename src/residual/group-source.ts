@@ -25,7 +25,8 @@ const EXACT_SHARE = 0.25;
 export class GroupSource {
   readonly #members: readonly (GroupMemberOptions & { readonly source: PairSource })[];
   readonly #engine: () => Promise<GemmEngine>;
-  readonly #factors = new Map<number, LowRankFactors>();
+  /** All components: as much work as a few of them, for matrices as small as those of groups. */
+  #factors: LowRankFactors | undefined;
 
   constructor(
     members: readonly GroupMemberOptions[],
@@ -38,9 +39,17 @@ export class GroupSource {
     }));
   }
 
-  /** Lets go of everything that is made again when it is asked for. */
-  drop(): void {
-    this.#factors.clear();
+  /** Bytes of the components. */
+  get factorByteLength(): number {
+    return this.#factors === undefined ? 0 : this.#factors.u.byteLength + this.#factors.v.byteLength;
+  }
+
+  dropFactors(): void {
+    this.#factors = undefined;
+  }
+
+  /** Lets go of the members' residuals and components, which are made again when they are asked for. */
+  dropMembers(): void {
     for (const { source } of this.#members) {
       source.dropStream();
       source.dropResults();
@@ -70,7 +79,7 @@ export class GroupSource {
         continue;
       }
       const { terms } = together.members[i]!;
-      const { singularValues } = await source.factors(1);
+      const singularValues = await source.singularValues(1);
       encoded.push({ ...(await finishTensor(readable, terms)), singularValues, sharesBasis: true });
     }
     return encoded;
@@ -80,13 +89,11 @@ export class GroupSource {
     const streams = this.#members.map(({ source }) => source.stream);
     return {
       members: this.#members.map(({ energy }, i) => ({ stream: streams[i]!, energy })),
-      factors: async (rank) => {
-        let factors = this.#factors.get(rank);
-        if (factors === undefined) {
-          factors = await truncatedSvd(stackRows(streams), { maxRank: rank, engine: await this.#engine() });
-          this.#factors.set(rank, factors);
-        }
-        return factors;
+      factors: async () => {
+        const stack = stackRows(streams);
+        const maxRank = Math.min(stack.rows, stack.columns);
+        this.#factors ??= await truncatedSvd(stack, { maxRank, engine: await this.#engine() });
+        return this.#factors;
       },
     };
   }

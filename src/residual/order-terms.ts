@@ -4,7 +4,7 @@
  * of the file is the best model of its size, and the lossy part ends where the exact one begins.
  */
 import { roundLoss } from '../../formats/ere/round-loss.js';
-import type { StoredChunk, StoredTerm } from './stored-chunks.js';
+import { type StoredChunk, type StoredTerm, storedByteLength } from './stored-chunks.js';
 
 /** Terms of one tensor in order of application, and what is known of their worth. */
 export interface OrderedTensor {
@@ -22,6 +22,8 @@ export interface PlacedTerm {
   readonly chunks: readonly number[];
   /** Estimated decrease of the squared error by each chunk; absent for exact terms. */
   readonly errorDrops?: readonly number[];
+  /** The same of an exact term as a whole, where it is part of a lossy tensor. */
+  readonly errorDrop?: number;
 }
 
 /** Significant digits of a stored error drop: an estimate good to a few per cent is not worth more bytes. */
@@ -75,43 +77,56 @@ export function placeTerms(
   }
   return tensors.map(({ terms, refinement }, t) =>
     [...terms, ...refinement].map((term, m): PlacedTerm => {
-      const own = drops[t]![m];
+      const { byChunk, whole } = drops[t]![m] ?? {};
       return {
         term,
         chunks: numbers[t]![m]!,
-        ...(own === undefined ? {} : { errorDrops: own.map((drop) => roundLoss(drop, DROP_DIGITS)) }),
+        ...(byChunk === undefined ? {} : { errorDrops: byChunk.map((drop) => roundLoss(drop, DROP_DIGITS)) }),
+        ...(whole === undefined ? {} : { errorDrop: roundLoss(whole, DROP_DIGITS) }),
       };
     }),
   );
 }
 
-/**
- * Per term of the lossy tensor the decrease of the squared error by each chunk; undefined for exact terms. Codecs
- * say it without the noise of their quantisers; scaled, the decreases add up to what was measured.
- */
-function errorDrops(tensor: OrderedTensor): (readonly number[] | undefined)[] {
-  const claimed = tensor.terms.map(({ chunks }) => chunks.map(({ squaredErrorDrop }) => squaredErrorDrop));
-  const total = claimed.flat().reduce((sum, drop) => sum + drop, 0);
-  if (total === 0) return claimed.map(() => undefined);
-  const scale = Math.max(0, tensor.squaredResidual - tensor.squaredError) / total;
-  return claimed.map((drops) =>
-    drops.some((drop) => drop > 0) ? drops.map((drop) => drop * scale) : undefined,
-  );
+/** What a term takes off the squared error: by chunk, or as a whole where it is exact. */
+interface ErrorDrops {
+  readonly byChunk?: readonly number[];
+  readonly whole?: number;
 }
 
-function lossyEntries(
-  { terms }: OrderedTensor,
-  tensor: number,
-  drops: readonly (readonly number[] | undefined)[],
-): Entry[] {
+/**
+ * Per term of the lossy tensor the decrease of the squared error; nothing for exact terms by themselves. Codecs
+ * say it without the noise of their quantisers; scaled, the decreases add up to what was measured.
+ */
+function errorDrops(tensor: OrderedTensor): ErrorDrops[] {
+  const claimed = tensor.terms.map(({ chunks }) => chunks.map(({ squaredErrorDrop }) => squaredErrorDrop));
+  const ofWholes = tensor.terms.reduce((sum, { squaredErrorDrop = 0 }) => sum + squaredErrorDrop, 0);
+  const total = claimed.flat().reduce((sum, drop) => sum + drop, ofWholes);
+  if (total <= 0) return claimed.map(() => ({}));
+  const scale = Math.max(0, tensor.squaredResidual - tensor.squaredError) / total;
+  return claimed.map((drops, term) => {
+    const whole = tensor.terms[term]!.squaredErrorDrop;
+    if (whole !== undefined) return { whole: Math.max(0, whole * scale) };
+    return drops.some((drop) => drop > 0) ? { byChunk: drops.map((drop) => drop * scale) } : {};
+  });
+}
+
+function lossyEntries({ terms }: OrderedTensor, tensor: number, drops: readonly ErrorDrops[]): Entry[] {
+  /** The least slope of the terms so far: what stands on them must not overtake them. */
+  let least = Number.POSITIVE_INFINITY;
   return terms.flatMap(({ chunks }, term) => {
-    const own = drops[term];
+    const { byChunk, whole } = drops[term]!;
+    const byteLength = storedByteLength([terms[term]!]);
     // A later chunk of a term must not overtake an earlier one.
-    let slope = Number.POSITIVE_INFINITY;
-    return chunks.map(({ chunk: content }, chunk) => {
-      if (own !== undefined) slope = Math.min(slope, own[chunk]! / Math.max(1, content.byteLength));
-      return { phase: own === undefined ? FIXED : ADDITIVE, slope, tensor, term, chunk, content };
+    let slope =
+      whole === undefined ? Number.POSITIVE_INFINITY : Math.min(least, whole / Math.max(1, byteLength));
+    const entries = chunks.map(({ chunk: content }, chunk) => {
+      if (byChunk !== undefined) slope = Math.min(slope, byChunk[chunk]! / Math.max(1, content.byteLength));
+      const phase = byChunk === undefined && whole === undefined ? FIXED : ADDITIVE;
+      return { phase, slope, tensor, term, chunk, content };
     });
+    least = Math.min(least, slope);
+    return entries;
   });
 }
 

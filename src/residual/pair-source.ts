@@ -13,9 +13,10 @@ import { FIRST_RANK } from '../rate-distortion/encode-residual.js';
 import { type ResidualSample, sampleRows } from '../rate-distortion/residual-sample.js';
 import { normalizeWeights, weightColumns } from '../rate-distortion/weight-columns.js';
 import type { ReadablePair } from './analyse-tensor.js';
-import type { ResidualSource } from './encode-tensor.js';
+import { encodeProduct, type ResidualSource } from './encode-tensor.js';
+import { byteLengthOf } from './encoded-terms.js';
 import { encodeRowsExactly } from './exact-terms.js';
-import { recoverProduct } from './recover-product.js';
+import { type RecoveredProduct, recoverProduct } from './recover-product.js';
 import { type CachedStream, residualStream } from './residual-stream.js';
 
 /** What a source was asked to recover: energies of the residual, and of rounding alone. */
@@ -26,8 +27,6 @@ export interface RecoverNoise {
 
 export interface PairSourceOptions {
   readonly readable: ReadablePair;
-  /** ‖R‖². */
-  readonly energy: number;
   readonly engine: () => Promise<GemmEngine>;
   /** Weights of the columns' errors, not normalised. */
   readonly columnWeights: Float32Array | undefined;
@@ -47,21 +46,34 @@ export class PairSource implements ResidualSource {
   readonly columnWeights: Float32Array | undefined;
   readonly #cacheByteLimit: number;
   readonly #readable: ReadablePair;
-  readonly #energy: number;
+  #energy = 0;
   #stream: CachedStream | undefined;
+  #firstPass: CachedStream | undefined;
   #known: KnownFactors | undefined;
-  /** The product's, once one was recovered; they replace all others. */
-  #product: LowRankFactors | undefined;
+  /** Once one was recovered: its factors replace all others. */
+  #product: RecoveredProduct | undefined;
+  #productTerms: readonly EncodedTerm[] | undefined;
   #exact: EncodedTerm | undefined;
   #sample: ResidualSample | undefined;
   #weightedEnergy: number | undefined;
 
-  constructor({ readable, energy, engine, columnWeights, cacheByteLimit }: PairSourceOptions) {
+  constructor({ readable, engine, columnWeights, cacheByteLimit }: PairSourceOptions) {
     this.#readable = readable;
-    this.#energy = energy;
     this.engine = engine;
     this.columnWeights = columnWeights && normalizeWeights(columnWeights);
     this.#cacheByteLimit = cacheByteLimit;
+  }
+
+  /** The residual over other reads of the same pair; what it keeps in its pass is this source's after `endFirstPass`. */
+  beginFirstPass(readable: ReadablePair): CachedStream {
+    this.#firstPass = residualStream(readable, { cacheByteLimit: this.#cacheByteLimit });
+    return this.#firstPass;
+  }
+
+  /** @param isResidual whether there will be other passes */
+  endFirstPass(isResidual: boolean): void {
+    if (this.#firstPass !== undefined && isResidual) this.stream.adopt(this.#firstPass);
+    this.#firstPass = undefined;
   }
 
   get stream(): CachedStream {
@@ -77,10 +89,10 @@ export class PairSource implements ResidualSource {
   /** Bytes of what else can be dropped. */
   get resultByteLength(): number {
     const { factors } = this.#known ?? {};
-    const exact = this.#exact?.chunks ?? [];
+    const exact = this.#exact === undefined ? [] : [this.#exact];
     return (
       (factors === undefined ? 0 : factors.u.byteLength + factors.v.byteLength) +
-      exact.reduce((sum, { bytes }) => sum + bytes.byteLength, 0)
+      byteLengthOf([...exact, ...(this.#productTerms ?? [])])
     );
   }
 
@@ -91,6 +103,12 @@ export class PairSource implements ResidualSource {
   dropResults(): void {
     if (this.#known !== undefined) this.#known.factors = undefined;
     this.#exact = undefined;
+    this.#productTerms = undefined;
+  }
+
+  /** @param energy ‖R‖², measured */
+  set squaredResidual(energy: number) {
+    this.#energy = energy;
   }
 
   async energy(): Promise<number> {
@@ -100,7 +118,7 @@ export class PairSource implements ResidualSource {
   }
 
   async factors(rank: number): Promise<LowRankFactors> {
-    if (this.#product !== undefined) return this.#product;
+    if (this.#product !== undefined) return this.#product.factors;
     const { rows, columns } = this.stream;
     const wanted = Math.min(rank, rows, columns);
     const asked = Math.max(wanted, this.#known?.asked ?? 0);
@@ -113,7 +131,7 @@ export class PairSource implements ResidualSource {
   }
 
   async singularValues(rank: number): Promise<Float64Array> {
-    if (this.#product !== undefined) return this.#product.singularValues;
+    if (this.#product !== undefined) return this.#product.factors.singularValues;
     const { rows, columns } = this.stream;
     const isKnown = this.#known !== undefined && this.#known.asked >= Math.min(rank, rows, columns);
     return isKnown ? this.#known!.singularValues : (await this.factors(rank)).singularValues;
@@ -132,8 +150,14 @@ export class PairSource implements ResidualSource {
   async recover(rank: number, noise: RecoverNoise): Promise<number | undefined> {
     const factors = await this.factors(rank);
     const product = await recoverProduct(this.#readable, { factors, ...noise, engine: await this.engine() });
-    if (product !== undefined) this.#product = product.factors;
+    if (product !== undefined) this.#product = product;
     return product?.bits;
+  }
+
+  async product(): Promise<readonly EncodedTerm[]> {
+    if (this.#product === undefined) throw new RangeError('expected a residual that is a product');
+    this.#productTerms ??= await encodeProduct(this.#readable, this.#product);
+    return this.#productTerms;
   }
 
   async exact(): Promise<EncodedTerm> {

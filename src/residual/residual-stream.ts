@@ -1,4 +1,6 @@
 /** One tensor's residual as a matrix that is read in row blocks from the two checkpoints. */
+
+import { rowRange } from '../linalg/matrix.js';
 import { type CachedStream, cacheStream, type MatrixStream } from '../linalg/matrix-stream.js';
 import { type ReadablePair, residualReader } from './analyse-tensor.js';
 
@@ -25,14 +27,20 @@ function residualMatrix(readable: ReadablePair): MatrixStream {
     rows,
     columns,
     rowBlock,
-    async *blocks() {
+    async *blocks(into) {
+      // Two blocks of its own: one is read while the other is worked on.
+      const rooms = into === undefined ? [0, 1].map(() => new Float32Array(rowBlock * columns)) : [];
       const readAt = async (start: number) => {
         const count = Math.min(rowBlock, rows - start);
-        return { start, matrix: { rows: count, columns, data: await read(start, count) } };
+        const room =
+          into === undefined
+            ? rooms[(start / rowBlock) % 2]!.subarray(0, count * columns)
+            : rowRange(into, start, start + count).data;
+        return { start, matrix: { rows: count, columns, data: await read(start, count, room) } };
       };
-      let next = readAt(0);
+      let next = rows === 0 ? undefined : readAt(0);
       for (let start = 0; start < rows; start += rowBlock) {
-        const block = await next;
+        const block = await next!;
         // The bytes of the next block come while this one is worked on.
         if (start + rowBlock < rows) {
           next = readAt(start + rowBlock);

@@ -63,10 +63,11 @@ function exponentPlace(
   return { first: word - 2, word, shift: fractionBits - 8 * (word - 2), mask: tableLength - 1 };
 }
 
-/** Σ u²/12 over elements with these exponents; 0 for dtypes that are not BF16, F16 or F32. */
-export function roundingEnergy(dtype: Dtype, counts: Float64Array): number {
-  return unitsInLastPlace(dtype).reduce(
-    (sum, unit, exponent) => sum + (counts[exponent]! * unit * unit) / 12,
-    0,
-  );
+/**
+ * Σ u²/12 over elements of which Σ 4^e is known, e their exponents; 0 for dtypes that are not BF16, F16 or F32. That
+ * subnormals all have the unit of the smallest normal numbers is not worth a pass.
+ */
+export function roundingEnergy(dtype: Dtype, squaredPowers: number): number {
+  const layout = LAYOUTS[dtype];
+  return layout === undefined ? 0 : (squaredPowers * 4 ** -layout.fractionBits) / 12;
 }

@@ -1,4 +1,4 @@
-import { access, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { access, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -8,7 +8,8 @@ import { lowRankCodec } from '../../src/codecs/low-rank.js';
 import { type ExportLoraOptions, exportLora } from '../../src/export/peft.js';
 import { openFileSource } from '../../src/io/file-source.js';
 import { encode } from '../../src/residual/encode.js';
-import { writeMergedLora } from '../helpers/merged-lora.js';
+import { mergedLora, writeMergedLora } from '../helpers/merged-lora.js';
+import { safetensorsBytes } from '../helpers/safetensors-bytes.js';
 import { withTempFolder } from '../helpers/temp-folder.js';
 import { tinylm } from '../helpers/tinylm.js';
 import { wasm } from '../kernels/samples.js';
@@ -133,6 +134,34 @@ test('B·A is the residual that decoding adds, for layers and embeddings, in eve
         relativeDistance(update, await decodedResidual(archive, 'model.embed_tokens.weight')),
       ).toBeLessThan(tolerance);
     }
+  });
+});
+
+test('of a merged adapter the product is exported, without the small weights that were corrected', async () => {
+  await withTempFolder(async (folder) => {
+    const merged = mergedLora({
+      rows: 96,
+      columns: 64,
+      rank: 2,
+      relativeSpread: 0.03,
+      seed: 3,
+      kernels: wasm,
+    });
+    for (const side of ['base', 'fineTuned'] as const) {
+      const tensor = { name: 'layer.weight', dtype: 'BF16', shape: [96, 64], data: merged[side] } as const;
+      await writeFile(`${folder}/${side}.safetensors`, safetensorsBytes([tensor]));
+    }
+    const [archive, output, base] = ['lora.ere', 'adapter', 'base.safetensors'].map(
+      (name) => `${folder}/${name}`,
+    ) as [string, string, string];
+    const options = { base, output: archive, preset: 'lora' } as const;
+    const { tensors } = await encode(`${folder}/fineTuned.safetensors`, options);
+    expect(tensors[0]!.codecs).toEqual(['low-rank', 'interval-small']);
+    const report = await exportLora(archive, { output, base });
+    expect(report).toMatchObject({ dropped: [], modules: [{ rank: 2 }] });
+    const adapter = await readAdapter(output);
+    const factor = (name: string) => adapter.get(`base_model.model.layer.lora_${name}.weight`)!;
+    expect(relativeDistance(product(factor('A'), factor('B')), merged.product.data)).toBeLessThan(0.01);
   });
 });
 

@@ -128,6 +128,25 @@ function interval(rows: number, columns: number, dtype: Dtype, canPredict: boole
     });
 }
 
+/** The same of small elements: any threshold, and any payload. */
+function intervalSmall(rows: number, columns: number): fc.Arbitrary<Term> {
+  return fc
+    .record({
+      chunkRows: fc.integer({ min: 1, max: rows + 1 }),
+      below: fc.float({ min: Math.fround(1e-3), max: 100, noNaN: true }),
+      unit: fc.oneof(fc.integer({ min: -30, max: 2 }), fc.integer({ min: -1000, max: 800 })),
+      drop: fc.integer({ min: 0, max: 23 }),
+    })
+    .chain((params) => {
+      const payload = fc.uint8Array({ maxLength: columns * 12 });
+      const count = Math.ceil(rows / params.chunkRows);
+      return fc.array(payload, { minLength: count, maxLength: count }).map((chunks) => ({
+        term: { codec: 'interval-small', params },
+        chunks,
+      }));
+    });
+}
+
 /** A tensor of up to 5 × 5, with a base of 0 to 7 rows or none, and up to three terms on any rows. */
 export const codedTensor: fc.Arbitrary<CodedTensor> = fc
   .record({
@@ -154,6 +173,7 @@ export const codedTensor: fc.Arbitrary<CodedTensor> = fc
         fc.constantFrom(
           'exact' as const,
           'interval' as const,
+          'interval-small' as const,
           'low-rank' as const,
           'dense' as const,
           'sign' as const,
@@ -165,9 +185,11 @@ export const codedTensor: fc.Arbitrary<CodedTensor> = fc
         const coded =
           kind === 'interval'
             ? interval(end - start, columns, dtype, canPredict)
-            : kind === 'exact' || !isFloat
-              ? exact(end - start, rowByteLength, canPredict)
-              : cut(ADDITIVE[kind](end - start, columns));
+            : kind === 'interval-small' && DTYPES[dtype].kind === 'float' && dtype !== 'F64'
+              ? intervalSmall(end - start, columns)
+              : kind === 'exact' || kind === 'interval-small' || !isFloat
+                ? exact(end - start, rowByteLength, canPredict)
+                : cut(ADDITIVE[kind](end - start, columns));
         return coded.map(({ term, chunks }) => ({
           term: { ...term, ...(covered === undefined ? {} : { rows: covered }) },
           chunks,

@@ -109,4 +109,16 @@ export const GOLDEN_ARCHIVES: readonly GoldenArchive[] = [
     archive: 'c93be3dda222b9301fe1d0543f636e1348ad945c4e1ae2fb434f21e81c4c5491',
     files: { 'model.safetensors': 'd47b2390c86569c5d7441a79cc0f16ba05f153a5dd3de84edfdb1933648c4af0' },
   },
+  {
+    // Rounded products with their small weights: BF16, F16, and the common rows of a grown tensor.
+    name: 'merged',
+    archive: 'f37fab9d26b1a2a35a4a2a6f0f8f91b1f125f6e8f9b46fb490c0b584643711c2',
+    files: { 'model.safetensors': '151fe7a1dec3bef2fd5efb9a6c5e916d4691b492d54eeec50817935249e0d1ca' },
+  },
+  {
+    // The same with exact terms on top.
+    name: 'merged-on-top',
+    archive: 'fdd44963e1b3a1df897f7b14f7d585a39d280ddd715ccb6d6d1669dfc7239667',
+    files: { 'model.safetensors': 'fc8aa29a0e912a4d98a0c609c2e0d23699b15d559e34c7125f5d4a472bd7e283' },
+  },
 ];

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { crc32, inflateRawSync } from 'node:zlib';
 import { nearestCode, REFERENCE_FORMATS, realValue } from '../kernels/float-reference.js';
 import { plainDecode } from '../kernels/plain-matrix-decoder.js';
-import { intervalBytes } from './independent-interval.js';
+import { intervalBytes, smallElements } from './independent-interval.js';
 
 // ---- archive.md ----
 
@@ -290,7 +290,7 @@ export function codedDenseResidual(
   return plainDecode(columns, states, chunks).map((code) => f32(scale * f32(code)));
 }
 
-/** Codec coded-subspace, section 9. */
+/** Codec coded-subspace. */
 export function codedSubspaceResidual(
   params: IndependentTerm['params'],
   payload: Payload,
@@ -395,17 +395,70 @@ export function decodeTensorIndependently(
     const hidden = tensor.terms.slice(i + 1).some(({ rows: [from, to] = [0, rows], params }) => {
       return params.predict !== undefined && params.predict !== 'reconstruction' && from < end && to > start;
     });
-    if (codec === 'interval' && hidden) throw new Error('hidden rows of an interval term');
+    if (codec.startsWith('interval') && hidden) throw new Error('hidden rows of an interval term');
   });
+  const known: Known = new Map();
   return Buffer.concat(
-    Array.from({ length: rows }, (_, row) => decodeRow(tensor, tensor.terms, chunks, base, row).bytes),
+    Array.from({ length: rows }, (_, row) => decodeRow(tensor, tensor.terms, chunks, base, row, known).bytes),
   );
+}
+
+/** What terms give as a whole, so that it is computed once. */
+type Known = Map<IndependentTerm, unknown>;
+
+function once<T>(known: Known, term: IndependentTerm, make: () => T): T {
+  if (!known.has(term)) known.set(term, make());
+  return known.get(term) as T;
 }
 
 interface DecodedRow {
   readonly bytes: Buffer;
   /** f32(base + R̂) of each element where rule 3 gave the row. */
   readonly values?: readonly number[];
+}
+
+/** §8: rows from those that the term is coded against. */
+function intervalRows(
+  params: IndependentTerm['params'],
+  payload: Payload,
+  dtype: string,
+  columns: number,
+  predicted: readonly DecodedRow[],
+): DecodedRow[] {
+  const rowByteLength = columns * widthOf(dtype);
+  const none = new Array<number | undefined>(columns).fill(undefined);
+  const bytes = intervalBytes(params, payload, dtype, widthOf(dtype), predicted.length, rowByteLength, {
+    bytes: Buffer.concat(predicted.map((row) => row.bytes)),
+    values: predicted.flatMap(({ values }): readonly (number | undefined)[] => values ?? none),
+  });
+  return predicted.map((_, i) => ({ bytes: bytes.subarray(i * rowByteLength, (i + 1) * rowByteLength) }));
+}
+
+/** §9: rows from those that the term is coded against. */
+function smallRows(
+  params: IndependentTerm['params'],
+  payload: Payload,
+  dtype: string,
+  predicted: readonly DecodedRow[],
+): DecodedRow[] {
+  const width = widthOf(dtype);
+  const x = predicted.map(({ bytes, values }) =>
+    Array.from({ length: bytes.length / width }, (_, j) => values?.[j] ?? f32(readElement(dtype, bytes, j))),
+  );
+  const small = x.map((row) => [...row.keys()].filter((j) => Math.abs(row[j]!) < (params.below as number)));
+  const coded = smallElements(
+    params,
+    payload,
+    x.map((row, i) => small[i]!.map((j) => row[j]!)),
+  );
+  return predicted.map(({ bytes }, i) => {
+    const row = Buffer.from(bytes);
+    for (const [k, j] of small[i]!.entries()) {
+      const { value, isPredicted } = coded[i]![k]!;
+      if (!isPredicted) writeElement(dtype, row, j, value);
+    }
+    return { bytes: row };
+  });
 }
 
 /** One row from some leading terms of a tensor. */
@@ -415,6 +468,7 @@ function decodeRow(
   chunks: readonly Uint8Array[],
   base: Uint8Array | undefined,
   row: number,
+  known: Known,
 ): DecodedRow {
   const { dtype, columns } = tensor;
   const rows = productOf(tensor.shape) / columns;
@@ -426,31 +480,31 @@ function decodeRow(
   const payloadOf = (term: IndependentTerm) => (i: number) =>
     i < term.chunks.length ? chunks[term.chunks[i]] : undefined;
 
-  const exact = covering.filter(({ codec }) => codec === 'bytes' || codec === 'interval').at(-1);
+  const exact = covering.filter(({ codec }) => codec === 'bytes' || codec.startsWith('interval')).at(-1);
   if (exact !== undefined) {
     const [start, end] = exact.rows ?? [0, rows];
-    const { predict } = exact.params;
-    const predicted = Array.from({ length: end - start }, (_, i): DecodedRow => {
-      const at = start + i;
-      // Of bytes only the words of this row are looked at, so the rest of the prediction may be anything.
-      const isLookedAt = at === row || exact.codec !== 'bytes';
-      if (predict === 'none' || !isLookedAt) return { bytes: Buffer.alloc(rowByteLength) };
+    const { predict } = exact.codec === 'interval-small' ? { predict: 'reconstruction' } : exact.params;
+    const predictedRow = (at: number): DecodedRow => {
+      if (predict === 'none') return { bytes: Buffer.alloc(rowByteLength) };
       if (predict === 'base')
         return { bytes: Buffer.from(base!.subarray(at * rowByteLength, (at + 1) * rowByteLength)) };
-      return decodeRow(tensor, terms.slice(0, terms.indexOf(exact)), chunks, base, at);
+      return decodeRow(tensor, terms.slice(0, terms.indexOf(exact)), chunks, base, at, known);
+    };
+    if (exact.codec === 'bytes') {
+      // Only the words of this row are looked at, so the rest of the prediction may be anything.
+      const prediction = Buffer.alloc((end - start) * rowByteLength);
+      const at = (row - start) * rowByteLength;
+      prediction.set(predictedRow(row).bytes, at);
+      const decoded = exactBytes(exact.params, payloadOf(exact), prediction.length, prediction);
+      return { bytes: decoded.subarray(at, at + rowByteLength) };
+    }
+    const decoded = once(known, exact, () => {
+      const predicted = Array.from({ length: end - start }, (_, i) => predictedRow(start + i));
+      return exact.codec === 'interval-small'
+        ? smallRows(exact.params, payloadOf(exact), dtype, predicted)
+        : intervalRows(exact.params, payloadOf(exact), dtype, columns, predicted);
     });
-    const prediction = Buffer.concat(predicted.map(({ bytes }) => bytes));
-    const none = new Array<number | undefined>(columns).fill(undefined);
-    const values = predicted.flatMap((each): readonly (number | undefined)[] => each.values ?? none);
-    const decoded =
-      exact.codec === 'bytes'
-        ? exactBytes(exact.params, payloadOf(exact), prediction.length, prediction)
-        : intervalBytes(exact.params, payloadOf(exact), dtype, widthOf(dtype), end - start, rowByteLength, {
-            bytes: prediction,
-            values,
-          });
-    const at = (row - start) * rowByteLength;
-    return { bytes: decoded.subarray(at, at + rowByteLength) };
+    return decoded[row - start]!;
   }
 
   const out = Buffer.alloc(rowByteLength);
@@ -461,7 +515,8 @@ function decodeRow(
       const [start, end] = term.rows ?? [0, rows];
       const residual = ADDITIVE[term.codec];
       if (residual === undefined) throw new Error(`codec ${term.codec}`);
-      return residual(term.params, payloadOf(term), end - start, columns).slice((row - start) * columns);
+      const all = once(known, term, () => residual(term.params, payloadOf(term), end - start, columns));
+      return all.slice((row - start) * columns);
     });
     const values: number[] = [];
     for (let j = 0; j < columns; j++) {

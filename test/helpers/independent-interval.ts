@@ -87,7 +87,10 @@ export interface PredictedElements {
   readonly values: readonly (number | undefined)[];
 }
 
-/** The bytes of a term of `rows` rows of `rowByteLength` bytes. */
+/**
+ * The bytes of a term of `rows` rows of `rowByteLength` bytes.
+ * @param lengths elements of each row, where they differ as in codec interval-small, whose chunks count such rows
+ */
 export function intervalBytes(
   params: Params,
   payload: (i: number) => Uint8Array | undefined,
@@ -96,6 +99,7 @@ export function intervalBytes(
   rows: number,
   rowByteLength: number,
   predicted: PredictedElements,
+  lengths?: readonly number[],
 ): Buffer {
   const { unit, skip, means, drop, chunkRows } = params as Record<string, number>;
   const predict = params.predict as string;
@@ -375,11 +379,46 @@ export function intervalBytes(
       mean[j] = Math.max(128, mean[j] + ((x - mean[j]) >> rate));
     }
   };
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columnsOf; column += 65_536, coded++) {
-      if (coded % chunkRows === 0) coder = new Payload(payload(coded / chunkRows)!);
-      codeRow(row * columnsOf + column, Math.min(65_536, columnsOf - column));
+  let start = 0;
+  for (const [row, length] of (lengths ?? new Array<number>(rows).fill(columnsOf)).entries()) {
+    if (lengths !== undefined && row % chunkRows === 0) coder = new Payload(payload(row / chunkRows)!);
+    for (let column = 0; column < length; column += 65_536, coded++) {
+      if (lengths === undefined && coded % chunkRows === 0) coder = new Payload(payload(coded / chunkRows)!);
+      codeRow(start + column, Math.min(65_536, length - column));
     }
+    start += length;
   }
   return out;
+}
+
+/** codecs.md §9: the float32 patterns of the small elements, row after row, and whether each is as predicted. */
+export function smallElements(
+  params: Params,
+  payload: (i: number) => Uint8Array | undefined,
+  rows: readonly (readonly number[])[],
+): { readonly value: number; readonly isPredicted: boolean }[][] {
+  const { chunkRows, unit, drop } = params as Record<string, number>;
+  const x = rows.flat();
+  const predicted = Buffer.alloc(4 * x.length);
+  for (const [i, value] of x.entries()) predicted.writeFloatLE(value, 4 * i);
+  const coded = intervalBytes(
+    { predict: 'reconstruction', chunkRows, unit, drop, skip: 0, means: false },
+    payload,
+    'F32',
+    4,
+    1,
+    4 * x.length,
+    { bytes: predicted, values: [] },
+    rows.map(({ length }) => length),
+  );
+  let next = 0;
+  return rows.map((row) =>
+    row.map(() => {
+      const i = next++;
+      const pattern = predicted.readUInt32LE(4 * i);
+      const half = drop === 0 ? 0 : 2 ** (drop - 1) - 1 + (Math.floor(pattern / 2 ** drop) % 2);
+      const q = Math.floor(((pattern + half) % 2 ** 32) / 2 ** drop) * 2 ** drop;
+      return { value: coded.readFloatLE(4 * i), isPredicted: coded.readUInt32LE(4 * i) === q };
+    }),
+  );
 }

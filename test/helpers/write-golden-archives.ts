@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { FloatDtype } from '../../formats/dtype.js';
 import { decode, type EncodeOptions, encode, truncate } from '../../src/index.js';
 import { normalFloats, randomBytes } from '../kernels/samples.js';
 import { digestOf } from './archive-builder.js';
@@ -146,6 +147,28 @@ function relatives(): { base: Model; fineTuned: Model } {
   return modelPair(pairs);
 }
 
+/** A rounded base plus a product of rank 1, rounded: on the base's rows, and new rows behind them. */
+function mergedPair(
+  name: string,
+  dtype: FloatDtype,
+  [rows, columns]: readonly [number, number],
+  seed: number,
+  added = 0,
+) {
+  const base = floatTensor(name, dtype, [rows, columns], normalFloats(rows * columns, seed, 0.02));
+  const [u, v] = [normalFloats(rows, seed + 1), normalFloats(columns, seed + 2)];
+  const merged = valuesOf(base).map(
+    (value, i) => value + 1e-3 * u[Math.floor(i / columns)]! * v[i % columns]!,
+  );
+  const values = [...merged, ...normalFloats(added * columns, seed + 3, 0.02)];
+  return { base, fineTuned: floatTensor(name, dtype, [rows + added, columns], values) };
+}
+
+const merged = modelPair([
+  mergedPair('bf16.weight', 'BF16', [48, 40], 41),
+  mergedPair('f16.weight', 'F16', [40, 44], 42),
+  mergedPair('grown.weight', 'BF16', [44, 40], 43, 3),
+]);
 const CASES: readonly GoldenCase[] = [
   everyCase(),
   { name: 'wide-factors', ...wide, options: { budget: { kind: 'rank', rank: 4 }, bits: 12 } },
@@ -172,6 +195,8 @@ const CASES: readonly GoldenCase[] = [
     ...interval,
     options: { budget: { kind: 'rank', rank: 2 }, bits: 6, exactOnTop: true },
   },
+  { name: 'merged', ...merged, options: { preset: 'lora' } },
+  { name: 'merged-on-top', ...merged, options: { preset: 'lora', exactOnTop: true } },
 ];
 
 const root = fileURLToPath(new URL('../../../test/golden/v1/', import.meta.url));

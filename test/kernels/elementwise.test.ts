@@ -216,6 +216,24 @@ describe.each(PATHS)('%s', (path) => {
     expect(() => kernels.quantize(values, 1, -40_000, 2, out)).toThrow(RangeError);
   });
 
+  test('squared powers of two are those of the exponents, whatever signs and fractions', () => {
+    const bytes = new Uint8Array(8);
+    wasm.fromFloat32('BF16', Float32Array.of(1.5, -3, 0, Number.NEGATIVE_INFINITY), bytes);
+    for (const kernels of [wasm, scalar]) expect(kernels.squaredPowers('BF16', bytes)).toBe(1 + 4);
+  });
+
+  test('code sums are those of float64, in both implementations', () => {
+    const values = normalFloats(1003, 5, 1);
+    const codes = Int16Array.from(values, (value) => Math.round(4 * value));
+    const sums = wasm.codeSums(values, codes);
+    expect(sums).toEqual(scalar.codeSums(values, codes));
+    let inner = 0;
+    for (const [i, value] of values.entries()) inner += value * codes[i]!;
+    expect(sums.inner).toBeCloseTo(inner, 9);
+    expect(sums.codeEnergy).toBe(codes.reduce((sum, code) => sum + code * code, 0));
+    expect(() => wasm.codeSums(values, codes.subarray(1))).toThrow(RangeError);
+  });
+
   test('statistics skip non-finite values and count them', () => {
     const values = Float32Array.of(3, -4, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY);
     expect(kernels.statistics(values)).toEqual({ sumOfSquares: 25, maxAbs: 4, nonFiniteCount: 3 });

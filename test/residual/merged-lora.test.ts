@@ -31,14 +31,14 @@ async function encodeMerged(lora: Partial<MergedLoraOptions>, options: Partial<E
 }
 
 describe('a merged LoRA', () => {
-  test('rank 16 on 2048 × 2048: the rank is found, 1.2 % of the file, 96 % of the weights to the bit', async () => {
+  test('rank 16 on 2048 × 2048: the rank is found, 1.2 % of the file, every weight its own or the next, 96 % to the bit', async () => {
     const lora = { rows: 2048, columns: 2048, rank: 16 };
     const { report, distances } = await encodeMerged(lora, { preset: 'lora' });
     expect(report.productRanks).toEqual([16]);
-    expect(report.tensors[0]).toMatchObject({ rank: 16, codecs: ['low-rank'] });
+    expect(report.tensors[0]).toMatchObject({ rank: 16, codecs: ['low-rank', 'interval-small'] });
     expect(report.ratio).toBeLessThanOrEqual(0.012);
     expect(distances[0]!.equalShare).toBeGreaterThan(0.96);
-    expect(distances[0]!.overOne / 2048 ** 2).toBeLessThan(0.005);
+    expect(distances[0]!.overOne).toBe(0);
   });
 
   test.each<[string, Partial<MergedLoraOptions>]>([
@@ -50,6 +50,36 @@ describe('a merged LoRA', () => {
     const { report, distances } = await encodeMerged(lora, { preset: 'lora' });
     expect(report.productRanks).toEqual([lora.rank ?? 8]);
     expect(distances[0]!.equalShare).toBeGreaterThan(0.93);
+    expect(distances[0]!.overOne).toBe(0);
+  });
+
+  test('by default, the product and its small weights are kept where the budget pays for both', async () => {
+    const size = { rows: 256, columns: 256, rank: 4 };
+    const sizeOf = async (byteLength: number) => {
+      const { report, distances } = await encodeMerged(size, { budget: { kind: 'size', byteLength } });
+      return { codecs: report.tensors[0]!.codecs, size: report.archiveByteLength, ...distances[0]! };
+    };
+    const whole = await sizeOf(20_000);
+    expect(whole).toMatchObject({ codecs: ['low-rank', 'interval-small'], overOne: 0 });
+    const tight = await sizeOf(whole.size - 40);
+    expect(tight.codecs).not.toContain('interval-small');
+    expect(tight.size).toBeLessThanOrEqual(whole.size - 40);
+  });
+
+  test('ere-paper adds small weights if they fit', async () => {
+    const size = { rows: 256, columns: 256, rank: 4 };
+    const encodeTo = async (byteLength: number) => {
+      const { report } = await encodeMerged(size, {
+        preset: 'ere-paper',
+        budget: { kind: 'size', byteLength },
+      });
+      return { codecs: report.tensors[0]!.codecs, byteLength: report.archiveByteLength };
+    };
+    const roomy = await encodeTo(20_000);
+    expect(roomy.codecs).toEqual(['low-rank', 'interval-small']);
+    const tight = await encodeTo(roomy.byteLength - 40);
+    expect(tight.codecs).toEqual(['low-rank']);
+    expect(tight.byteLength).toBeGreaterThan(0.8 * roomy.byteLength);
   });
 
   test('ere-paper spends no more than the product needs, whatever the budget', async () => {

@@ -97,6 +97,30 @@ describe('placeTerms', () => {
     expect(bytes).not.toHaveProperty('errorDrops');
   });
 
+  it('puts exact terms that say what they are worth among additive ones, behind what they stand on', () => {
+    const small = {
+      ...term('interval-small', [
+        [3, 0],
+        [4, 0],
+      ]),
+      squaredErrorDrop: 2,
+    };
+    const { lengths, placed } = place(
+      tensor([
+        term('low-rank', [
+          [10, 6],
+          [60, 1],
+        ]),
+        small,
+      ]),
+      tensor([term('low-rank', [[20, 9]])]),
+    );
+    // Slopes: 6/10, 9/20, 1/60; 2/7 alone.
+    expect(lengths).toEqual([10, 20, 60, 3, 4]);
+    expect(placed[0]![1]).toMatchObject({ chunks: [3, 4], errorDrop: 2 });
+    expect(placed[0]![1]).not.toHaveProperty('errorDrops');
+  });
+
   it('stores equal terms of tied tensors once', () => {
     const tied = tensor([term('low-rank', [[10, 1]])], [term('bytes', [[3, 0]])]);
     const { lengths, placed } = place(tied, tied);

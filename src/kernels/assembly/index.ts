@@ -2,7 +2,7 @@
 export {
   toFloat32, fromFloat32, addBase, addResidualFloat64, subtractBase, subtractFloat64, quantize,
 } from './elementwise';
-export { codeSums, scaleFloats, statistics, squaredDistanceFloat32, squaredDistanceFloat64 } from './reduce';
+export { codeSums, keepExponents, scaleFloats, statistics, squaredDistanceFloat32, squaredDistanceFloat64 } from './reduce';
 export { beginDecoding, beginEncoding, finishEncoding } from './range-coder';
 export { matrixDecodeRows, matrixEncodeRow, matrixOpenRow, matrixQuantize, matrixCodeEntries } from './matrix-coder';
 export { updateAverages } from './matrix-model';

@@ -136,3 +136,10 @@ export function scaleFloats(values: usize, count: i32, factor: f32): void {
   const factors = f32x4.splat(factor);
   for (; values < end; values += 16) v128.store(values, f32x4.mul(v128.load(values), factors));
 }
+
+/** Leaves of each float32 value its power of two: the sign and the fraction become 0, as does a subnormal. */
+export function keepExponents(values: usize, count: i32): void {
+  const end = values + (<usize>count << 2);
+  const exponent = i32x4.splat(0x7f800000);
+  for (; values < end; values += 16) v128.store(values, v128.and(v128.load(values), exponent));
+}

@@ -53,3 +53,11 @@ export function codeSums(values: Float32Array, codes: Int16Array): CodeSums {
   }
   return { inner: sumLanes(inner), codeEnergy: sumLanes(energy) };
 }
+
+export function squaredPowers(dtype: FloatDtype, bytes: Uint8Array): number {
+  const values = new Float32Array(checkedCount('bytes', dtype, bytes));
+  widenAll(dtype, bytes, values);
+  const bits = new Uint32Array(values.buffer);
+  for (let i = 0; i < bits.length; i++) bits[i] &= 0x7f800000;
+  return statistics(values).sumOfSquares;
+}

@@ -8,7 +8,7 @@ import { addAndRound, fromFloat32, quantize, subtract, toFloat32 } from './eleme
 import { intervalDecoder, intervalEncoder } from './interval.js';
 import { createMatrixDecoder, createMatrixEncoder } from './matrix-coder.js';
 import { gemm, prepareProduct, prepareWideProduct } from './product.js';
-import { codeSums, squaredDistance, statistics } from './reduce.js';
+import { codeSums, squaredDistance, squaredPowers, statistics } from './reduce.js';
 
 function once<T>(
   prepare: (b: T, columns: number, k: number, scale: number) => PreparedProduct<T>,
@@ -35,6 +35,7 @@ export function scalarKernels(): Kernels {
     createMatrixDecoder,
     subtract,
     statistics,
+    squaredPowers,
     codeSums,
     squaredDistance,
     quantize,

@@ -29,6 +29,7 @@ export interface KernelExports {
     count: number,
   ): void;
   statistics(values: number, count: number, lanes: number, state: number): void;
+  keepExponents(values: number, count: number): void;
   scaleFloats(values: number, count: number, factor: number): void;
   codeSums(values: number, codes: number, count: number, inner: number, energy: number): void;
   squaredDistanceFloat32(x: number, y: number, count: number, lanes: number): void;

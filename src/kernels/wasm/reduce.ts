@@ -81,3 +81,22 @@ export function codeSums(arena: Arena, values: Float32Array, codes: Int16Array):
   }
   return { inner: sumLanes(arena, inner), codeEnergy: sumLanes(arena, energy) };
 }
+
+export function squaredPowers(arena: Arena, dtype: FloatDtype, bytes: Uint8Array): number {
+  const total = checkedCount('bytes', dtype, bytes);
+  const width = elementByteLength(dtype);
+  const { kernels } = arena;
+  const [lanes, state, source, floats] = arena.layOut(LANES_BYTES, 8, BLOCK * width, BLOCK * 4);
+  arena.bytes.fill(0, lanes, lanes + LANES_BYTES);
+  arena.bytes.fill(0, state, state + 8);
+  for (let start = 0; start < total; start += BLOCK) {
+    const count = Math.min(BLOCK, total - start);
+    const end = padded(count);
+    arena.bytes.set(bytes.subarray(start * width, (start + count) * width), source);
+    arena.bytes.fill(0, source + count * width, source + end * width);
+    kernels.toFloat32(FORMAT_NUMBERS[dtype], source, floats, end);
+    kernels.keepExponents(floats, end);
+    kernels.statistics(floats, end, lanes, state);
+  }
+  return sumLanes(arena, lanes);
+}

@@ -8,7 +8,7 @@ import { gemm } from './gemm.js';
 import { intervalDecoder, intervalEncoder } from './interval.js';
 import { CoderPool, createMatrixDecoder, createMatrixEncoder } from './matrix-coder.js';
 import { prepareProduct, prepareWideProduct } from './product.js';
-import { codeSums, squaredDistance, statistics } from './reduce.js';
+import { codeSums, squaredDistance, squaredPowers, statistics } from './reduce.js';
 
 export interface WasmKernelOptions {
   /**
@@ -61,6 +61,7 @@ export function wasmKernels(options: WasmKernelOptions = {}): Kernels {
     subtract: (fineDtype, fine, baseDtype, base, out) =>
       subtract(arena, fineDtype, fine, baseDtype, base, out),
     statistics: (values) => statistics(arena, values),
+    squaredPowers: (dtype, bytes) => squaredPowers(arena, dtype, bytes),
     codeSums: (values, codes) => codeSums(arena, values, codes),
     squaredDistance: (dtype, x, y) => squaredDistance(arena, dtype, x, y),
     quantize: (values, inverseStep, minimum, maximum, out) =>

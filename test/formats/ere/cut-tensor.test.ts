@@ -112,6 +112,21 @@ describe('exact terms', () => {
     expect(cutTensor(exact, behind(0))).toMatchObject({ tensor: { terms: [] }, quality: 'unknown' });
   });
 
+  it('that say what they are worth are left out with what they stand on, at an estimated loss', () => {
+    const terms = [
+      { codec: 'low-rank', chunks: [0, 1], errorDrops: [5, 2.5], params: {} },
+      { codec: 'interval-small', chunks: [2], errorDrop: 0.5, params: {} },
+    ];
+    const tensor = { ...plain, terms, quality };
+    expect(cutTensor(tensor, behind(3)).quality).toEqual(quality);
+    const withoutSmall = cutTensor(tensor, behind(2));
+    expect(withoutSmall.tensor?.terms).toEqual(terms.slice(0, 1));
+    expect(withoutSmall.quality).toEqual({ squaredError: 1.5, squaredResidual: 10, estimated: true });
+    const onCut = cutTensor(tensor, (chunk) => chunk !== 1);
+    expect(onCut.tensor?.terms).toMatchObject([{ codec: 'low-rank', missing: 1 }]);
+    expect(onCut.quality).toMatchObject({ squaredError: 4 });
+  });
+
   it('that are missing cannot leave a base of another dtype that is no float', () => {
     const terms = [{ codec: 'bytes', chunks: [0], params: {} }];
     const exact = {
