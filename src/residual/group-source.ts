@@ -33,10 +33,11 @@ export class GroupSource {
     options: Pick<PairSourceOptions, 'engine' | 'cacheByteLimit'>,
   ) {
     this.#engine = options.engine;
-    this.#members = members.map((member) => ({
-      ...member,
-      source: new PairSource({ ...member, ...options, columnWeights: undefined }),
-    }));
+    this.#members = members.map(({ readable, energy }) => {
+      const source = new PairSource({ readable, ...options, columnWeights: undefined });
+      source.squaredResidual = energy;
+      return { readable, energy, source };
+    });
   }
 
   /** Bytes of the components. */
