@@ -11,6 +11,8 @@ export interface ResidualSpectrum {
   readonly energy: number;
   /** Leading singular values, descending; components beyond them are not considered. */
   readonly singularValues: Float64Array;
+  /** Whether its low-rank part may share a basis with others; default false. Plans do not depend on it. */
+  readonly sharesBasis?: boolean;
 }
 
 export interface ResidualPlan {

@@ -11,6 +11,7 @@ import type { AllocationTensor, Choice, RateDistortionChoice } from '../allocati
 import { componentByteLength } from '../codecs/low-rank.js';
 import type { WorkerPool } from '../io/worker-pool.js';
 import type { ResidualEstimate } from '../rate-distortion/encode-residual.js';
+import { SHARED_SHARE } from '../rate-distortion/model-step.js';
 import type { Progress } from './api.js';
 import type {
   AnalyseResult,
@@ -55,6 +56,8 @@ interface ResidualState {
 
 /** What is known of the spectrum of one residual. */
 export interface KnownSpectrum extends AllocationTensor {
+  /** Whether its low-rank part may share a basis with others. */
+  readonly sharesBasis: boolean;
   /** Whether `singularValues` are all there are. */
   readonly complete: boolean;
 }
@@ -97,8 +100,6 @@ export interface EncodeSessionOptions {
 /** Largest matrices that are coded over shared bases: those of larger ones are small against them, and take time. */
 const LARGEST_SHARED_DIMENSION = 1024;
 const LARGEST_SHARED_ELEMENTS = 2 ** 22;
-/** What tensors over a shared basis take of what each is estimated to take alone; measured on a real fine-tune. */
-const SHARED_SHARE = 0.92;
 
 /** Pairs that are coded together by a choice. */
 function groupOf(choice: Choice): readonly number[] | undefined {
@@ -243,10 +244,15 @@ export class EncodeSession {
   /** Leading singular values of every residual, at least `maxRank` where there are so many; by pair, aliases left out. */
   async spectra(maxRank: number): Promise<ReadonlyMap<number, KnownSpectrum>> {
     await this.#extendSpectra(this.#residuals, () => maxRank);
+    const shared = new Set(this.units.filter((unit) => unit.length > 1).flat());
     return new Map(
-      this.#residuals.map((state) => [
+      this.#residuals.map((state, i) => [
         state.pair,
-        { ...this.#allocationTensor(state), complete: this.#isComplete(state) },
+        {
+          ...this.#allocationTensor(state),
+          complete: this.#isComplete(state),
+          sharesBasis: shared.has(i),
+        },
       ]),
     );
   }
