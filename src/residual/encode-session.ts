@@ -22,7 +22,7 @@ import type {
   SpectrumResult,
 } from './encode-jobs.js';
 import type { EncodedTensor, TensorRefinement } from './encode-tensor.js';
-import { inputGroups } from './input-groups.js';
+import { findUnits, shareBasis } from './encode-units.js';
 import type { TensorPair } from './pair-tensors.js';
 import {
   loadTerms,
@@ -104,25 +104,6 @@ const LARGEST_SHARED_ELEMENTS = 2 ** 22;
 /** Pairs that are coded together by a choice. */
 function groupOf(choice: Choice): readonly number[] | undefined {
   return choice.kind === 'rate-distortion' ? choice.group : undefined;
-}
-
-/** Makes the equal basis chunks of tensors that were encoded together one object, as stores keep them apart. */
-function shareBasis(tensors: readonly StoredTensor[]): readonly StoredTensor[] {
-  const bases = new Map<string, StoredChunk>();
-  return tensors.map((tensor) => {
-    if (tensor.sharesBasis !== true) return tensor;
-    const terms = tensor.terms.map((term) => ({
-      ...term,
-      chunks: term.chunks.map((content, i) => {
-        if (i % 2 !== 0) return content; // Coefficients, which are the tensor's own.
-        const key = `${i} ${content.chunk.byteLength} ${content.chunk.crc32}`;
-        const chunk = bases.get(key) ?? content.chunk;
-        bases.set(key, chunk);
-        return { ...content, chunk };
-      }),
-    }));
-    return { ...tensor, terms };
-  });
 }
 
 export class EncodeSession {
@@ -311,27 +292,13 @@ export class EncodeSession {
    * a shared basis pays for its time. By number, in the order of their first ones.
    */
   get units(): readonly (readonly number[])[] {
-    this.#units ??= this.#findUnits();
+    this.#units ??= findUnits(
+      this.#residuals.map((state) => {
+        const { fineTuned, columns } = this.#pairs[state.pair]!;
+        return { name: fineTuned.name, columns, isGroupable: this.#isGroupable(state) };
+      }),
+    );
     return this.#units;
-  }
-
-  #findUnits(): number[][] {
-    const numbers = new Map<string, number>();
-    for (const [i, state] of this.#residuals.entries()) {
-      if (this.#isGroupable(state)) numbers.set(this.#pairs[state.pair]!.fineTuned.name, i);
-    }
-    const unitOf = new Map<number, number[]>();
-    for (const names of inputGroups([...numbers.keys()])) {
-      const columns = this.#pairs[this.#residuals[numbers.get(names[0]!)!]!.pair]!.columns;
-      const unit = names
-        .map((name) => numbers.get(name)!)
-        .filter((i) => this.#pairs[this.#residuals[i]!.pair]!.columns === columns);
-      for (const i of unit) unitOf.set(i, unit);
-    }
-    return this.#residuals.flatMap((_, i) => {
-      const unit = unitOf.get(i) ?? [i];
-      return unit[0] === i ? [unit] : [];
-    });
   }
 
   #isGroupable({ pair, copies, productBits }: ResidualState): boolean {
