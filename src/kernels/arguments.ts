@@ -174,8 +174,16 @@ export function checkMatrixRows(rows: number, columns: number, what: string, len
   expectLength(what, rows * columns, length);
 }
 
+/** 0, or one of the columns. */
+export function checkFirstColumn(firstColumn: number, columns: number): void {
+  if (Number.isInteger(firstColumn) && firstColumn >= 0 && (firstColumn === 0 || firstColumn < columns))
+    return;
+  throw new RangeError(`firstColumn: expected an integer from 0 below ${columns}, got ${firstColumn}`);
+}
+
 export function checkEncodeRows(request: MatrixEncodeRequest, columns: number): void {
-  const { values, rows, lambda, codes, columnWeights } = request;
+  const { values, rows, lambda, codes, columnWeights, firstColumn } = request;
+  checkFirstColumn(firstColumn ?? 0, columns);
   checkMatrixRows(rows, columns, 'values', values.length);
   checkMatrixRows(rows, columns, 'codes', codes.length);
   if (columnWeights !== undefined) expectLength('columnWeights', columns, columnWeights.length);

@@ -163,6 +163,8 @@ export interface MatrixEncodeRequest {
   readonly codes: Int16Array;
   /** columns, ≥ 0: weight of the squared error in a column; default 1. */
   readonly columnWeights?: Float32Array;
+  /** Columns before it are 0 in these rows and take no bits; their values are not read. Default 0. */
+  readonly firstColumn?: number;
 }
 
 /**
@@ -181,8 +183,8 @@ export interface MatrixEncoder {
 export interface MatrixDecoder {
   /** Continues with the rows of the next chunk. */
   beginChunk(bytes: Uint8Array): void;
-  /** The next rows of the chunk; out: rows × columns half steps, |out| ≤ 32766. */
-  decodeRows(rows: number, out: Int16Array): void;
+  /** The next rows of the chunk; out: rows × columns half steps, |out| ≤ 32766. @param firstColumn as encoded; default 0 */
+  decodeRows(rows: number, out: Int16Array, firstColumn?: number): void;
   /** As in MatrixEncoder. */
   free(): void;
 }

@@ -144,7 +144,7 @@ export interface TensorReport {
   readonly codecs: readonly string[];
   /** Rank of the low-rank part; 0 where there is none. */
   readonly rank: number;
-  /** Payload bytes in the archive, index excluded. */
+  /** Payload bytes in the archive, index excluded; of what several tensors share an equal part each. */
   readonly byteLength: number;
   /** Bytes in the fine-tuned checkpoint. */
   readonly fineTunedByteLength: number;

@@ -13,6 +13,7 @@ import { analyseTensor, type ReadablePair, type TensorAnalysis } from './analyse
 import { compareTensor, type TensorComparison } from './compare-tensor.js';
 import { type EncodedTensor, encodeTensor, refineTensor, type TensorRefinement } from './encode-tensor.js';
 import { byteLengthOf } from './encoded-terms.js';
+import { GroupSource } from './group-source.js';
 import type { Importance } from './importance.js';
 import { PairSource, type RecoverNoise } from './pair-source.js';
 import { pairTensors } from './pair-tensors.js';
@@ -73,6 +74,15 @@ export type EncodeJob =
       readonly knownRank: number;
       readonly singularValues: Float64Array;
     }
+  /** Tensors with the same inputs, together; `pair` is the first of `pairs`. All jobs of a group go to one thread. */
+  | {
+      readonly kind: 'encode-group';
+      readonly pair: number;
+      readonly pairs: readonly number[];
+      /** ‖R‖² of each. */
+      readonly energies: readonly number[];
+      readonly choice: RateDistortionChoice;
+    }
   /** Exact terms on top of the lossy ones. */
   | { readonly kind: 'refine'; readonly pair: number; readonly terms: readonly EncodedTerm[] };
 
@@ -108,6 +118,7 @@ export type EncodeJobResult =
   | ResidualEstimate
   | EncodedTensor
   | TensorRefinement
+  | readonly EncodedTensor[]
   | undefined;
 
 export async function openJobs(
@@ -122,6 +133,9 @@ export async function openJobs(
 /** Share of a thread's memory that is kept between jobs; a job works in the rest. */
 const KEPT_SHARE = 0.6;
 
+/** Share of it for the components of groups. */
+const GROUPS_SHARE = 0.1;
+
 class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
   readonly #base: Checkpoint;
   readonly #fineTuned: Checkpoint;
@@ -135,6 +149,8 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
   readonly #noise = new Map<number, RecoverNoise>();
   /** The least recently used first. */
   readonly #sources = new Map<number, PairSource>();
+  /** By first pair. */
+  readonly #groups = new Map<number, GroupSource>();
   readonly #memoryShare: number;
   #opened: Promise<OpenedGemmEngine> | undefined;
 
@@ -155,6 +171,10 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
     if (job.kind === 'analyse' || job.kind === 'spectrum' || job.kind === 'encode') {
       const source = this.#source(job.pair);
       this.#trim(source.missingByteLength, source);
+    } else if (job.kind === 'encode-group') {
+      const pairs = job.pairs.map((pair) => this.#pairs[pair]!);
+      const elements = pairs.reduce((sum, { commonRows, columns }) => sum + commonRows * columns, 0);
+      this.#trim(elements * Float32Array.BYTES_PER_ELEMENT);
     }
     try {
       return await this.#run(job);
@@ -187,9 +207,40 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
       case 'recall':
         this.#source(job.pair).recall(job.knownRank, job.singularValues);
         return undefined;
+      case 'encode-group':
+        return this.#encodeGroup(job);
       case 'refine':
         return refineTensor(readable, job.terms);
     }
+  }
+
+  async #encodeGroup({
+    pair,
+    pairs,
+    energies,
+    choice,
+  }: Extract<EncodeJob, { readonly kind: 'encode-group' }>): Promise<readonly EncodedTensor[]> {
+    let group = this.#groups.get(pair);
+    if (group === undefined) {
+      const members = pairs.map((member, i) => ({ readable: this.#readable(member), energy: energies[i]! }));
+      group = new GroupSource(members, {
+        engine: async () => (await this.#engine()).engine,
+        cacheByteLimit: this.#memoryShare * KEPT_SHARE,
+      });
+      this.#groups.set(pair, group);
+    }
+    try {
+      return await group.encode(choice);
+    } finally {
+      group.dropMembers();
+      this.#trimGroups();
+    }
+  }
+
+  #trimGroups(): void {
+    const groups = [...this.#groups.values()];
+    const held = groups.reduce((sum, { factorByteLength }) => sum + factorByteLength, 0);
+    if (held > this.#memoryShare * GROUPS_SHARE) for (const group of groups) group.dropFactors();
   }
 
   async #analyse(

@@ -32,6 +32,8 @@ export interface EncodedTensor {
   readonly singularValues?: Float64Array;
   /** Then also how many were looked for: what further choices start from. */
   readonly knownRank?: number;
+  /** Present where the chunks of its basis are also those of other tensors that were encoded with it. */
+  readonly sharesBasis?: true;
 }
 
 /** What a residual is encoded from, made when first needed. */
@@ -56,11 +58,19 @@ export async function encodeTensor(
   const { commonRows, rows } = readable.pair;
   const covered = commonRows < rows ? { rows: [0, commonRows] as const } : {};
   const terms = [...chosen.map((term) => ({ ...covered, ...term })), ...exactTerms];
-  const decoded = await decodeBack(readable, terms);
-  if (choice.kind !== 'rate-distortion') return { terms, ...decoded };
+  const finished = await finishTensor(readable, terms);
+  if (choice.kind !== 'rate-distortion') return finished;
   // They are known by now: the coder looked for those above water.
   const singularValues = await source.singularValues(1);
-  return { terms, ...decoded, singularValues, knownRank: source.knownRank };
+  return { ...finished, singularValues, knownRank: source.knownRank };
+}
+
+/** Terms with what they decode to. */
+export async function finishTensor(
+  readable: ReadablePair,
+  terms: readonly EncodedTerm[],
+): Promise<EncodedTensor> {
+  return { terms, ...(await decodeBack(readable, terms)) };
 }
 
 /** Exact terms on top of lossy ones. */

@@ -185,6 +185,11 @@ export class PairSource implements ResidualSource {
     if (asked > this.knownRank) this.#known = { asked, singularValues, factors: undefined };
   }
 
+  /** As before any component was looked for. */
+  forgetSpectrum(): void {
+    this.#known = undefined;
+  }
+
   /** Looks for a product that explains the residual, and takes its factors from then on; its width, if there is one. */
   async recover(rank: number, noise: RecoverNoise): Promise<number | undefined> {
     const factors = await this.factors(rank);
