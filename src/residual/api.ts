@@ -36,7 +36,7 @@ export interface CommonOptions {
   /** Worker threads; default: the number of cores. The result does not depend on it. */
   readonly threads?: number;
   /**
-   * Most bytes of resident memory, at least 168 MiB; a small cap means fewer threads. Default: half of what is free.
+   * Most bytes of resident memory, at least 168 MiB, or 320 MiB to encode and diff; a small cap means fewer threads. Default: half of what is free.
    * The result does not depend on it.
    */
   readonly memoryCap?: number;
