@@ -97,6 +97,18 @@ export function finishSvd(
   return { rows: left.rows, columns: right.rows, rank, singularValues, u, v, energy, method };
 }
 
+/** The strongest components of a truncated SVD, at most `rank`: views of its vectors. */
+export function leadingComponents(svd: TruncatedSvd, rank: number): TruncatedSvd {
+  if (rank >= svd.rank) return svd;
+  return {
+    ...svd,
+    rank,
+    singularValues: svd.singularValues.subarray(0, rank),
+    u: svd.u.subarray(0, rank * svd.rows),
+    v: svd.v.subarray(0, rank * svd.columns),
+  };
+}
+
 /** No components: of a zero or empty matrix, or because none are wanted. */
 export function emptySvd(
   rows: number,
