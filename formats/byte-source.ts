@@ -5,9 +5,10 @@ export interface ByteSource {
   readonly byteLength: number;
   /**
    * Reads exactly `length` bytes at `offset`. The caller must not write to the result.
+   * @param room memory of `length` bytes: a source that copies may read into it and return it
    * @throws RangeError when the range is not inside the source.
    */
-  read(offset: number, length: number): Promise<Uint8Array>;
+  read(offset: number, length: number, room?: Uint8Array): Promise<Uint8Array>;
 }
 
 /** A ByteSource over bytes in memory; `read` returns views, not copies. */

@@ -41,7 +41,10 @@ export interface Checkpoint {
   readonly sideFiles: readonly SideFile[];
   /** Files of the folder that are neither weights nor small enough to carry, with the reason. */
   readonly skippedFiles: readonly { readonly path: string; readonly reason: string }[];
-  /** Reads bytes of one tensor: all of it, or `byteLength` bytes from `byteOffset` (relative to the tensor). */
-  read(name: string, byteOffset?: number, byteLength?: number): Promise<Uint8Array>;
+  /**
+   * Reads bytes of one tensor: all of it, or `byteLength` bytes from `byteOffset` (relative to the tensor).
+   * @param room memory of that length, which may be used and returned
+   */
+  read(name: string, byteOffset?: number, byteLength?: number, room?: Uint8Array): Promise<Uint8Array>;
   close(): Promise<void>;
 }

@@ -19,6 +19,7 @@ const PUBLIC_API: Record<string, readonly string[]> = {
     'decode',
     'diff',
     'encode',
+    'estimateEncode',
     'exportLora',
     'inspect',
     'isEreError',

@@ -29,7 +29,7 @@ export function addDecodeCommand(program: Command, context: CliContext): void {
     .summary('rebuild a checkpoint from an archive and its base')
     .description(
       'Rebuilds the checkpoint of an archive: the same files and layout as the fine-tuned one.\n' +
-        'Every base and decoded tensor is checked against the digest in the archive.',
+        'Every decoded tensor is checked against its digest in the archive, and with it the base it came from.',
     )
     .argument('<base>', 'the base that the archive was made against')
     .argument('<archive>', 'archive to read')

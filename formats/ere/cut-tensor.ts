@@ -23,7 +23,7 @@ export interface TensorCut {
 export function cutTensor(tensor: ArchiveTensor, hasChunk: (chunk: number) => boolean): TensorCut {
   const level = lossyTensor(tensor);
   for (const whole of level === tensor ? [tensor] : [tensor, level]) {
-    if (whole.terms.every(({ chunks }) => chunks.every(hasChunk))) {
+    if (isWhole(whole, hasChunk)) {
       return { tensor: whole, digest: whole.digest, quality: whole.quality };
     }
   }
@@ -44,6 +44,15 @@ export function cutTensor(tensor: ArchiveTensor, hasChunk: (chunk: number) => bo
         }
       : 'unknown',
   };
+}
+
+/** Whether every chunk is there; from the last one on, as files end early. */
+function isWhole({ terms }: ArchiveTensor, hasChunk: (chunk: number) => boolean): boolean {
+  for (let i = terms.length - 1; i >= 0; i--) {
+    const { chunks } = terms[i];
+    for (let k = chunks.length - 1; k >= 0; k--) if (!hasChunk(chunks[k])) return false;
+  }
+  return true;
 }
 
 interface CutTerms {
@@ -84,9 +93,10 @@ function cutTerms(tensor: ArchiveTensor, hasChunk: (chunk: number) => boolean): 
 }
 
 function firstChunks(term: ArchiveTerm, count: number): ArchiveTerm {
-  const { chunks, missing = 0, errorDrops, params, ...rest } = term;
+  const { codec, rows, chunks, missing = 0, errorDrops, params } = term;
   return {
-    ...rest,
+    codec,
+    ...(rows === undefined ? {} : { rows }),
     chunks: chunks.slice(0, count),
     missing: missing + chunks.length - count,
     ...(errorDrops === undefined ? {} : { errorDrops: errorDrops.slice(0, count) }),

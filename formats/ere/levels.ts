@@ -13,12 +13,20 @@ export function bestLevel(index: Pick<ArchiveIndex, 'tensors'>): ArchiveLevel {
   return index.tensors.every(({ quality }) => quality === undefined) ? 'exact' : 'lossy';
 }
 
+/** What `lossyTensor` gave: what prefixes are worth is asked of every tensor many times. */
+const lossyTensors = new WeakMap<ArchiveTensor, ArchiveTensor>();
+
 /** The tensor without the exact terms that refine it; itself where there are none. */
 export function lossyTensor(tensor: ArchiveTensor): ArchiveTensor {
   if (tensor.lossy === undefined) return tensor;
-  const { lossy, ...rest } = tensor;
-  const { digest, quality } = lossy;
-  return { ...rest, digest, quality, terms: tensor.terms.slice(0, lossy.terms) };
+  let level = lossyTensors.get(tensor);
+  if (level === undefined) {
+    const { lossy, ...rest } = tensor;
+    const { digest, quality } = lossy;
+    level = { ...rest, digest, quality, terms: tensor.terms.slice(0, lossy.terms) };
+    lossyTensors.set(tensor, level);
+  }
+  return level;
 }
 
 /**

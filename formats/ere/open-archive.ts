@@ -36,9 +36,10 @@ export interface Archive {
   hasChunk(chunk: number): boolean;
   /**
    * The stored bytes of a chunk, checked against their CRC-32. The caller must not write to them.
+   * @param room memory of at least the chunk's length, which may be used
    * @throws IntegrityError for damaged bytes; FormatError for a chunk behind the cut.
    */
-  readChunk(chunk: number): Promise<Uint8Array>;
+  readChunk(chunk: number, room?: Uint8Array): Promise<Uint8Array>;
   /** The bytes of a blob, inflated where it is deflated. Errors as of readChunk, and FormatError. */
   readBlob(blob: ChunkBlob): Promise<Uint8Array>;
 }
@@ -157,7 +158,7 @@ class LazyArchive implements Archive {
     return this.chunkOffset(chunk + 1) <= this.source.byteLength;
   }
 
-  async readChunk(chunk: number): Promise<Uint8Array> {
+  async readChunk(chunk: number, room?: Uint8Array): Promise<Uint8Array> {
     const offset = this.chunkOffset(chunk);
     const end = this.chunkOffset(chunk + 1);
     const file = this.source.name;
@@ -168,7 +169,7 @@ class LazyArchive implements Archive {
         { file, offset },
       );
     }
-    const bytes = await this.source.read(offset, end - offset);
+    const bytes = await this.source.read(offset, end - offset, room?.subarray(0, end - offset));
     assertCrc32(bytes, this.index.chunks[chunk][1], `${file}, chunk ${chunk}`);
     return bytes;
   }

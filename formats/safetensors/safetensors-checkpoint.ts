@@ -48,12 +48,12 @@ export function safetensorsCheckpoint(options: SafetensorsCheckpointOptions): Ch
     tensors,
     sideFiles,
     skippedFiles,
-    async read(name, byteOffset = 0, byteLength) {
+    async read(name, byteOffset = 0, byteLength, room) {
       const tensor = tensors.get(name);
       if (tensor === undefined) throw new NotFoundError(`${location}: no tensor ${quoteName(name)}`);
       const length = byteLength ?? tensor.byteLength - byteOffset;
       assertRange(`${location}, tensor ${quoteName(name)}`, tensor.byteLength, byteOffset, length);
-      return shards[tensor.file].file.source.read(tensor.byteOffset + byteOffset, length);
+      return shards[tensor.file].file.source.read(tensor.byteOffset + byteOffset, length, room);
     },
     close: options.close ?? (async () => {}),
   };

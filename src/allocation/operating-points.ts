@@ -27,7 +27,11 @@ export interface AllocationTensor {
   readonly lowRankOnly?: boolean;
 }
 
-export type RateDistortionChoice = { readonly kind: 'rate-distortion' } & ResidualEncoding;
+export type RateDistortionChoice = {
+  readonly kind: 'rate-distortion';
+  /** Numbers of the tensors that are coded together, this one included; default: alone. */
+  readonly group?: readonly number[];
+} & ResidualEncoding;
 
 export type Choice =
   | { readonly kind: 'none' }

@@ -4,6 +4,7 @@
  */
 import { deflateRaw, inflateRaw } from '../../formats/deflate.js';
 import { DTYPES } from '../../formats/dtype.js';
+import type { Kernels } from '../kernels/kernels.js';
 import type { Codec, EncodedTerm, ExactDecoder, ExactInput, Prediction, TermContext } from './codec.js';
 import { choiceParam, codecError, expectByteLength, expectChunks, integerParam } from './params.js';
 
@@ -20,42 +21,6 @@ const ENCODINGS = ['stored', 'deflate-raw'] as const;
 
 const PREDICTIONS = ['none', 'base', 'reconstruction'] as const satisfies readonly Prediction[];
 
-/** Gathers byte p of every word into plane p. The length is a multiple of the word's. */
-function splitPlanes(bytes: Uint8Array, wordByteLength: number): Uint8Array {
-  if (wordByteLength === 1) return bytes;
-  const planes = new Uint8Array(bytes.byteLength);
-  const words = bytes.byteLength / wordByteLength;
-  for (let p = 0; p < wordByteLength; p++) {
-    for (let i = 0; i < words; i++) planes[p * words + i] = bytes[i * wordByteLength + p]!;
-  }
-  return planes;
-}
-
-function joinPlanes(planes: Uint8Array, wordByteLength: number, out: Uint8Array): void {
-  const words = planes.byteLength / wordByteLength;
-  for (let p = 0; p < wordByteLength; p++) {
-    for (let i = 0; i < words; i++) out[i * wordByteLength + p] = planes[p * words + i]!;
-  }
-}
-
-/** out = x ± y on little-endian words, wrapping. `sign` is 1 or −1. */
-function combineWords(
-  x: Uint8Array,
-  y: Uint8Array,
-  sign: 1 | -1,
-  wordByteLength: number,
-  out: Uint8Array,
-): void {
-  for (let start = 0; start < x.byteLength; start += wordByteLength) {
-    let carry = 0;
-    for (let p = 0; p < wordByteLength; p++) {
-      const sum = x[start + p]! + sign * y[start + p]! + carry;
-      out[start + p] = sum & 255;
-      carry = sum >> 8; // −1, 0 or 1
-    }
-  }
-}
-
 /** A segment as it is stored. */
 interface Segment {
   readonly bytes: Uint8Array;
@@ -67,7 +32,7 @@ interface Segment {
  * term. Applies to everything.
  */
 export async function encodeBytes(input: ExactInput): Promise<EncodedTerm> {
-  const { dtype, rowCount, rowByteLength, read, prediction } = input;
+  const { dtype, rowCount, rowByteLength, read, prediction, kernels } = input;
   const word = WORD_BYTE_LENGTHS.find((width) => width * 8 === DTYPES[dtype].bits) ?? 1;
   const byteLength = rowCount * rowByteLength;
   const plain: Segment[] = [];
@@ -75,11 +40,11 @@ export async function encodeBytes(input: ExactInput): Promise<EncodedTerm> {
   for (let start = 0; start < byteLength; start += SEGMENT_BYTE_LENGTH) {
     const length = Math.min(SEGMENT_BYTE_LENGTH, byteLength - start);
     const bytes = await read(start, length);
-    plain.push(await packSegment(bytes, word));
+    plain.push(await packSegment(bytes, word, kernels));
     if (prediction === undefined) continue;
     const difference = new Uint8Array(length);
-    combineWords(bytes, (await prediction.read(start, length)).bytes, -1, word, difference);
-    differences.push(await packSegment(difference, word));
+    kernels.combineWords(bytes, (await prediction.read(start, length)).bytes, -1, word, difference);
+    differences.push(await packSegment(difference, word, kernels));
   }
   const size = (segments: readonly Segment[]): number =>
     segments.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
@@ -94,12 +59,13 @@ export async function encodeBytes(input: ExactInput): Promise<EncodedTerm> {
   };
 }
 
-async function packSegment(bytes: Uint8Array, word: number): Promise<Segment> {
-  const planes = splitPlanes(bytes, word);
+async function packSegment(bytes: Uint8Array, word: number, kernels: Kernels): Promise<Segment> {
+  const planes = new Uint8Array(bytes.byteLength);
+  kernels.splitPlanes(bytes, word, planes);
   const deflated = await deflateRaw(planes);
   return deflated.byteLength < bytes.byteLength
     ? { bytes: deflated, encoding: 'deflate-raw' }
-    : { bytes: planes.slice(), encoding: 'stored' };
+    : { bytes: planes, encoding: 'stored' };
 }
 
 export const bytesCodec: Codec = {
@@ -108,7 +74,7 @@ export const bytesCodec: Codec = {
     const predict = choiceParam(context, 'predict', PREDICTIONS);
     const word = integerParam(context, 'word', 1, 8);
     const segmentByteLength = integerParam(context, 'segment', 1, LARGEST_SEGMENT_BYTE_LENGTH);
-    const { rowCount, rowByteLength } = context;
+    const { rowCount, rowByteLength, kernels } = context;
     const byteLength = rowCount * rowByteLength;
     if (
       !WORD_BYTE_LENGTHS.some((width) => width === word) ||
@@ -141,7 +107,7 @@ export const bytesCodec: Codec = {
             });
       expectByteLength(context, segment, planes, length);
       const bytes = new Uint8Array(length);
-      joinPlanes(planes, word, bytes);
+      kernels.joinPlanes(planes, word, bytes);
       current = { segment, bytes };
       return bytes;
     };
@@ -160,7 +126,7 @@ export const bytesCodec: Codec = {
           out.set(bytes.subarray(first, first + count), position - start);
           position += count;
         }
-        if (prediction !== undefined) combineWords(out.slice(), prediction.bytes, 1, word, out);
+        if (prediction !== undefined) kernels.combineWords(out, prediction.bytes, 1, word, out);
       },
       close: () => {
         current = undefined;

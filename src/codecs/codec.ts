@@ -23,13 +23,22 @@ export interface TermContext {
   readonly kernels: Kernels;
   /** Bytes of chunk i of the term, checked; undefined when a cut or truncated archive does not have it. */
   chunk(i: number): Promise<Uint8Array | undefined>;
+  /** To be told of bytes of `chunk` that are read no more: their memory is used again. */
+  release?(bytes: Uint8Array): void;
 }
 
 /** Contributes to the residual. Rows are relative to the start of the term. */
 export interface AdditiveDecoder {
   readonly kind: 'additive';
-  /** Adds rows [startRow, startRow + rows) into `residual` (rows × columns, row-major). */
-  accumulate(startRow: number, rows: number, residual: Float32Array): Promise<void>;
+  /** Whether rows have to be asked for from the first on, without gaps. */
+  readonly isSequential: boolean;
+  /** Reads what `accumulate` needs for the rows [startRow, startRow + rows), and may drop what is for others. */
+  prepare(startRow: number, rows: number): Promise<void>;
+  /**
+   * Adds prepared rows into `residual` (rows × columns, row-major), in ascending order. At once: `residual`
+   * may be the kernels' own memory.
+   */
+  accumulate(startRow: number, rows: number, residual: Float32Array): void;
   close(): void;
 }
 

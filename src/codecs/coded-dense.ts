@@ -27,42 +27,56 @@ export const codedDenseCodec: Codec = {
     expectChunks(context, Math.ceil(rowCount / blockRows));
     const decoder = kernels.createMatrixDecoder({ columns, states });
     const rowGains = new Uint16Array(Math.min(blockRows, rowCount)).fill(1);
+    let codes = new Int16Array(0);
     let nextRow = 0;
-    let isCut = false;
+    /** Chunks that were read and not begun, by block. */
+    const chunks = new Map<number, Uint8Array>();
+    let current: Uint8Array | undefined;
+    /** The first block behind the cut: it and all that follow leave the rows as they are. */
+    let cutBlock = Number.POSITIVE_INFINITY;
 
-    const beginBlock = async (block: number): Promise<void> => {
-      const bytes = await context.chunk(block);
-      if (bytes === undefined) {
-        isCut = true; // Behind the cut, and so is all that follows: the rows stay as they are.
-        return;
-      }
-      decoder.beginChunk(bytes);
+    const add = (rows: number, out: Float32Array): void => {
+      if (codes.length < rows * columns) codes = new Int16Array(rows * columns);
+      const part = codes.subarray(0, rows * columns);
+      decoder.decodeRows(rows, part);
+      kernels.accumulateCodes({
+        codes: part,
+        rowGains: rowGains.subarray(0, rows),
+        rows,
+        columns,
+        scale,
+        out,
+      });
     };
 
     return {
       kind: 'additive',
-      async accumulate(startRow, rows, residual) {
+      isSequential: true,
+      async prepare(startRow, rows) {
+        // Blocks that begin in these rows; the one that began before them is being decoded.
+        for (let block = Math.ceil(startRow / blockRows); block * blockRows < startRow + rows; block++) {
+          if (block >= cutBlock) return;
+          const bytes = await context.chunk(block);
+          if (bytes === undefined) cutBlock = block;
+          else chunks.set(block, bytes);
+        }
+      },
+      accumulate(startRow, rows, residual) {
         if (startRow !== nextRow) throw new RangeError(`expected rows from ${nextRow}, got ${startRow}`);
-        for (let row = startRow; row < startRow + rows; ) {
+        nextRow = startRow + rows;
+        for (let row = startRow; row < nextRow; ) {
           const block = Math.floor(row / blockRows);
-          if (row === block * blockRows && !isCut) await beginBlock(block);
-          const count = Math.min(startRow + rows, (block + 1) * blockRows) - row;
-          if (!isCut) {
-            const codes = new Int16Array(count * columns);
-            decoder.decodeRows(count, codes);
-            const out = residual.subarray((row - startRow) * columns, (row - startRow + count) * columns);
-            kernels.accumulateCodes({
-              codes,
-              rowGains: rowGains.subarray(0, count),
-              rows: count,
-              columns,
-              scale,
-              out,
-            });
+          if (block >= cutBlock) return;
+          if (row === block * blockRows) {
+            if (current !== undefined) context.release?.(current);
+            current = chunks.get(block)!;
+            decoder.beginChunk(current);
+            chunks.delete(block);
           }
+          const count = Math.min(nextRow, (block + 1) * blockRows) - row;
+          add(count, residual.subarray((row - startRow) * columns, (row - startRow + count) * columns));
           row += count;
         }
-        nextRow = startRow + rows;
       },
       close: () => decoder.free(),
     };

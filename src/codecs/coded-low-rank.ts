@@ -9,6 +9,7 @@
 import { readUint16, readUint32, writeUint16, writeUint32 } from '../../formats/little-endian.js';
 import type { MatrixDecoder } from '../kernels/kernels.js';
 import type { Codec, EncodedTerm, TermContext } from './codec.js';
+import { FactorRows } from './factor-rows.js';
 import { type IntegerFactors, openIntegerProduct } from './integer-product.js';
 import { choiceParam, codecError, countsParam, expectChunks, float32Param } from './params.js';
 
@@ -65,12 +66,11 @@ async function readFactors(context: TermContext): Promise<IntegerFactors> {
       `rank ${rank} is too large for ${rows} × ${columns} values in ${payload} bytes`,
     );
   }
-  const a = new Int32Array(rows * rank);
-  const b = new Int32Array(columns * rank);
+  const a = new FactorRows(rows, rank, kernels);
+  const b = new FactorRows(columns, rank, kernels);
   const decoderA = kernels.createMatrixDecoder({ columns: rows, states });
   const decoderB = kernels.createMatrixDecoder({ columns, states });
   try {
-    let first = 0;
     for (const [band, bytes] of chunks.entries()) {
       const header = 2 * bands[band] + 4;
       const split = header + (bytes.byteLength < header ? 0 : readUint32(bytes, header - 4));
@@ -78,34 +78,21 @@ async function readFactors(context: TermContext): Promise<IntegerFactors> {
         throw codecError(context, `band ${band}: ends inside its first code stream`);
       const gains = Uint16Array.from({ length: bands[band] }, (_, k) => readUint16(bytes, 2 * k));
       decoderA.beginChunk(bytes.subarray(header, split));
-      scatter(decoderA, gains.length, rows, a, rank, first, (k) => gains[k]);
+      for (const gain of gains) addComponent(decoderA, a, gain);
       decoderB.beginChunk(bytes.subarray(split));
-      scatter(decoderB, gains.length, columns, b, rank, first, () => 1);
-      first += gains.length;
+      for (let k = 0; k < gains.length; k++) addComponent(decoderB, b, 1);
     }
   } finally {
     decoderA.free();
     decoderB.free();
   }
-  return { a, b, rank };
+  for (const bytes of chunks) context.release?.(bytes);
+  return { a: a.finish(), b: b.finish(), rank };
 }
 
-/** Decodes components one by one into columns first, first + 1, … of a row-major length × rank matrix. */
-function scatter(
-  decoder: MatrixDecoder,
-  components: number,
-  length: number,
-  target: Int32Array,
-  rank: number,
-  first: number,
-  gainOf: (component: number) => number,
-): void {
-  const codes = new Int16Array(length);
-  for (let k = 0; k < components; k++) {
-    decoder.decodeRows(1, codes);
-    const gain = gainOf(k);
-    for (let i = 0, at = first + k; i < length; i++, at += rank) target[at] = codes[i] * gain;
-  }
+function addComponent(decoder: MatrixDecoder, rows: FactorRows, gain: number): void {
+  decoder.decodeRows(1, rows.next);
+  rows.add(gain);
 }
 
 export const codedLowRankCodec: Codec = {

@@ -6,7 +6,7 @@ import { readUint16, writeUint16 } from '../../formats/little-endian.js';
 import type { Kernels } from '../kernels/kernels.js';
 import type { AdditiveDecoder, Codec, EncodedTerm } from './codec.js';
 import { codecError, expectByteLength, expectChunks, float32Param, integerParam } from './params.js';
-import { type ResidualRows, rowsPerBlock } from './row-blocks.js';
+import { prepareBlocks, type ResidualRows, rowsPerBlock } from './row-blocks.js';
 import { bestStep, codeRange } from './scalar-quantizer.js';
 
 const GAIN_BYTE_LENGTH = 2;
@@ -76,14 +76,11 @@ export const denseCodec: Codec = {
     const blockRows = integerParam(context, 'blockRows', 1, 2 ** 31 - 1);
     expectChunks(context, Math.ceil(rowCount / blockRows));
 
-    /** The block decoded last: rows are asked for in ascending order. */
-    let current:
-      | { readonly block: number; readonly codes: Int16Array; readonly gains: Uint16Array }
-      | undefined;
+    /** The prepared blocks that rows are still asked of. */
+    const blocks = new Map<number, { readonly codes: Int16Array; readonly gains: Uint16Array } | undefined>();
     const readBlock = async (
       block: number,
     ): Promise<{ codes: Int16Array; gains: Uint16Array } | undefined> => {
-      if (current?.block === block) return current;
       const bytes = await context.chunk(block);
       if (bytes === undefined) return undefined; // Behind the cut: these rows stay as they are.
       const rows = Math.min(blockRows, rowCount - block * blockRows);
@@ -94,18 +91,19 @@ export const denseCodec: Codec = {
       }
       const codes = new Int16Array(rows * columns);
       kernels.unpackCodes(bytes.subarray(rows * GAIN_BYTE_LENGTH), bits, codes.length, codes);
-      current = { block, codes, gains };
-      return current;
+      return { codes, gains };
     };
 
     return {
       kind: 'additive',
-      async accumulate(startRow, rows, residual) {
+      isSequential: false,
+      prepare: (startRow, rows) => prepareBlocks(blocks, blockRows, startRow, rows, readBlock),
+      accumulate(startRow, rows, residual) {
         for (let row = startRow; row < startRow + rows; ) {
           const block = Math.floor(row / blockRows);
           const first = row - block * blockRows;
           const count = Math.min(startRow + rows - row, blockRows - first);
-          const data = await readBlock(block);
+          const data = blocks.get(block);
           if (data !== undefined) {
             const out = residual.subarray((row - startRow) * columns, (row - startRow + count) * columns);
             const codes = data.codes.subarray(first * columns, (first + count) * columns);
@@ -115,9 +113,7 @@ export const denseCodec: Codec = {
           row += count;
         }
       },
-      close: () => {
-        current = undefined;
-      },
+      close: () => blocks.clear(),
     };
   },
 };

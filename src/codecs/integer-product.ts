@@ -7,12 +7,12 @@ import { type Kernels, MAX_PRODUCT_K, type PreparedProduct, type WideIntegers } 
 import type { AdditiveDecoder, TermContext } from './codec.js';
 import { codecError } from './params.js';
 
-/** Integer factors, row-major. */
+/** Integer factors, row-major; in 16 bits where every entry lies in ±32767. */
 export interface IntegerFactors {
   /** rows × rank. */
-  readonly a: Int32Array;
+  readonly a: Int16Array | Int32Array;
   /** columns × rank. */
-  readonly b: Int32Array;
+  readonly b: Int16Array | Int32Array;
   readonly rank: number;
 }
 
@@ -34,8 +34,11 @@ export interface RowProduct {
 }
 
 /** What is wrong with factors, or undefined when every sum is exact. */
-export function productProblem(factors: IntegerFactors): string | undefined {
-  const bounds = boundsOf(factors);
+export function productProblem(factors: IntegerFactors, kernels?: Kernels): string | undefined {
+  return problemOf(factors, boundsOf(factors, kernels));
+}
+
+function problemOf(factors: IntegerFactors, bounds: Bounds): string | undefined {
   if (factors.rank > MAX_PRODUCT_K)
     return `expected a rank of at most ${MAX_PRODUCT_K}, found ${factors.rank}`;
   if (!(bounds.sum < EXACT_SUM_LIMIT))
@@ -50,13 +53,22 @@ export function prepareRowProduct(
   columns: number,
   scale: number,
   kernels: Kernels,
+  bounds = boundsOf(factors, kernels),
 ): RowProduct {
   const { a, b, rank } = factors;
   if (rank === 0) return { accumulate: () => {}, free: () => {} };
-  const { sum, magnitude } = boundsOf(factors);
+  const { sum, magnitude } = bounds;
   return sum < INT16_SUM_LIMIT && magnitude <= INT16_FACTOR_LIMIT
-    ? rowProduct(kernels.prepareProduct(Int16Array.from(b), columns, rank, scale), Int16Array.from(a), rank)
-    : rowProduct<WideIntegers>(kernels.prepareWideProduct(b, columns, rank, scale), a, rank);
+    ? rowProduct(kernels.prepareProduct(narrow(b), columns, rank, scale), narrow(a), rank)
+    : rowProduct<WideIntegers>(kernels.prepareWideProduct(widen(b), columns, rank, scale), widen(a), rank);
+}
+
+function narrow(values: Int16Array | Int32Array): Int16Array {
+  return values instanceof Int16Array ? values : new Int16Array(values);
+}
+
+function widen(values: Int16Array | Int32Array): Int32Array {
+  return values instanceof Int32Array ? values : new Int32Array(values);
 }
 
 function rowProduct<Integers extends Int16Array | WideIntegers>(
@@ -78,20 +90,28 @@ export function openIntegerProduct(
   factors: IntegerFactors,
   scale: number,
 ): AdditiveDecoder {
-  const problem = productProblem(factors);
+  const bounds = boundsOf(factors, context.kernels);
+  const problem = problemOf(factors, bounds);
   if (problem !== undefined) throw codecError(context, problem);
-  const product = prepareRowProduct(factors, context.columns, scale, context.kernels);
+  const product = prepareRowProduct(factors, context.columns, scale, context.kernels, bounds);
   return {
     kind: 'additive',
-    accumulate: async (startRow, rows, residual) => product.accumulate(startRow, rows, residual),
+    isSequential: false,
+    prepare: async () => {},
+    accumulate: (startRow, rows, residual) => product.accumulate(startRow, rows, residual),
     close: () => product.free(),
   };
 }
 
-/** Cauchy–Schwarz bound on every (partial) sum, and the largest factor. */
-function boundsOf({ a, b, rank }: IntegerFactors): { readonly sum: number; readonly magnitude: number } {
-  const boundsA = rowBounds(a, rank);
-  const boundsB = rowBounds(b, rank);
+interface Bounds {
+  readonly sum: number;
+  readonly magnitude: number;
+}
+
+/** Cauchy–Schwarz bound on every (partial) sum, and a bound on the factors. */
+function boundsOf({ a, b, rank }: IntegerFactors, kernels: Kernels | undefined): Bounds {
+  const boundsA = rowBounds(a, rank, kernels);
+  const boundsB = rowBounds(b, rank, kernels);
   return {
     sum: boundsA.norm * boundsB.norm * NORM_SLACK,
     magnitude: Math.max(boundsA.magnitude, boundsB.magnitude),
@@ -99,7 +119,13 @@ function boundsOf({ a, b, rank }: IntegerFactors): { readonly sum: number; reado
 }
 
 /** Largest Euclidean norm of a row of the integer matrix (count × rank), and its largest magnitude. */
-function rowBounds(matrix: Int32Array, rank: number): { norm: number; magnitude: number } {
+function rowBounds(
+  matrix: Int16Array | Int32Array,
+  rank: number,
+  kernels: Kernels | undefined,
+): { norm: number; magnitude: number } {
+  if (matrix instanceof Int16Array && kernels !== undefined && rank > 0)
+    return { norm: Math.sqrt(kernels.largestSquaredNorm(matrix, rank)), magnitude: INT16_FACTOR_LIMIT };
   let largest = 0;
   let magnitude = 0;
   for (let start = 0; start < matrix.length; start += rank) {

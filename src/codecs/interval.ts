@@ -145,6 +145,7 @@ export const intervalCodec: Codec = {
     const coded = codedRowsOf(dtype, rowByteLength);
     expectChunks(context, Math.ceil((rowCount * coded.perRow) / chunkRows));
     let decoder: IntervalDecoder | undefined;
+    let payload: Uint8Array | undefined;
     let position = 0;
 
     return {
@@ -157,7 +158,11 @@ export const intervalCodec: Codec = {
         }
         decoder ??= kernels.intervalDecoder(model);
         for (const run of runs(coded, byteOffset, byteOffset + out.byteLength, chunkRows)) {
-          if (run.first % chunkRows === 0) decoder.begin(await readPayload(context, run.first / chunkRows));
+          if (run.first % chunkRows === 0) {
+            if (payload !== undefined) context.release?.(payload);
+            payload = await readPayload(context, run.first / chunkRows);
+            decoder.begin(payload);
+          }
           const from = run.byteOffset - byteOffset;
           const target = out.subarray(from, from + run.byteLength);
           decoder.decode(part(prediction, run, byteOffset), target, run.columns);

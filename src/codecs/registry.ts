@@ -3,6 +3,7 @@ import { bytesCodec } from './bytes.js';
 import type { Codec } from './codec.js';
 import { codedDenseCodec } from './coded-dense.js';
 import { codedLowRankCodec } from './coded-low-rank.js';
+import { codedSubspaceCodec } from './coded-subspace.js';
 import { denseCodec } from './dense.js';
 import { intervalCodec } from './interval.js';
 import { intervalSmallCodec } from './interval-small.js';
@@ -11,6 +12,7 @@ import { signCodec } from './sign.js';
 
 export const CODECS: ReadonlyMap<string, Codec> = new Map(
   [
+    codedSubspaceCodec,
     codedLowRankCodec,
     codedDenseCodec,
     lowRankCodec,

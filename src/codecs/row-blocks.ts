@@ -10,3 +10,19 @@ export function rowsPerBlock(columns: number): number {
 
 /** Rows of a residual, in order. */
 export type ResidualRows = (startRow: number, rows: number) => Promise<Float32Array>;
+
+/** Keeps of `blocks` those that hold rows from `startRow` on, and reads what of `rows` is not there. */
+export async function prepareBlocks<Block>(
+  blocks: Map<number, Block>,
+  blockRows: number,
+  startRow: number,
+  rows: number,
+  read: (block: number) => Promise<Block>,
+): Promise<void> {
+  const first = Math.floor(startRow / blockRows);
+  const last = Math.floor((startRow + Math.max(1, rows) - 1) / blockRows);
+  for (const block of blocks.keys()) if (block < first || block > last) blocks.delete(block);
+  for (let block = first; block <= last; block++) {
+    if (!blocks.has(block)) blocks.set(block, await read(block));
+  }
+}

@@ -6,7 +6,7 @@
 import type { Kernels } from '../kernels/kernels.js';
 import type { AdditiveDecoder, Codec, EncodedTerm } from './codec.js';
 import { expectByteLength, expectChunks, float32Param, integerParam } from './params.js';
-import { type ResidualRows, rowsPerBlock } from './row-blocks.js';
+import { prepareBlocks, type ResidualRows, rowsPerBlock } from './row-blocks.js';
 
 function blockByteLength(rows: number, columns: number): number {
   return Math.ceil((rows * columns) / 8);
@@ -58,46 +58,34 @@ export const signCodec: Codec = {
     const blockRows = integerParam(context, 'blockRows', 1, 2 ** 31 - 1);
     expectChunks(context, Math.ceil(rowCount / blockRows));
 
-    /** The block read last: rows are asked for in ascending order. */
-    let current: { readonly block: number; readonly bytes: Uint8Array | undefined } | undefined;
+    /** The prepared blocks that rows are still asked of. */
+    const blocks = new Map<number, Uint8Array | undefined>();
     const readBlock = async (block: number): Promise<Uint8Array | undefined> => {
-      if (current?.block === block) return current.bytes;
       const bytes = await context.chunk(block);
       const rows = Math.min(blockRows, rowCount - block * blockRows);
       if (bytes !== undefined) expectByteLength(context, block, bytes, blockByteLength(rows, columns));
-      current = { block, bytes };
       return bytes;
     };
 
     return {
       kind: 'additive',
-      async accumulate(startRow, rows, residual) {
+      isSequential: false,
+      prepare: (startRow, rows) => prepareBlocks(blocks, blockRows, startRow, rows, readBlock),
+      accumulate(startRow, rows, residual) {
         for (let row = startRow; row < startRow + rows; ) {
           const block = Math.floor(row / blockRows);
           const first = row - block * blockRows;
           const count = Math.min(startRow + rows - row, blockRows - first);
-          const bytes = await readBlock(block);
+          const bytes = blocks.get(block);
           // Behind the cut of a truncated archive: these rows stay as they are.
           if (bytes !== undefined) {
-            const codes = signs(bytes, first * columns, count * columns, kernels);
             const out = residual.subarray((row - startRow) * columns, (row - startRow + count) * columns);
-            const rowGains = new Uint16Array(count).fill(1);
-            kernels.accumulateCodes({ codes, rowGains, rows: count, columns, scale, out });
+            kernels.accumulateSigns({ bytes, bitOffset: first * columns, scale, out });
           }
           row += count;
         }
       },
-      close: () => {
-        current = undefined;
-      },
+      close: () => blocks.clear(),
     };
   },
 };
-
-/** +1 for a bit 0, −1 for a bit 1. */
-function signs(bytes: Uint8Array, first: number, count: number, kernels: Kernels): Int16Array {
-  const codes = new Int16Array(count);
-  kernels.unpackCodes(bytes, 1, count, codes, { bitOffset: first });
-  for (let i = 0; i < count; i++) codes[i] = 2 * codes[i]! + 1; // one-bit codes are 0 and −1
-  return codes;
-}

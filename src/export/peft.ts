@@ -206,7 +206,7 @@ function factorValues(
   return values;
 }
 
-function norm(values: Int32Array): number {
+function norm(values: Int16Array | Int32Array): number {
   let sum = 0;
   for (const value of values) sum += value * value;
   return Math.sqrt(sum);

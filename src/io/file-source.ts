@@ -43,10 +43,10 @@ export function handleSource(name: string, byteLength: number, handle: ReadableH
   return {
     name,
     byteLength,
-    async read(offset, length) {
+    async read(offset, length, room) {
       assertRange(name, byteLength, offset, length);
       if (closing !== undefined) throw new IoError(`${name}: cannot read: the file is closed`);
-      const bytes = unzeroedBytes(length);
+      const bytes = room?.byteLength === length ? room : unzeroedBytes(length);
       let done = 0;
       while (done < length) {
         const wanted = Math.min(length - done, MAX_READ_BYTE_LENGTH);

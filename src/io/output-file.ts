@@ -13,6 +13,8 @@ export interface OutputFile {
   writeAt(offset: number, bytes: Uint8Array): Promise<void>;
   /** Sets the length, so that the file is complete in size before its parts arrive; new bytes are zero. */
   truncate(byteLength: number): Promise<void>;
+  /** Waits until the disk has what was written; the size and times of the file may follow later. */
+  flush(): Promise<void>;
 }
 
 /** What an OutputFile needs of node:fs' FileHandle. */
@@ -24,6 +26,7 @@ export interface WritableHandle {
     position: number,
   ): Promise<{ bytesWritten: number }>;
   truncate(byteLength: number): Promise<void>;
+  datasync(): Promise<void>;
 }
 
 /** write(2) moves at most 0x7ffff000 bytes, and libuv takes an int; a power of two below both. */
@@ -56,6 +59,7 @@ export function handleOutput(handle: WritableHandle, path: string, shownPath = p
     },
     writeAt,
     truncate: (byteLength) => withIoErrors('write', shownPath, () => handle.truncate(byteLength)),
+    flush: () => withIoErrors('write', shownPath, () => handle.datasync()),
   };
 }
 

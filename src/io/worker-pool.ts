@@ -20,8 +20,15 @@ export interface JobModule<Init, Job, Result> {
 
 export interface WorkerPool<Job, Result> {
   readonly threads: number;
-  /** Runs on the given worker, or on the first that is free. */
-  run(job: Job, worker?: number): Promise<{ readonly result: Result; readonly worker: number }>;
+  /**
+   * Runs on the given worker, or on the first that is free; in the order of the calls, but urgent jobs before all
+   * that wait.
+   */
+  run(
+    job: Job,
+    worker?: number,
+    isUrgent?: boolean,
+  ): Promise<{ readonly result: Result; readonly worker: number }>;
   /**
    * Starts no further job, and resolves when the threads are gone. Their jobs are abandoned; a job in this
    * thread ends first. Rejects when a runner without a job could not be closed.
@@ -87,6 +94,7 @@ function closedError(): Error {
 interface QueuedJob<Job, Result> {
   readonly job: Job;
   readonly worker: number | undefined;
+  readonly isUrgent: boolean;
   readonly resolve: (value: { result: Result; worker: number }) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -137,13 +145,16 @@ class ThreadPool<Job, Result> implements WorkerPool<Job, Result> {
     }
   }
 
-  run(job: Job, worker?: number): Promise<{ result: Result; worker: number }> {
+  run(job: Job, worker?: number, isUrgent = false): Promise<{ result: Result; worker: number }> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) {
         reject(this.#failure);
         return;
       }
-      this.#queue.push({ job, worker, resolve, reject });
+      const queued = { job, worker, isUrgent, resolve, reject };
+      const place = isUrgent ? this.#queue.findIndex((other) => !other.isUrgent) : -1;
+      if (place === -1) this.#queue.push(queued);
+      else this.#queue.splice(place, 0, queued);
       this.#dispatch();
     });
   }

@@ -2,9 +2,11 @@
 import { DTYPES, type FloatDtype } from '../../formats/dtype.js';
 import {
   type CodesRequest,
+  type ComponentsRequest,
   type GemmRequest,
   MAX_PRODUCT_K,
   type MatrixEncodeRequest,
+  type SignsRequest,
   type UnpackLayout,
 } from './kernels.js';
 import { MAX_COLUMNS } from './matrix-model.js';
@@ -69,6 +71,38 @@ export function checkCodes(request: CodesRequest): void {
   expectLength('codes', rows * columns, codes.length);
   expectLength('rowGains', rows, rowGains.length);
   expectLength('out', rows * columns, out.length);
+}
+
+export function checkSigns({ bytes, bitOffset = 0, out }: SignsRequest): void {
+  expectSize('bitOffset', bitOffset);
+  checkStream(bytes, 1, out.length, bitOffset);
+}
+
+/** Returns the number of components. */
+export function checkComponents(request: ComponentsRequest): number {
+  const { codes, gains, length, out, stride, first } = request;
+  expectSize('length', length);
+  expectInteger('stride', stride, 1, MAX_PRODUCT_K);
+  expectInteger('first', first, 0, stride - gains.length);
+  expectLength('codes', gains.length * length, codes.length);
+  expectLength('out', length * stride, out.length);
+  return gains.length;
+}
+
+export function checkNorm(matrixLength: number, k: number): number {
+  expectInteger('k', k, 1, MAX_PRODUCT_K);
+  if (matrixLength % k !== 0)
+    throw new RangeError(`matrix: expected rows of ${k}, got ${matrixLength} values`);
+  return matrixLength / k;
+}
+
+/** Returns the number of words. */
+export function checkWords(width: number, byteLength: number, ...others: readonly number[]): number {
+  if (![1, 2, 4, 8].includes(width)) throw new RangeError(`width: expected 1, 2, 4 or 8, got ${width}`);
+  if (byteLength % width !== 0)
+    throw new RangeError(`bytes: expected a multiple of ${width} bytes, got ${byteLength}`);
+  for (const other of others) expectLength('bytes', byteLength, other);
+  return byteLength / width;
 }
 
 /** Checks an unpack request and fills in its defaults. */
@@ -140,8 +174,16 @@ export function checkMatrixRows(rows: number, columns: number, what: string, len
   expectLength(what, rows * columns, length);
 }
 
+/** 0, or one of the columns. */
+export function checkFirstColumn(firstColumn: number, columns: number): void {
+  if (Number.isInteger(firstColumn) && firstColumn >= 0 && (firstColumn === 0 || firstColumn < columns))
+    return;
+  throw new RangeError(`firstColumn: expected an integer from 0 below ${columns}, got ${firstColumn}`);
+}
+
 export function checkEncodeRows(request: MatrixEncodeRequest, columns: number): void {
-  const { values, rows, lambda, codes, columnWeights } = request;
+  const { values, rows, lambda, codes, columnWeights, firstColumn } = request;
+  checkFirstColumn(firstColumn ?? 0, columns);
   checkMatrixRows(rows, columns, 'values', values.length);
   checkMatrixRows(rows, columns, 'codes', codes.length);
   if (columnWeights !== undefined) expectLength('columnWeights', columns, columnWeights.length);

@@ -20,6 +20,9 @@ export type WideIntegers = Int32Array | Float64Array;
 /** Largest inner dimension of an integer product: bounds the working memory. */
 export const MAX_PRODUCT_K = 65_536;
 
+/** Most elements of a residual block. */
+export const MAX_RESIDUAL_BLOCK = 65_536;
+
 /** Floats of k that `gemm` sums before it adds them to the output. */
 export const GEMM_BLOCK_K = 256;
 
@@ -66,6 +69,33 @@ export interface CodesRequest {
   readonly scale: number;
   /** rows × columns, added to. */
   readonly out: Float32Array;
+}
+
+/** One sign a bit. */
+export interface SignsRequest {
+  /** Bit i of the stream (least significant first) is the sign of element i: 0 for +, 1 for −. */
+  readonly bytes: Uint8Array;
+  /** Bit where element 0 starts; default 0. */
+  readonly bitOffset?: number;
+  /** Rounded to float32. */
+  readonly scale: number;
+  /** Added to; its length is the number of elements. */
+  readonly out: Float32Array;
+}
+
+/** Components of factors, to be put into rows. */
+export interface ComponentsRequest {
+  /** components × length. */
+  readonly codes: Int16Array;
+  /** One a component. */
+  readonly gains: Uint16Array;
+  readonly length: number;
+  /** length × stride; other entries are left as they are. */
+  readonly out: Int16Array | Int32Array;
+  /** Entries of a row of `out`. */
+  readonly stride: number;
+  /** Entry of the first component in a row. */
+  readonly first: number;
 }
 
 /** Where the codes of a bit stream go. */
@@ -133,6 +163,8 @@ export interface MatrixEncodeRequest {
   readonly codes: Int16Array;
   /** columns, ≥ 0: weight of the squared error in a column; default 1. */
   readonly columnWeights?: Float32Array;
+  /** Columns before it are 0 in these rows and take no bits; their values are not read. Default 0. */
+  readonly firstColumn?: number;
 }
 
 /**
@@ -151,8 +183,8 @@ export interface MatrixEncoder {
 export interface MatrixDecoder {
   /** Continues with the rows of the next chunk. */
   beginChunk(bytes: Uint8Array): void;
-  /** The next rows of the chunk; out: rows × columns half steps, |out| ≤ 32766. */
-  decodeRows(rows: number, out: Int16Array): void;
+  /** The next rows of the chunk; out: rows × columns half steps, |out| ≤ 32766. @param firstColumn as encoded; default 0 */
+  decodeRows(rows: number, out: Int16Array, firstColumn?: number): void;
   /** As in MatrixEncoder. */
   free(): void;
 }
@@ -173,6 +205,13 @@ export interface Kernels {
    * BF16 0x7fc0, F8_E4M3 0x7f, F8_E5M2 0x7e.
    */
   fromFloat32(dtype: FloatDtype, values: Float32Array, out: Uint8Array): void;
+
+  /**
+   * Floats in the kernels' own memory: as `out` or `residual` of accumulate, accumulateCodes and addAndRound they
+   * are worked on in place, where other arrays are copied. One for all callers: the contents are anything, and
+   * the next call takes it back. At most MAX_RESIDUAL_BLOCK.
+   */
+  residualBlock(count: number): Float32Array;
 
   /**
    * The decoder's last step: out_i = round_dtype(f32(base_i + residual_i)), base read as by toFloat32
@@ -211,6 +250,27 @@ export interface Kernels {
 
   /** out_ij = f32(out_ij + f32(scale · f32(gain_i · q_ij))), the integer product exact. */
   accumulateCodes(request: CodesRequest): void;
+
+  /** out_i = f32(out_i ± scale). */
+  accumulateSigns(request: SignsRequest): void;
+
+  /**
+   * out[i · stride + first + k] = gain_k · code_k,i, modulo 2^16 where `out` is Int16Array.
+   * Returns the largest |gain_k · code_k,i| before that: over 32767, an Int16Array does not hold them all.
+   */
+  scaleComponents(request: ComponentsRequest): number;
+
+  /** Largest Σ x² of the rows of a matrix (rows × k) of |x| ≤ 32767; exact. 0 without rows. */
+  largestSquaredNorm(matrix: Int16Array, k: number): number;
+
+  /** out = words of `width` bytes (1, 2, 4 or 8) whose byte p of word i is planes[p · words + i]. */
+  joinPlanes(planes: Uint8Array, width: number, out: Uint8Array): void;
+
+  /** The inverse of joinPlanes. */
+  splitPlanes(bytes: Uint8Array, width: number, out: Uint8Array): void;
+
+  /** out = x + y, or x − y with `sign` −1, on little-endian words of `width` bytes, wrapping. `out` may be x. */
+  combineWords(x: Uint8Array, y: Uint8Array, sign: 1 | -1, width: number, out: Uint8Array): void;
 
   /**
    * Two's complement codes of `bits` (1 to 16) bits, least significant bit first: code i takes bits

@@ -14,7 +14,7 @@ export interface MatrixBlock {
 export interface MatrixStream {
   readonly rows: number;
   readonly columns: number;
-  /** Rows per block; the last one may have fewer. */
+  /** Most rows in a block; some, like the last, may have fewer. */
   readonly rowBlock: number;
   /**
    * Every row once, in ascending order; each call starts a new pass with the same values.

@@ -38,6 +38,22 @@ export function selectComponents<T extends Int16Array | Float32Array>(
   return result;
 }
 
+/** Row i times f(weights[i]); the matrix itself without weights. */
+export function scaleRows(
+  matrix: Matrix,
+  weights: Float32Array | undefined,
+  f: (weight: number) => number = (weight) => weight,
+): Matrix {
+  if (weights === undefined) return matrix;
+  const { rows, columns } = matrix;
+  const data = matrix.data.slice();
+  for (let i = 0; i < rows; i++) {
+    const factor = f(weights[i]);
+    for (let k = i * columns; k < (i + 1) * columns; k++) data[k] *= factor;
+  }
+  return { rows, columns, data };
+}
+
 export interface LeastSquares {
   /** components × length: the other side, each component times the norm of its own side. */
   readonly scaled: Float32Array;

@@ -19,6 +19,7 @@ import type { StreamProducts } from '../linalg/stream-products.js';
 import {
   codesToMatrix,
   nonZeroComponents,
+  scaleRows,
   selectComponents,
   solveGains,
   solveOtherSide,
@@ -44,12 +45,12 @@ export interface EncodedFactors {
 }
 
 /** Smaller bands cost more in chunk ends than they help a prefix: about 40 bytes each, with its index record. */
-const BAND_BYTE_LENGTH = 2048;
+export const BAND_BYTE_LENGTH = 2048;
 /** Bits of a factor entry, roughly: what a band is measured with before it is coded. */
 const ENTRY_BITS = 1.5;
 
 /** Band sizes by eighths of the rank, as long as the bands stay large enough; one band of everything otherwise. */
-function bandsOfAbout(byteLength: number, rank: number, length: number): readonly number[] {
+export function bandsOfAbout(byteLength: number, rank: number, length: number): readonly number[] {
   return (rank * length * ENTRY_BITS) / 8 >= 4 * byteLength ? bandSizes(rank) : [rank];
 }
 
@@ -114,22 +115,6 @@ export async function encodeFactors(
   const term = codedLowRankTerm(coded, gains.scale, encoding.factorStates);
   const byteLength = term.chunks.reduce((sum, chunk) => sum + chunk.bytes.byteLength, 0);
   return { term, factors, scale: gains.scale, byteLength };
-}
-
-/** Row i times f(weights[i]); the matrix itself without weights. */
-function scaleRows(
-  matrix: Matrix,
-  weights: Float32Array | undefined,
-  f: (weight: number) => number = (weight) => weight,
-): Matrix {
-  if (weights === undefined) return matrix;
-  const { rows, columns } = matrix;
-  const data = matrix.data.slice();
-  for (let i = 0; i < rows; i++) {
-    const factor = f(weights[i]);
-    for (let k = i * columns; k < (i + 1) * columns; k++) data[k] *= factor;
-  }
-  return { rows, columns, data };
 }
 
 interface Coder {

@@ -14,8 +14,8 @@ import { rowsPerBlock } from '../codecs/row-blocks.js';
 import type { Kernels, MatrixEncoder } from '../kernels/kernels.js';
 import type { GemmEngine } from '../linalg/gemm-engine.js';
 import type { MatrixStream } from '../linalg/matrix-stream.js';
-import { streamProducts } from '../linalg/stream-products.js';
-import { type EncodedFactors, encodeFactors, type FactorEncoding } from './encode-factors.js';
+import { type EncodedComponents, encodeComponents } from './encode-components.js';
+import type { FactorEncoding } from './encode-factors.js';
 import { gaussianCost } from './gaussian-cost.js';
 import {
   bestPlan,
@@ -208,9 +208,9 @@ export async function encodeLowRankPart(
     // Fewer than asked for are all there are.
     if (alone.rank === known && known >= asked && known < most) continue;
     if (alone.rank === 0) return undefined;
-    const products = streamProducts(residual.stream, { engine });
-    const source = { svd, rank: alone.rank, products, columnWeights: residual.columnWeights };
-    const part = await encodeFactors(source, encoding, kernels, engine);
+    const { stream, columnWeights } = residual;
+    const source = { stream, energy, svd, rank: alone.rank, columnWeights };
+    const part = await encodeComponents(source, encoding, kernels, engine);
     if (part === undefined) return undefined;
     const drop = part.term.chunks.reduce((sum, chunk) => sum + chunk.squaredErrorDrop, 0);
     return { term: part.term, squaredError: Math.max(0, energy - drop) };
@@ -225,12 +225,12 @@ async function encodePlan(
   engine: GemmEngine,
 ): Promise<EncodedResidual | undefined> {
   const { stream, columnWeights } = residual;
-  let lowRank: EncodedFactors | undefined;
+  let lowRank: EncodedComponents | undefined;
   if (plan.rank > 0) {
     const svd = await residual.factors(plan.rank);
     const rank = Math.min(plan.rank, svd.singularValues.length);
-    const source = { svd, rank, products: streamProducts(stream, { engine }), columnWeights };
-    lowRank = await encodeFactors(source, encoding, kernels, engine);
+    const source = { stream, energy: await residual.energy(), svd, rank, columnWeights };
+    lowRank = await encodeComponents(source, encoding, kernels, engine);
     if (lowRank === undefined && !plan.dense) return undefined;
   }
   const remainder = await encodeRemainder(residual, lowRank, plan.dense, encoding, kernels);
@@ -250,7 +250,7 @@ interface EncodedRemainder {
 /** Subtracts what the low-rank part decodes to, and codes what is left. */
 async function encodeRemainder(
   { stream, columnWeights }: ResidualToEncode,
-  lowRank: EncodedFactors | undefined,
+  lowRank: EncodedComponents | undefined,
   isCoded: boolean,
   encoding: ResidualEncoding,
   kernels: Kernels,

@@ -11,6 +11,8 @@ export interface ResidualSpectrum {
   readonly energy: number;
   /** Leading singular values, descending; components beyond them are not considered. */
   readonly singularValues: Float64Array;
+  /** Whether its low-rank part may share a basis with others; default false. Plans do not depend on it. */
+  readonly sharesBasis?: boolean;
 }
 
 export interface ResidualPlan {
@@ -37,10 +39,40 @@ export interface PlanOptions {
   readonly bulkRateRatio?: number;
 }
 
+/** Steps of making a basis, its reflections, that are taken for one residual: about a tenth of a second. */
+const LARGEST_BASIS_WORK = 2 ** 24;
+/** A basis of less than this share of rows and columns saves under 2 % of the codes. */
+const SMALLEST_BASIS_SHARE = 1 / 64;
+
+/** Whether components are coded over an orthonormal basis: where that saves something, and takes no time to speak of. */
+export function usesSubspace(
+  { rows, columns }: Pick<ResidualSpectrum, 'rows' | 'columns'>,
+  rank: number,
+): boolean {
+  const dimension = Math.min(rows, columns);
+  return rank >= SMALLEST_BASIS_SHARE * (rows + columns) && rank * rank * dimension <= LARGEST_BASIS_WORK;
+}
+
+/** Codes of component k of so many on either side, with the length of the side. */
+function componentSides(
+  size: Pick<ResidualSpectrum, 'rows' | 'columns'>,
+  k: number,
+  rank: number,
+): readonly (readonly [codes: number, length: number])[] {
+  const shorter = Math.min(size.rows, size.columns);
+  const longer = Math.max(size.rows, size.columns);
+  // What orthogonality says of a basis vector takes no codes.
+  const spanned = usesSubspace(size, rank) ? k : 0;
+  return [
+    [shorter - spanned, shorter],
+    [longer, longer],
+  ];
+}
+
 /**
  * The cheapest plans with and without a dense part. Component k has `rows` coefficients of deviation
- * σ_k / √rows and `columns` of σ_k / √columns, in the units in which one step serves all; what is left
- * spreads evenly over the entries.
+ * σ_k / √rows and `columns` of σ_k / √columns, in the units in which one step serves all, or k fewer on the shorter
+ * side; what is left spreads evenly over the entries.
  */
 export function planResidual(
   { rows, columns, energy, singularValues }: ResidualSpectrum,
@@ -77,10 +109,10 @@ export function planResidual(
   let alone = alonePlan(0);
   let withDense = densePlan(0);
   for (const [k, sigma] of singularValues.entries()) {
-    for (const length of [rows, columns]) {
+    for (const [codes, length] of componentSides({ rows, columns }, k, k + 1)) {
       const deviation = sigma / Math.sqrt(length) / step;
-      cost += length * model.cost(deviation);
-      bits += length * model.rate(deviation);
+      cost += codes * model.cost(deviation);
+      bits += codes * model.rate(deviation);
     }
     left = Math.max(0, left - sigma ** 2 / squaredStep);
     const candidate = alonePlan(k + 1);
@@ -106,12 +138,12 @@ export function pricePlan(
   let factorBits = 0;
   let error = 0;
   let left = energy / step ** 2;
-  for (const sigma of singularValues.subarray(0, rank)) {
-    for (const length of [rows, columns]) {
+  for (const [k, sigma] of singularValues.subarray(0, rank).entries()) {
+    for (const [codes, length] of componentSides(spectrum, k, rank)) {
       const deviation = sigma / Math.sqrt(length) / step;
-      const bits = length * model.rate(deviation);
+      const bits = codes * model.rate(deviation);
       factorBits += bits;
-      error += length * model.cost(deviation) - lambda * bits;
+      error += codes * model.cost(deviation) - lambda * bits;
     }
     left = Math.max(0, left - sigma ** 2 / step ** 2);
   }

@@ -36,7 +36,7 @@ export interface CommonOptions {
   /** Worker threads; default: the number of cores. The result does not depend on it. */
   readonly threads?: number;
   /**
-   * Most bytes of resident memory, at least 144 MiB; a small cap means fewer threads. Default: half of what is free.
+   * Most bytes of resident memory, at least 168 MiB; a small cap means fewer threads. Default: half of what is free.
    * The result does not depend on it.
    */
   readonly memoryCap?: number;
@@ -144,7 +144,7 @@ export interface TensorReport {
   readonly codecs: readonly string[];
   /** Rank of the low-rank part; 0 where there is none. */
   readonly rank: number;
-  /** Payload bytes in the archive, index excluded. */
+  /** Payload bytes in the archive, index excluded; of what several tensors share an equal part each. */
   readonly byteLength: number;
   /** Bytes in the fine-tuned checkpoint. */
   readonly fineTunedByteLength: number;

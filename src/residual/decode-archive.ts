@@ -1,15 +1,20 @@
 /** Decodes every tensor of an archive on the worker pool: into output files, or only to check it. */
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import { tensorByteLength } from '../../formats/dtype.js';
+import type { Digest } from '../../formats/ere/archive-index.js';
 import { decodedIdentities } from '../../formats/ere/levels.js';
 import type { Archive } from '../../formats/ere/open-archive.js';
 import { IntegrityError } from '../../formats/errors.js';
-import { defaultThreads } from '../io/default-threads.js';
-import { openWorkerPool } from '../io/worker-pool.js';
+import { type OpenOutputFile, openOutputFile } from '../io/output-file.js';
+import { openWorkerPool, type WorkerPool } from '../io/worker-pool.js';
 import type { CommonOptions, Progress } from './api.js';
-import { assertBaseLayout } from './archive-base.js';
-import type { DecodeJob, DecodeJobResult, DecodeJobsInit } from './decode-jobs.js';
-import type { Selection } from './select-tensors.js';
+import { assertBaseLayout, baseTensorOf } from './archive-base.js';
+import type { Comparison } from './compare-decoded.js';
+import type { DecodeJob, DecodeJobResult, DecodeJobsInit, TensorJob } from './decode-jobs.js';
+import { decodeBudget } from './decode-memory.js';
+import { decodeShared } from './decode-shared.js';
+import { assertDigests } from './decode-verified.js';
+import { type Selection, selectTensor } from './select-tensors.js';
 
 export interface DecodeArchiveInput {
   readonly archive: Archive;
@@ -24,18 +29,30 @@ export interface DecodeArchiveInput {
   readonly selection: Selection;
   readonly against?: string;
   readonly phase: Progress['phase'];
+  /** Check the digest of the base even where that of the result proves it; default false. */
+  readonly checkBase?: boolean;
+  /** Least bytes of a tensor that all threads decode together; default: half of a thread's part of all. */
+  readonly sharedByteLength?: number;
+  /** Elements of a block at most; default: as many as the memory budget allows. */
+  readonly blockElements?: number;
   readonly options: CommonOptions;
 }
 
 /** One tensor of the archive, and its place in the outputs. */
-export type Placement = DecodeJob;
+export type Placement = Omit<TensorJob, 'kind'>;
+
+export interface DecodeResult {
+  /** Of the decoded bytes. */
+  readonly digest: Digest;
+  readonly comparison: Comparison | undefined;
+}
 
 /**
  * Decodes and checks the placed tensors; every digest of base and output is compared.
  * @returns per placement its digest, and the comparison with `against`
  * @throws CheckpointMismatchError, IntegrityError, CodecError, FormatError
  */
-export async function decodeArchive(input: DecodeArchiveInput): Promise<DecodeJobResult[]> {
+export async function decodeArchive(input: DecodeArchiveInput): Promise<DecodeResult[]> {
   const { archive, base, placements, options } = input;
   const { index } = archive;
   await assertIdentity(archive);
@@ -47,6 +64,11 @@ export async function decodeArchive(input: DecodeArchiveInput): Promise<DecodeJo
   const totalByteLength = byteLengths.reduce((sum, byteLength) => sum + byteLength, 0);
   // The largest first, so that threads end together.
   const order = placements.map((_, i) => i).sort((x, y) => byteLengths[y]! - byteLengths[x]! || x - y);
+  const tensors = placements.map(({ tensor }) => index.tensors[tensor]!);
+  const budget = decodeBudget(options, tensors, index, archive.source.name);
+  const least = leastShared(input, totalByteLength, budget.threads);
+  const isShared = (i: number): boolean => byteLengths[i]! >= least;
+  const wanted = order.some(isShared) ? budget.threads : placements.length;
   const pool = await openWorkerPool<DecodeJobsInit, DecodeJob, DecodeJobResult>({
     module: new URL('./decode-jobs.js', import.meta.url),
     init: {
@@ -56,26 +78,96 @@ export async function decodeArchive(input: DecodeArchiveInput): Promise<DecodeJo
       selection: input.selection,
       outputs: input.outputs,
       against: input.against,
+      checkBase: input.checkBase ?? false,
+      blockElements: input.blockElements ?? budget.blockElements,
     },
-    threads: Math.max(1, Math.min(options.threads ?? defaultThreads(), placements.length)),
+    threads: Math.max(1, Math.min(budget.threads, wanted)),
     signal: options.signal,
   });
+  const outputs = new LazyOutputs(input.outputs);
   try {
-    const results: DecodeJobResult[] = [];
+    const results: DecodeResult[] = [];
     let doneByteLength = 0;
-    await Promise.all(
-      order.map(async (i) => {
-        const placement = placements[i]!;
-        const { result } = await pool.run(placement);
-        results[i] = result;
-        doneByteLength += byteLengths[i]!;
-        const tensor = index.tensors[placement.tensor]!.name;
-        options.onProgress?.({ phase: input.phase, doneByteLength, totalByteLength, tensor });
-      }),
-    );
+    const decodeAlone = async (i: number): Promise<DecodeResult> => {
+      const { digest, comparison } = (await pool.run({ kind: 'tensor', ...placements[i]! })).result;
+      return { digest: digest!, comparison };
+    };
+    const finish = (i: number, result: DecodeResult): void => {
+      results[i] = result;
+      doneByteLength += byteLengths[i]!;
+      const tensor = index.tensors[placements[i]!.tensor]!.name;
+      options.onProgress?.({ phase: input.phase, doneByteLength, totalByteLength, tensor });
+    };
+    const shared = order.filter(isShared);
+    await Promise.all([
+      decodeInTurn(shared, async (i) => finish(i, await decodeOnAll(input, placements[i]!, pool, outputs))),
+      ...order.filter((i) => !isShared(i)).map(async (i) => finish(i, await decodeAlone(i))),
+    ]);
     return results;
   } finally {
     await pool.close();
+    await outputs.close();
+  }
+}
+
+/** Tensors that large are worth the way through shared memory. */
+const MIN_SHARED_BYTE_LENGTH = 32 << 20;
+
+/** Least bytes of a tensor that would keep one thread busy after the others: over half of a thread's part of the work. */
+function leastShared(
+  { against, sharedByteLength }: DecodeArchiveInput,
+  totalByteLength: number,
+  threads: number,
+): number {
+  if (threads === 1 || against !== undefined) return Number.POSITIVE_INFINITY;
+  return sharedByteLength ?? Math.max(MIN_SHARED_BYTE_LENGTH, totalByteLength / (2 * threads));
+}
+
+async function decodeInTurn(numbers: readonly number[], work: (i: number) => Promise<void>): Promise<void> {
+  for (const i of numbers) await work(i);
+}
+
+async function decodeOnAll(
+  input: DecodeArchiveInput,
+  { tensor, output, outputOffset }: Placement,
+  pool: WorkerPool<DecodeJob, DecodeJobResult>,
+  outputs: LazyOutputs,
+): Promise<DecodeResult> {
+  const { archive, base, selection } = input;
+  const { digest } = selectTensor(archive, tensor, selection);
+  const digests = await decodeShared({
+    pool,
+    tensor,
+    base,
+    baseName: baseTensorOf(base, archive.index.tensors[tensor]!)?.name,
+    output: output === undefined ? undefined : await outputs.open(output),
+    outputOffset,
+    hashBase: input.checkBase === true || digest === undefined,
+  });
+  await assertDigests({ archive, base, selection }, tensor, digests);
+  return { digest: digests.decoded, comparison: undefined };
+}
+
+/** Output files that this thread writes to, opened when they are needed. */
+class LazyOutputs {
+  readonly #paths: readonly string[];
+  readonly #files = new Map<number, Promise<OpenOutputFile>>();
+
+  constructor(paths: readonly string[]) {
+    this.#paths = paths;
+  }
+
+  open(output: number): Promise<OpenOutputFile> {
+    let file = this.#files.get(output);
+    if (file === undefined) {
+      file = openOutputFile(this.#paths[output]!);
+      this.#files.set(output, file);
+    }
+    return file;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#files.values()].map(async (file) => (await file).close()));
   }
 }
 

@@ -1,6 +1,8 @@
-/** The decoder's work on single tensors, run by the worker pool: from archive and base to bytes in an output file. */
+/**
+ * The decoder's work on single tensors, run by the worker pool: a whole tensor from archive and base to bytes in an
+ * output file, or one block or digest of a tensor that several threads share.
+ */
 import type { Checkpoint } from '../../formats/checkpoint.js';
-import { DTYPES, type FloatDtype, isFloatDtype } from '../../formats/dtype.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import { openArchive } from '../../formats/ere/open-archive.js';
 import { KNOWN_CODECS } from '../codecs/registry.js';
@@ -11,8 +13,13 @@ import { type OpenOutputFile, openOutputFile } from '../io/output-file.js';
 import type { JobRunner } from '../io/worker-pool.js';
 import type { KernelPath } from '../kernels/kernels.js';
 import { baseTensorOf } from './archive-base.js';
+import { ChunkRooms } from './chunk-rooms.js';
+import { type Comparison, createComparer } from './compare-decoded.js';
+import { BlockRooms } from './decode-tensor.js';
 import { type DecodeSources, decodeVerified } from './decode-verified.js';
-import type { Selection } from './select-tensors.js';
+import type { Hasher } from './runtime.js';
+import { type Selection, selectTensor } from './select-tensors.js';
+import { type Block, openTensorDecoder, type TensorDecoder } from './tensor-decoder.js';
 
 export interface DecodeJobsInit {
   readonly archive: string;
@@ -23,9 +30,14 @@ export interface DecodeJobsInit {
   readonly outputs: readonly string[];
   /** Checkpoint to compare the decoded tensors with. */
   readonly against: string | undefined;
+  readonly blockElements: number;
+  /** As in DecodeSources. */
+  readonly checkBase: boolean;
 }
 
-export interface DecodeJob {
+/** One tensor from first to last byte. */
+export interface TensorJob {
+  readonly kind: 'tensor';
   /** Index into the archive's tensors. */
   readonly tensor: number;
   /** Index into the outputs; undefined to decode without writing. */
@@ -34,19 +46,50 @@ export interface DecodeJob {
   readonly outputOffset: number;
 }
 
-/** How a decoded tensor compares with the one of the same name in `against`. */
-export interface Comparison {
-  readonly isEqual: boolean;
-  /** ‖Ŵ − W‖² where both are the same float dtype and shape; else 0. */
-  readonly squaredDistance: number;
-  /** ‖W_base − W‖² over the rows that the base has, 0 without a float base. */
-  readonly squaredResidual: number;
+/** What the blocks of a tensor are. */
+export interface OpenJob {
+  readonly kind: 'open';
+  readonly tensor: number;
 }
 
+/** One block; base bytes and room for the output are shared memory. */
+export interface BlockJob {
+  readonly kind: 'block';
+  readonly tensor: number;
+  /** Number of the block. */
+  readonly block: number;
+  readonly base: Uint8Array;
+  readonly out: Uint8Array;
+}
+
+/** The next bytes of a digest, which lives on the worker it began on. */
+export interface HashJob {
+  readonly kind: 'hash';
+  /** Any string. */
+  readonly stream: string;
+  readonly bytes: Uint8Array;
+}
+
+/** The end of a digest. */
+export interface DigestJob {
+  readonly kind: 'digest';
+  readonly stream: string;
+}
+
+/** Drops what a worker holds of a tensor. */
+export interface CloseJob {
+  readonly kind: 'close';
+  readonly tensor: number;
+}
+
+export type DecodeJob = TensorJob | OpenJob | BlockJob | HashJob | DigestJob | CloseJob;
+
 export interface DecodeJobResult {
-  /** Of the decoded bytes. */
-  readonly digest: Digest;
-  readonly comparison: Comparison | undefined;
+  /** Of the decoded bytes of a tensor, or of a digest's. */
+  readonly digest?: Digest;
+  readonly comparison?: Comparison | undefined;
+  /** Of an OpenJob. */
+  readonly opened?: Pick<TensorDecoder, 'blocks' | 'baseByteLength' | 'isBase'>;
 }
 
 export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJob, DecodeJobResult>> {
@@ -56,32 +99,67 @@ export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJo
   const base = await openCheckpoint(init.base);
   const against = init.against === undefined ? undefined : await openCheckpoint(init.against);
   const outputs = await Promise.all(init.outputs.map((path) => openOutputFile(path)));
-  const { selection } = init;
+  const { selection, blockElements, checkBase } = init;
   const runtime = nodeRuntime(init.kernels);
-  return new DecodeJobs({ source, archive, base, against, outputs, runtime, selection });
+  const rooms = new BlockRooms();
+  const chunkRooms = new ChunkRooms(archive);
+  return new DecodeJobs({
+    source,
+    archive,
+    base,
+    against,
+    outputs,
+    runtime,
+    selection,
+    blockElements,
+    checkBase,
+    rooms,
+    chunkRooms,
+  });
 }
 
 interface OpenFiles extends DecodeSources {
   readonly source: FileSource;
   readonly against: Checkpoint | undefined;
   readonly outputs: readonly OpenOutputFile[];
+  readonly selection: Selection;
+  readonly blockElements: number;
+  readonly chunkRooms: ChunkRooms;
 }
 
 class DecodeJobs implements JobRunner<DecodeJob, DecodeJobResult> {
   readonly #files: OpenFiles;
+  /** Open tensors that are decoded block by block. */
+  readonly #decoders = new Map<number, TensorDecoder>();
+  readonly #hashers = new Map<string, Hasher>();
 
   constructor(files: OpenFiles) {
     this.#files = files;
   }
 
   async run(job: DecodeJob): Promise<DecodeJobResult> {
-    const output = job.output === undefined ? undefined : this.#files.outputs[job.output];
-    const compare = this.#comparer(this.#files.archive.index.tensors[job.tensor]!.name);
-    const digest = await decodeVerified(this.#files, job.tensor, async (byteOffset, bytes) => {
-      await output?.writeAt(job.outputOffset + byteOffset, bytes);
-      await compare?.add(byteOffset, bytes);
-    });
-    return { digest, comparison: compare?.result() };
+    switch (job.kind) {
+      case 'tensor':
+        return this.#decodeTensor(job);
+      case 'open': {
+        const { blocks, baseByteLength, isBase } = await this.#decoder(job.tensor);
+        return { opened: { blocks, baseByteLength, isBase } };
+      }
+      case 'block':
+        return this.#decodeBlock(job);
+      case 'hash':
+        this.#hasher(job.stream).update(job.bytes);
+        return {};
+      case 'digest': {
+        const digest = this.#hasher(job.stream).digest();
+        this.#hashers.delete(job.stream);
+        return { digest };
+      }
+      case 'close':
+        this.#decoders.get(job.tensor)?.close();
+        this.#decoders.delete(job.tensor);
+        return {};
+    }
   }
 
   async close(): Promise<void> {
@@ -94,45 +172,49 @@ class DecodeJobs implements JobRunner<DecodeJob, DecodeJobResult> {
     ]);
   }
 
-  /** Collects the distance of one tensor to its counterpart in `against`; undefined without one. */
-  #comparer(
-    name: string,
-  ): { add(byteOffset: number, bytes: Uint8Array): Promise<void>; result(): Comparison } | undefined {
-    const { against, archive, base, runtime } = this.#files;
-    if (against === undefined) return undefined;
-    const original = against.tensors.get(name);
-    const tensor = archive.index.tensors.find((candidate) => candidate.name === name)!;
-    const sameLayout = original?.dtype === tensor.dtype && original.shape.join() === tensor.shape.join();
-    const isFloat = isFloatDtype(tensor.dtype);
-    const baseTensor = baseTensorOf(base, tensor);
-    const hasResidual = isFloat && baseTensor !== undefined && isFloatDtype(baseTensor.dtype);
-    let isEqual = sameLayout;
-    let squaredDistance = 0;
-    let squaredResidual = 0;
-    return {
-      async add(byteOffset, bytes) {
-        if (!sameLayout) return;
-        const expected = await against.read(name, byteOffset, bytes.byteLength);
-        isEqual &&= equalBytes(bytes, expected);
-        if (!isFloat) return;
-        squaredDistance += runtime.kernels.squaredDistance(tensor.dtype as FloatDtype, bytes, expected);
-        if (!hasResidual) return;
-        // Elements keep their numbers: a base differs in its first dimension at most.
-        const [width, baseWidth] = [DTYPES[tensor.dtype].bits / 8, DTYPES[baseTensor.dtype].bits / 8];
-        const first = byteOffset / width;
-        const count = Math.min(expected.byteLength / width, baseTensor.byteLength / baseWidth - first);
-        if (count <= 0) return;
-        const basis = await base.read(baseTensor.name, first * baseWidth, count * baseWidth);
-        const [dtype, baseDtype] = [tensor.dtype, baseTensor.dtype] as [FloatDtype, FloatDtype];
-        const residual = new Float32Array(count);
-        runtime.kernels.subtract(dtype, expected.subarray(0, count * width), baseDtype, basis, residual);
-        squaredResidual += runtime.kernels.statistics(residual).sumOfSquares;
-      },
-      result: () => ({ isEqual, squaredDistance, squaredResidual }),
-    };
+  async #decodeTensor(job: TensorJob): Promise<DecodeJobResult> {
+    const { archive, base, against, outputs, runtime } = this.#files;
+    const output = job.output === undefined ? undefined : outputs[job.output];
+    const tensor = archive.index.tensors[job.tensor]!;
+    const compare = against && createComparer({ against, base, tensor, kernels: runtime.kernels });
+    const digest = await decodeVerified(this.#files, job.tensor, async (byteOffset, bytes) => {
+      await output?.writeAt(job.outputOffset + byteOffset, bytes);
+      await compare?.add(byteOffset, bytes);
+    });
+    return { digest, comparison: compare?.result() };
   }
-}
 
-function equalBytes(x: Uint8Array, y: Uint8Array): boolean {
-  return x.byteLength === y.byteLength && x.every((byte, i) => byte === y[i]);
+  async #decodeBlock({ tensor, block, base, out }: BlockJob): Promise<DecodeJobResult> {
+    const decoder = await this.#decoder(tensor);
+    const { bytes } = await decoder.decode(decoder.blocks[block] as Block, base, out);
+    if (bytes !== out) out.set(bytes);
+    return {};
+  }
+
+  async #decoder(index: number): Promise<TensorDecoder> {
+    const open = this.#decoders.get(index);
+    if (open !== undefined) return open;
+    const { archive, base, runtime, selection, blockElements, chunkRooms } = this.#files;
+    const { tensor } = selectTensor(archive, index, selection);
+    const decoder = await openTensorDecoder({
+      tensor,
+      archive: archive.source.name,
+      readChunk: chunkRooms.read,
+      releaseChunk: chunkRooms.release,
+      hasBase: baseTensorOf(base, tensor) !== undefined,
+      runtime,
+      blockElements,
+    });
+    this.#decoders.set(index, decoder);
+    return decoder;
+  }
+
+  #hasher(stream: string): Hasher {
+    let hasher = this.#hashers.get(stream);
+    if (hasher === undefined) {
+      hasher = this.#files.runtime.createHasher();
+      this.#hashers.set(stream, hasher);
+    }
+    return hasher;
+  }
 }

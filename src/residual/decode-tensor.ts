@@ -1,17 +1,19 @@
 /**
- * Rebuilds one tensor piece by piece. Every byte of the base tensor is hashed on the way, as is every byte
- * that is given out.
+ * Rebuilds one tensor block by block. Every byte of the base tensor is read once, in order and one block ahead, and
+ * hashed on the way, as is every byte that is given out. Writing a block overlaps with decoding the next.
  */
-import { tensorByteLength } from '../../formats/dtype.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
-import { HashedReader } from './hashed-reader.js';
-import type { Runtime } from './runtime.js';
-import { type TensorPiecesInput, tensorPieces } from './tensor-pieces.js';
+import { PIECE_BYTE_LENGTH } from '../codecs/codec.js';
+import type { ReadTensor, Runtime } from './runtime.js';
+import { type Block, openTensorDecoder, type TensorDecoder } from './tensor-decoder.js';
+import type { TensorPiecesInput } from './tensor-pieces.js';
 
-export interface DecodeTensorInput extends TensorPiecesInput {
-  /** Receives the decoded bytes in order; must not keep `bytes`. */
+export interface DecodeTensorInput extends Omit<TensorPiecesInput, 'withValues'> {
+  /** Receives the decoded bytes in order; one call after the other's promise settled; until then it may keep `bytes`. */
   readonly write: (byteOffset: number, bytes: Uint8Array) => void | Promise<void>;
   readonly runtime: Runtime;
+  /** Memory for blocks, used again from tensor to tensor; default: new memory. */
+  readonly rooms?: BlockRooms;
   /** Hash the base as well; default true. */
   readonly hashBase?: boolean;
 }
@@ -22,21 +24,141 @@ export interface DecodedDigests {
   readonly base?: Digest;
 }
 
+/** Room for two blocks of the base and two of the output. */
+export class BlockRooms {
+  readonly #rooms: Uint8Array[] = [];
+
+  /** @param index 0 to 3 */
+  room(index: number, byteLength: number): Uint8Array {
+    let room = this.#rooms[index];
+    if (room === undefined || room.byteLength < byteLength) {
+      room = new Uint8Array(byteLength);
+      this.#rooms[index] = room;
+    }
+    return room.subarray(0, byteLength);
+  }
+}
+
 /** @throws CodecError, UnsupportedError; digests are the caller's to compare. */
 export async function decodeTensor(input: DecodeTensorInput): Promise<DecodedDigests> {
-  const { tensor, readBase, runtime, write, hashBase = true } = input;
-  const hash = runtime.createHasher();
-  const base =
-    readBase === undefined || !hashBase ? undefined : new HashedReader(readBase, runtime.createHasher());
-  const hashing = base === undefined ? {} : { readBase: base.read };
-  for await (const { byteOffset, bytes } of tensorPieces({ ...input, ...hashing })) {
-    hash.update(bytes);
-    await write(byteOffset, bytes);
+  const decoder = await openTensorDecoder({ ...input, hasBase: input.readBase !== undefined });
+  try {
+    return await decodeBlocks(input, decoder);
+  } finally {
+    decoder.close();
   }
-  if (base === undefined) return { decoded: hash.digest() };
-  const baseByteLength = tensorByteLength(
-    tensor.base?.dtype ?? tensor.dtype,
-    tensor.base?.shape ?? tensor.shape,
-  );
-  return { decoded: hash.digest(), base: await base.finish(baseByteLength ?? 0) };
+}
+
+/** A range of the base, and the block that is decoded from it, if any. */
+export interface Step {
+  readonly baseOffset: number;
+  readonly baseLength: number;
+  readonly block: Block | undefined;
+}
+
+/** Every byte of the base once, in order, those that no block needs as well. */
+export function* stepsOf({
+  blocks,
+  baseByteLength,
+}: Pick<TensorDecoder, 'blocks' | 'baseByteLength'>): Generator<Step, void, void> {
+  let position = 0;
+  const skipTo = function* (end: number): Generator<Step, void, void> {
+    while (position < end) {
+      const baseLength = Math.min(PIECE_BYTE_LENGTH, end - position);
+      yield { baseOffset: position, baseLength, block: undefined };
+      position += baseLength;
+    }
+  };
+  for (const block of blocks) {
+    if (block.baseLength > 0) yield* skipTo(block.baseOffset);
+    yield { baseOffset: position, baseLength: block.baseLength, block };
+    position += block.baseLength;
+  }
+  yield* skipTo(baseByteLength);
+}
+
+/** The bytes of the base that blocks need. */
+export function* blockSteps({ blocks }: Pick<TensorDecoder, 'blocks'>): Generator<Step, void, void> {
+  for (const block of blocks) yield { baseOffset: block.baseOffset, baseLength: block.baseLength, block };
+}
+
+async function decodeBlocks(input: DecodeTensorInput, decoder: TensorDecoder): Promise<DecodedDigests> {
+  const { readBase, runtime, write, rooms = new BlockRooms(), hashBase = true } = input;
+  const baseHash = readBase === undefined || !hashBase ? undefined : runtime.createHasher();
+  const hash = decoder.isBase && baseHash !== undefined ? undefined : runtime.createHasher();
+  const steps = hashBase ? stepsOf(decoder) : blockSteps(decoder);
+  const reader = new AheadReader(steps, readBase, rooms);
+  /** The write of the block before: one at a time, and in order. */
+  let writing: Promise<void> | undefined;
+  let count = 0;
+  try {
+    for (let step = reader.next(); step !== undefined; step = reader.next()) {
+      const base = await step.base;
+      baseHash?.update(base);
+      if (step.block === undefined) continue;
+      const { byteOffset, byteLength } = step.block;
+      const { bytes } = await decoder.decode(step.block, base, rooms.room(2 + (count++ % 2), byteLength));
+      hash?.update(bytes);
+      await writing;
+      writing = Promise.resolve(write(byteOffset, bytes));
+      writing.catch(() => {}); // It is awaited when the next block is decoded.
+      if (bytes === base) reader.keepUntil(writing);
+    }
+  } finally {
+    // Nothing reads into or writes from the rooms behind our back, whatever failed.
+    await Promise.allSettled([writing, reader.settled()]);
+  }
+  await writing;
+  const base = baseHash?.digest();
+  return base === undefined ? { decoded: hash!.digest() } : { decoded: hash?.digest() ?? base, base };
+}
+
+/** Reads the base of each step while the step before it is worked on. */
+class AheadReader {
+  readonly #steps: Iterator<Step>;
+  readonly #read: ReadTensor | undefined;
+  readonly #rooms: BlockRooms;
+  /** When the rooms are free: what was read into them may still be written from. */
+  readonly #busy: (void | Promise<void>)[] = [];
+  #ahead: { readonly block: Block | undefined; readonly base: Promise<Uint8Array> } | undefined;
+  #count = 0;
+
+  constructor(steps: Iterator<Step>, read: ReadTensor | undefined, rooms: BlockRooms) {
+    this.#steps = steps;
+    this.#read = read;
+    this.#rooms = rooms;
+    this.#ahead = this.#start();
+  }
+
+  next(): { readonly block: Block | undefined; readonly base: Promise<Uint8Array> } | undefined {
+    const current = this.#ahead;
+    this.#ahead = current === undefined ? undefined : this.#start();
+    return current;
+  }
+
+  /** Keeps the room of the step that `next` gave last until `done` settles. */
+  keepUntil(done: void | Promise<void>): void {
+    // `#count` is ahead of it by the step that is being read.
+    this.#busy[(this.#ahead === undefined ? this.#count - 1 : this.#count - 2) % 2] = done;
+  }
+
+  /** Settles when nothing is read any more. */
+  async settled(): Promise<void> {
+    await this.#ahead?.base.catch(() => {});
+  }
+
+  #start() {
+    const { done, value } = this.#steps.next();
+    if (done) return undefined;
+    const slot = this.#count++ % 2;
+    const base = this.#fill(value, slot);
+    base.catch(() => {}); // It is awaited when its turn comes.
+    return { block: value.block, base };
+  }
+
+  async #fill({ baseOffset, baseLength }: Step, slot: number): Promise<Uint8Array> {
+    if (baseLength === 0) return new Uint8Array(0);
+    await this.#busy[slot];
+    return this.#read!(baseOffset, baseLength, this.#rooms.room(slot, baseLength));
+  }
 }

@@ -3,8 +3,16 @@ import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import type { Archive } from '../../formats/ere/open-archive.js';
 import { IntegrityError } from '../../formats/errors.js';
+import { createNodeHasher } from '../io/node-runtime.js';
 import { assertBaseDigest, baseTensorOf } from './archive-base.js';
-import { type DecodeTensorInput, decodeTensor } from './decode-tensor.js';
+import { ChunkRooms } from './chunk-rooms.js';
+import {
+  type BlockRooms,
+  type DecodedDigests,
+  type DecodeTensorInput,
+  decodeTensor,
+} from './decode-tensor.js';
+import { digestTensor } from './digest-tensor.js';
 import type { Runtime } from './runtime.js';
 import { type Selection, selectTensor, selectUsable } from './select-tensors.js';
 
@@ -15,6 +23,17 @@ export interface DecodeSources {
   readonly runtime: Runtime;
   /** How much of the archive; default: all of it. */
   readonly selection?: Selection;
+  /**
+   * Check the digest of the base even where that of the result proves it; default false. A result with the right
+   * digest is right whatever it came from.
+   */
+  readonly checkBase?: boolean;
+  /** Elements of a block at most; default: as `blockRows`. */
+  readonly blockElements?: number;
+  /** Memory for blocks, used again from tensor to tensor; default: new memory. */
+  readonly rooms?: BlockRooms;
+  /** Memory for chunks, likewise. */
+  readonly chunkRooms?: ChunkRooms;
 }
 
 /**
@@ -25,26 +44,56 @@ export interface DecodeSources {
  * the archive promises; CodecError, FormatError for a malformed archive
  */
 export async function decodeVerified(
-  { archive, base, runtime, selection = selectUsable(archive, 'best') }: DecodeSources,
+  sources: DecodeSources,
   index: number,
   write: DecodeTensorInput['write'],
 ): Promise<Digest> {
+  const { archive, base, runtime, selection = selectUsable(archive, 'best'), blockElements, rooms } = sources;
+  const { chunkRooms = new ChunkRooms(archive), checkBase = false } = sources;
   const { tensor, digest } = selectTensor(archive, index, selection);
   const baseTensor = baseTensorOf(base, tensor);
   const digests = await decodeTensor({
     tensor,
     archive: archive.source.name,
-    readChunk: (chunk) => archive.readChunk(chunk),
+    readChunk: chunkRooms.read,
+    releaseChunk: chunkRooms.release,
     ...(baseTensor === undefined
       ? {}
-      : { readBase: (offset, length) => base.read(baseTensor.name, offset, length) }),
+      : { readBase: (offset, length, room) => base.read(baseTensor.name, offset, length, room) }),
     write,
+    ...(blockElements === undefined ? {} : { blockElements }),
+    ...(rooms === undefined ? {} : { rooms }),
+    hashBase: checkBase || digest === undefined,
     runtime,
   });
-  if (digests.base !== undefined) assertBaseDigest(archive.index, base, tensor, digests.base);
-  if (digest !== undefined && digests.decoded !== digest) {
-    const subject = `${archive.source.name}, tensor "${tensor.name}" as decoded`;
-    throw new IntegrityError(subject, digest, digests.decoded, 'the archive is damaged, or this build is');
-  }
+  await assertDigests({ archive, base, selection }, index, digests);
   return digests.decoded;
+}
+
+/**
+ * Compares the digests found of tensor `index` with those promised. Where the result is another, and the base was
+ * not hashed, it is now: that tells whether base or archive is to blame.
+ * @throws CheckpointMismatchError, IntegrityError
+ */
+export async function assertDigests(
+  { archive, base, selection }: Required<Pick<DecodeSources, 'archive' | 'base' | 'selection'>>,
+  index: number,
+  found: DecodedDigests,
+): Promise<void> {
+  const { tensor, digest } = selectTensor(archive, index, selection);
+  const isRight = digest === undefined || found.decoded === digest;
+  const baseTensor = baseTensorOf(base, tensor);
+  if (found.base !== undefined) {
+    assertBaseDigest(archive.index, base, tensor, found.base);
+  } else if (!isRight && baseTensor !== undefined) {
+    assertBaseDigest(
+      archive.index,
+      base,
+      tensor,
+      await digestTensor(base, baseTensor, { createHasher: createNodeHasher }),
+    );
+  }
+  if (isRight) return;
+  const subject = `${archive.source.name}, tensor "${tensor.name}" as decoded`;
+  throw new IntegrityError(subject, digest, found.decoded, 'the archive is damaged, or this build is');
 }

@@ -11,10 +11,11 @@ import { serializeSafetensorsHeader } from '../../formats/safetensors/serialize-
 import { KNOWN_CODECS } from '../codecs/registry.js';
 import { withAtomicFile, withAtomicFolder } from '../io/atomic-output.js';
 import { openFileSource } from '../io/file-source.js';
+import { flushAhead } from '../io/flush-ahead.js';
 import { createNodeHasher } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { OutputFile } from '../io/output-file.js';
-import type { DecodeOptions, DecodeReport } from './api.js';
+import type { DecodeOptions, DecodeReport, Progress } from './api.js';
 import { describeBase } from './archive-base.js';
 import { type ArchiveLayout, readArchiveLayout } from './archive-layout.js';
 import { decodeArchive, type Placement } from './decode-archive.js';
@@ -200,6 +201,11 @@ async function writeWeights(inputs: Inputs, files: readonly OutputFile[]): Promi
   }
   const outputs = files.map((file) => resolve(file.path));
   const { placements } = layout;
+  const ahead = flushAhead(files);
+  const onProgress = (progress: Progress): void => {
+    ahead.wrote(progress.doneByteLength);
+    options.onProgress?.(progress);
+  };
   const results = await decodeArchive({
     archive,
     archivePath,
@@ -209,8 +215,8 @@ async function writeWeights(inputs: Inputs, files: readonly OutputFile[]): Promi
     placements,
     selection,
     phase: 'decode',
-    options,
-  });
+    options: { ...options, onProgress },
+  }).finally(() => ahead.settle());
   const { tensors } = archive.index;
   return checkpointIdentity(
     placements.map(({ tensor }, i) => ({ ...tensors[tensor]!, digest: results[i]!.digest })),

@@ -89,7 +89,7 @@ async function diffCheckpoints(
       pairs,
       compare: true,
       // A diff speaks of the residual as it is.
-      constraints: { ...constraintsOf({}), recoverProducts: false },
+      constraints: { ...constraintsOf({}), recoverProducts: false, sharedBases: true },
       onProgress: options.onProgress,
     });
     await session.analyse();

@@ -9,7 +9,7 @@ const PIECE_BYTE_LENGTH = 4 << 20;
 export async function digestTensor(
   checkpoint: Checkpoint,
   tensor: TensorInfo,
-  runtime: Runtime,
+  runtime: Pick<Runtime, 'createHasher'>,
 ): Promise<Digest> {
   return digestRange(
     (offset, length) => checkpoint.read(tensor.name, offset, length),
@@ -19,7 +19,11 @@ export async function digestTensor(
 }
 
 /** SHA-256 of the first `byteLength` bytes that `read` gives. */
-export async function digestRange(read: ReadTensor, byteLength: number, runtime: Runtime): Promise<Digest> {
+export async function digestRange(
+  read: ReadTensor,
+  byteLength: number,
+  runtime: Pick<Runtime, 'createHasher'>,
+): Promise<Digest> {
   const hash = runtime.createHasher();
   for (let offset = 0; offset < byteLength; offset += PIECE_BYTE_LENGTH) {
     hash.update(await read(offset, Math.min(PIECE_BYTE_LENGTH, byteLength - offset)));

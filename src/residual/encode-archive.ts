@@ -102,7 +102,12 @@ async function openWork(
   const session = new EncodeSession({
     pool,
     pairs: pairing.pairs,
-    constraints: { ...constraintsOf(options), sampleRows: strategyOf(options) === 'rate-distortion' },
+    constraints: {
+      ...constraintsOf(options),
+      sampleRows: strategyOf(options) === 'rate-distortion',
+      // Weights belong to columns, which a shared basis spans.
+      sharedBases: strategyOf(options) === 'rate-distortion' && options.importance === undefined,
+    },
     ...(inputs.store === undefined ? {} : { store: inputs.store }),
     onProgress: options.onProgress,
   });

@@ -13,6 +13,7 @@ import { analyseTensor, type ReadablePair, type TensorAnalysis } from './analyse
 import { compareTensor, type TensorComparison } from './compare-tensor.js';
 import { type EncodedTensor, encodeTensor, refineTensor, type TensorRefinement } from './encode-tensor.js';
 import { byteLengthOf } from './encoded-terms.js';
+import { GroupSource } from './group-source.js';
 import type { Importance } from './importance.js';
 import { PairSource, type RecoverNoise } from './pair-source.js';
 import { pairTensors } from './pair-tensors.js';
@@ -66,6 +67,15 @@ export type EncodeJob =
       readonly choice: RateDistortionChoice;
     }
   | { readonly kind: 'encode'; readonly pair: number; readonly choice: Choice }
+  /** Tensors with the same inputs, together; `pair` is the first of `pairs`. All jobs of a group go to one thread. */
+  | {
+      readonly kind: 'encode-group';
+      readonly pair: number;
+      readonly pairs: readonly number[];
+      /** ‖R‖² of each. */
+      readonly energies: readonly number[];
+      readonly choice: RateDistortionChoice;
+    }
   /** Exact terms on top of the lossy ones. */
   | { readonly kind: 'refine'; readonly pair: number; readonly terms: readonly EncodedTerm[] };
 
@@ -100,6 +110,7 @@ export type EncodeJobResult =
   | EngineResult
   | ResidualEstimate
   | EncodedTensor
+  | readonly EncodedTensor[]
   | TensorRefinement;
 
 export async function openJobs(
@@ -114,6 +125,9 @@ export async function openJobs(
 /** Share of a thread's memory that is kept between jobs; a job works in the rest. */
 const KEPT_SHARE = 0.6;
 
+/** Share of it for the components of groups. */
+const GROUPS_SHARE = 0.1;
+
 class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
   readonly #base: Checkpoint;
   readonly #fineTuned: Checkpoint;
@@ -127,6 +141,8 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
   readonly #noise = new Map<number, RecoverNoise>();
   /** The least recently used first. */
   readonly #sources = new Map<number, PairSource>();
+  /** By first pair. */
+  readonly #groups = new Map<number, GroupSource>();
   readonly #memoryShare: number;
   #opened: Promise<OpenedGemmEngine> | undefined;
 
@@ -172,9 +188,40 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
           this.#source(job.pair),
           this.#exactTerms.get(job.pair) ?? [],
         );
+      case 'encode-group':
+        return this.#encodeGroup(job);
       case 'refine':
         return refineTensor(readable, job.terms);
     }
+  }
+
+  async #encodeGroup({
+    pair,
+    pairs,
+    energies,
+    choice,
+  }: Extract<EncodeJob, { readonly kind: 'encode-group' }>): Promise<readonly EncodedTensor[]> {
+    let group = this.#groups.get(pair);
+    if (group === undefined) {
+      const members = pairs.map((member, i) => ({ readable: this.#readable(member), energy: energies[i]! }));
+      group = new GroupSource(members, {
+        engine: async () => (await this.#engine()).engine,
+        cacheByteLimit: this.#memoryShare * KEPT_SHARE,
+      });
+      this.#groups.set(pair, group);
+    }
+    try {
+      return await group.encode(choice);
+    } finally {
+      group.dropMembers();
+      this.#trimGroups();
+    }
+  }
+
+  #trimGroups(): void {
+    const groups = [...this.#groups.values()];
+    const held = groups.reduce((sum, { factorByteLength }) => sum + factorByteLength, 0);
+    if (held > this.#memoryShare * GROUPS_SHARE) for (const group of groups) group.dropFactors();
   }
 
   async #analyse(

@@ -140,10 +140,14 @@ async function searchSteps<Archive>(search: LossySearch<Archive>): Promise<Found
   const { found } = await searchStep({
     ...predicted,
     firstStep: await predictedSteps(predicted),
-    predict: (stepOf) => session.estimate((i) => rateDistortionChoice(stepOf(i), effort)),
+    predict: (stepOf) => {
+      const stepOfResidual = byResidual(session, stepOf);
+      return session.estimate((i) => rateDistortionChoice(stepOfResidual(i), effort));
+    },
     attempt: (stepOf) => {
+      const stepOfResidual = byResidual(session, stepOf);
       const choiceOf = (i: number): Choice => {
-        const step = stepOf(i);
+        const step = stepOfResidual(i);
         const product = session.product(i);
         if (product === undefined) return rateDistortionChoice(step, effort);
         // Where its bytes are spent anyway, the product itself is kept: it decodes to nearly every bit.
@@ -163,6 +167,12 @@ function rateDistortionChoice(step: number, effort: Effort): RateDistortionChoic
   return { kind: 'rate-distortion', step, lambda: LAMBDA, ...EFFORTS[effort] };
 }
 
+/** Steps by residual from those by unit: what is coded together has one. */
+function byResidual({ units }: EncodeSession, stepOf: StepOf): StepOf {
+  const unitOf = new Map(units.flatMap((unit, u) => unit.map((residual) => [residual, u] as const)));
+  return (residual) => stepOf(unitOf.get(residual)!);
+}
+
 /** The search for a step among predictions from spectra and samples. */
 async function predictedSearch(
   search: Omit<LossySearch<unknown>, 'attempt'>,
@@ -173,11 +183,12 @@ async function predictedSearch(
   return {
     budget,
     squaredResidual: session.squaredResidual,
-    residuals: session.residualShapes,
+    residuals: session.unitShapes,
     firstStep: modelledStep(spectra, targetOf(search, search.fixedByteLength)),
     attempt: async (stepOf) => {
+      const stepOfResidual = byResidual(session, stepOf);
       const parts = await session.estimate((i) =>
-        rateDistortionChoice(stepOf(i), options.effort ?? 'default'),
+        rateDistortionChoice(stepOfResidual(i), options.effort ?? 'default'),
       );
       return {
         parts,

@@ -11,6 +11,7 @@ import type { AllocationTensor, Choice, RateDistortionChoice } from '../allocati
 import { componentByteLength } from '../codecs/low-rank.js';
 import type { WorkerPool } from '../io/worker-pool.js';
 import type { ResidualEstimate } from '../rate-distortion/encode-residual.js';
+import { SHARED_SHARE } from '../rate-distortion/model-step.js';
 import type { Progress } from './api.js';
 import type {
   AnalyseResult,
@@ -21,10 +22,12 @@ import type {
   SpectrumResult,
 } from './encode-jobs.js';
 import type { EncodedTensor, TensorRefinement } from './encode-tensor.js';
+import { findUnits, shareBasis } from './encode-units.js';
 import type { TensorPair } from './pair-tensors.js';
 import {
   loadTerms,
   memoryStore,
+  type StoredChunk,
   type StoredTensor,
   type StoredTerm,
   storedByteLength,
@@ -53,6 +56,8 @@ interface ResidualState {
 
 /** What is known of the spectrum of one residual. */
 export interface KnownSpectrum extends AllocationTensor {
+  /** Whether its low-rank part may share a basis with others. */
+  readonly sharesBasis: boolean;
   /** Whether `singularValues` are all there are. */
   readonly complete: boolean;
 }
@@ -68,6 +73,8 @@ export interface TensorConstraints {
   readonly recoverProducts: boolean;
   /** Whether estimates will be asked for; default false. */
   readonly sampleRows?: boolean;
+  /** Whether tensors with the same inputs may be coded together; default false. */
+  readonly sharedBases?: boolean;
 }
 
 /** A residual that is a product, and its payload bytes. */
@@ -90,6 +97,15 @@ export interface EncodeSessionOptions {
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
 
+/** Largest matrices that are coded over shared bases: those of larger ones are small against them, and take time. */
+const LARGEST_SHARED_DIMENSION = 1024;
+const LARGEST_SHARED_ELEMENTS = 2 ** 22;
+
+/** Pairs that are coded together by a choice. */
+function groupOf(choice: Choice): readonly number[] | undefined {
+  return choice.kind === 'rate-distortion' ? choice.group : undefined;
+}
+
 export class EncodeSession {
   readonly analyses: AnalyseResult[] = [];
   /** Per pair the index of an earlier pair with the same bytes on both sides (tied tensors), or its own. */
@@ -106,6 +122,7 @@ export class EncodeSession {
   readonly #encoded = new Map<number, { readonly key: string; readonly result: StoredTensor }>();
   readonly #refined = new Map<number, { readonly of: StoredTensor; readonly terms: readonly StoredTerm[] }>();
   readonly #store: TensorStore;
+  #units: readonly (readonly number[])[] | undefined;
 
   constructor(options: EncodeSessionOptions) {
     this.#pool = options.pool;
@@ -208,10 +225,15 @@ export class EncodeSession {
   /** Leading singular values of every residual, at least `maxRank` where there are so many; by pair, aliases left out. */
   async spectra(maxRank: number): Promise<ReadonlyMap<number, KnownSpectrum>> {
     await this.#extendSpectra(this.#residuals, () => maxRank);
+    const shared = new Set(this.units.filter((unit) => unit.length > 1).flat());
     return new Map(
-      this.#residuals.map((state) => [
+      this.#residuals.map((state, i) => [
         state.pair,
-        { ...this.#allocationTensor(state), complete: this.#isComplete(state) },
+        {
+          ...this.#allocationTensor(state),
+          complete: this.#isComplete(state),
+          sharesBasis: shared.has(i),
+        },
       ]),
     );
   }
@@ -265,11 +287,42 @@ export class EncodeSession {
     return (await this.#pool.run({ kind: 'engine', pair: 0 })).result as EngineResult;
   }
 
-  /** Residuals as the search for a step sees them. */
-  get residualShapes(): readonly { readonly elements: number; readonly energy: number }[] {
-    return this.#residuals.map(({ pair, energy }) => {
-      const { commonRows, columns } = this.#pairs[pair]!;
-      return { elements: commonRows * columns, energy };
+  /**
+   * Residuals that take one step: alone, or those with the same inputs together, where they are small enough that
+   * a shared basis pays for its time. By number, in the order of their first ones.
+   */
+  get units(): readonly (readonly number[])[] {
+    this.#units ??= findUnits(
+      this.#residuals.map((state) => {
+        const { fineTuned, columns } = this.#pairs[state.pair]!;
+        return { name: fineTuned.name, columns, isGroupable: this.#isGroupable(state) };
+      }),
+    );
+    return this.#units;
+  }
+
+  #isGroupable({ pair, copies, productBits }: ResidualState): boolean {
+    const { rows, commonRows, columns } = this.#pairs[pair]!;
+    return (
+      this.#constraints.sharedBases === true &&
+      this.analyses[pair]!.case === 'residual' &&
+      copies === 1 &&
+      productBits === undefined &&
+      rows === commonRows &&
+      columns <= LARGEST_SHARED_DIMENSION &&
+      rows * columns <= LARGEST_SHARED_ELEMENTS
+    );
+  }
+
+  /** Units as the search for a step sees them. */
+  get unitShapes(): readonly { readonly elements: number; readonly energy: number }[] {
+    return this.units.map((unit) => {
+      const states = unit.map((i) => this.#residuals[i]!);
+      const elements = states.map(({ pair }) => this.#pairs[pair]!.commonRows * this.#pairs[pair]!.columns);
+      return {
+        elements: elements.reduce((sum, count) => sum + count, 0),
+        energy: states.reduce((sum, { energy }) => sum + energy, 0),
+      };
     });
   }
 
@@ -278,23 +331,46 @@ export class EncodeSession {
    * @param choiceOf what the i-th residual is coded as
    */
   async encode(choiceOf: (residual: number) => Choice): Promise<(StoredTensor | undefined)[]> {
-    const choices = new Map<number, Choice>(this.#residuals.map((state, i) => [state.pair, choiceOf(i)]));
+    const choices = new Map<number, Choice>();
+    for (const unit of this.units) {
+      const group = unit.map((i) => this.#residuals[i]!.pair);
+      for (const [m, i] of unit.entries()) {
+        const choice = choiceOf(i);
+        const isTogether = unit.length > 1 && choice.kind === 'rate-distortion';
+        choices.set(group[m]!, isTogether ? { ...choice, group } : choice);
+      }
+    }
     return this.#encodeChoices((pair) => choices.get(pair) ?? { kind: 'none' });
   }
 
-  /** By residual what the choice of it came to when it was encoded last. */
+  /** By unit what the choice of it came to when it was encoded last. */
   get parts(): readonly { readonly byteLength: number; readonly squaredError: number }[] {
-    return this.#residuals.map(({ pair, copies, payloadByteLength }) => ({
-      byteLength: payloadByteLength,
-      squaredError: copies * (this.#encoded.get(pair)?.result.squaredError ?? 0),
-    }));
+    return this.units.map((unit) => {
+      const states = unit.map((i) => this.#residuals[i]!);
+      const shared = new Map<StoredChunk, number>();
+      for (const { pair } of unit.length > 1 ? states : []) {
+        for (const { chunks } of this.#encoded.get(pair)?.result.terms ?? [])
+          for (const { chunk } of chunks) shared.set(chunk, (shared.get(chunk) ?? -1) + 1);
+      }
+      let byteLength = states.reduce((sum, state) => sum + state.payloadByteLength, 0);
+      for (const [chunk, repeats] of shared) byteLength -= repeats * chunk.byteLength;
+      return {
+        byteLength,
+        squaredError: states.reduce(
+          (sum, { pair, copies }) => sum + copies * (this.#encoded.get(pair)?.result.squaredError ?? 0),
+          0,
+        ),
+      };
+    });
   }
 
   /**
-   * Predicts what encoding would come to, by residual, from spectra and samples.
+   * Predicts what encoding would come to, by unit, from spectra and samples.
    * @param choiceOf what the i-th residual is coded as; a product is as large as it says
    */
-  async estimate(choiceOf: (residual: number) => RateDistortionChoice): Promise<readonly ResidualEstimate[]> {
+  async estimate(
+    choiceOf: (residual: number) => RateDistortionChoice,
+  ): Promise<readonly Pick<ResidualEstimate, 'byteLength' | 'squaredError'>[]> {
     const estimates: ResidualEstimate[] = [];
     await this.#forEach(
       'analyse',
@@ -312,7 +388,14 @@ export class EncodeSession {
           : { ...estimate, squaredError: copies * estimate.squaredError };
       },
     );
-    return estimates;
+    return this.units.map((unit) => {
+      const own = unit.map((i) => estimates[i]!);
+      const byteLength = own.reduce((sum, estimate) => sum + estimate.byteLength, 0);
+      return {
+        byteLength: Math.ceil(unit.length > 1 ? SHARED_SHARE * byteLength : byteLength),
+        squaredError: own.reduce((sum, estimate) => sum + estimate.squaredError, 0),
+      };
+    });
   }
 
   /** Encodes every tensor that is not the base's bit for bit. By pair, aliases included. */
@@ -367,10 +450,19 @@ export class EncodeSession {
       const choice = choiceOf(pair);
       return this.#encoded.get(pair)?.key === JSON.stringify(choice) ? [] : [{ pair, choice }];
     });
-    const byPair = new Map(pending.map((item) => [item.pair, item.choice]));
+    /** By pair, or by the first one of a group. */
+    const byPair = new Map(
+      pending.map(({ pair, choice }) => [groupOf(choice)?.[0] ?? pair, choice] as const),
+    );
     await this.#forEach('encode', [...byPair.keys()], async (pair) => {
       const choice = byPair.get(pair)!;
-      this.#encoded.set(pair, { key: JSON.stringify(choice), result: await this.#encode(pair, choice) });
+      const group = groupOf(choice);
+      const results =
+        group === undefined
+          ? [await this.#encode(pair, choice)]
+          : await this.#encodeGroup(group, choice as RateDistortionChoice);
+      for (const [i, member] of (group ?? [pair]).entries())
+        this.#encoded.set(member, { key: JSON.stringify(choice), result: results[i]! });
     });
     for (const state of this.#residuals) this.#measure(state, choiceOf(state.pair));
     return this.#pairs.map((_, pair) => this.#encoded.get(this.aliases[pair]!)?.result);
@@ -383,6 +475,23 @@ export class EncodeSession {
     if (found !== undefined) return found;
     const { result } = await this.#pool.run({ kind: 'encode', pair, choice }, this.#workers[pair]);
     return this.#store.put(key, result as EncodedTensor);
+  }
+
+  /** The same of a group; what a part of it was interrupted in is encoded anew. */
+  async #encodeGroup(
+    group: readonly number[],
+    choice: RateDistortionChoice,
+  ): Promise<readonly StoredTensor[]> {
+    const keys = group.map((pair) => `${this.#storeKey(pair, choice)} ${group.indexOf(pair)}`);
+    const found = keys.map((key) => this.#store.find(key)).filter((tensor) => tensor !== undefined);
+    if (found.length === group.length) return shareBasis(found);
+    const energies = group.map((pair) => this.#residuals.find((state) => state.pair === pair)!.energy);
+    const [pair] = group as [number];
+    const job: EncodeJob = { kind: 'encode-group', pair, pairs: group, energies, choice };
+    const tensors = (await this.#pool.run(job, this.#workers[pair])).result as readonly EncodedTensor[];
+    const stored: StoredTensor[] = [];
+    for (const [i, tensor] of tensors.entries()) stored.push(await this.#store.put(keys[i]!, tensor));
+    return shareBasis(stored);
   }
 
   /** What an encoded tensor follows from. */

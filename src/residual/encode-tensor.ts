@@ -30,6 +30,8 @@ export interface EncodedTensor {
   readonly squaredError: number;
   /** Leading singular values of the residual, where the encoder computed them here. */
   readonly singularValues?: Float64Array;
+  /** Present where the chunks of its basis are also those of other tensors that were encoded with it. */
+  readonly sharesBasis?: true;
 }
 
 /** What a residual is encoded from, made when first needed. */
@@ -52,11 +54,19 @@ export async function encodeTensor(
   const { commonRows, rows } = readable.pair;
   const covered = commonRows < rows ? { rows: [0, commonRows] as const } : {};
   const terms = [...chosen.map((term) => ({ ...covered, ...term })), ...exactTerms];
-  const decoded = await decodeBack(readable, terms);
-  if (choice.kind !== 'rate-distortion') return { terms, ...decoded };
+  const finished = await finishTensor(readable, terms);
+  if (choice.kind !== 'rate-distortion') return finished;
   // At least one component is known by now: the coder looked for those above water.
   const { singularValues } = await source.factors(1);
-  return { terms, ...decoded, singularValues };
+  return { ...finished, singularValues };
+}
+
+/** Terms with what they decode to. */
+export async function finishTensor(
+  readable: ReadablePair,
+  terms: readonly EncodedTerm[],
+): Promise<EncodedTensor> {
+  return { terms, ...(await decodeBack(readable, terms)) };
 }
 
 /** Exact terms on top of lossy ones. */

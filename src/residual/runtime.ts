@@ -13,13 +13,16 @@ export interface Runtime {
   createHasher(): Hasher;
 }
 
-/** Reads bytes of the base tensor of one pair; offsets relative to the tensor. */
-export type ReadTensor = (byteOffset: number, byteLength: number) => Promise<Uint8Array>;
+/**
+ * Reads bytes of the base tensor of one pair; offsets relative to the tensor.
+ * @param room memory of that length that the result may be read into
+ */
+export type ReadTensor = (byteOffset: number, byteLength: number, room?: Uint8Array) => Promise<Uint8Array>;
 
 /** Elements that a row block holds at most: 4 MB of float32, so that a thread works in a few ten MB. */
 export const BLOCK_ELEMENTS = 1 << 20;
 
 /** Rows in a block of a matrix with so many columns. */
-export function blockRows(columns: number): number {
-  return Math.max(1, Math.floor(BLOCK_ELEMENTS / Math.max(1, columns)));
+export function blockRows(columns: number, blockElements = BLOCK_ELEMENTS): number {
+  return Math.max(1, Math.floor(blockElements / Math.max(1, columns)));
 }

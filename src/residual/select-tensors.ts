@@ -32,7 +32,7 @@ export function selectTensor(
   selection: Selection,
 ): SelectedTensor {
   const cut = cutBySelection(index, i, selection);
-  if (cut.tensor !== undefined) return { ...cut, tensor: cut.tensor };
+  if (isSelected(cut)) return cut;
   throw new FormatError('ere', 'truncated: the tensor needs terms that lie behind the cut', {
     file: source.name,
     tensor: index.tensors[i]!.name,
@@ -47,10 +47,14 @@ export function selectTensors(
   const cuts: SelectedTensor[] = [];
   for (let i = 0; i < index.tensors.length; i++) {
     const cut = cutBySelection(index, i, selection);
-    if (cut.tensor === undefined) return undefined;
-    cuts.push({ ...cut, tensor: cut.tensor });
+    if (!isSelected(cut)) return undefined;
+    cuts.push(cut);
   }
   return cuts;
+}
+
+function isSelected(cut: TensorCut): cut is SelectedTensor {
+  return cut.tensor !== undefined;
 }
 
 function cutBySelection(index: ArchiveIndex, i: number, { level, chunkCount }: Selection): TensorCut {

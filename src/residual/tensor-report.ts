@@ -39,10 +39,25 @@ function lossyPart(index: ArchiveIndex, tensor: ArchiveTensor): Pick<TensorRepor
   };
 }
 
-/** Stored bytes of all chunks of some terms. */
+/** Stored bytes of all chunks of some terms; of a chunk that several tensors refer to, an equal part. */
 function payloadByteLength(index: ArchiveIndex, terms: readonly ArchiveTerm[]): number {
+  const users = usersOfChunks(index);
   const chunks = new Set(terms.flatMap((term) => term.chunks));
-  return [...chunks].reduce((sum, chunk) => sum + index.chunks[chunk]![0], 0);
+  return Math.round([...chunks].reduce((sum, chunk) => sum + index.chunks[chunk]![0] / users[chunk]!, 0));
+}
+
+const knownUsers = new WeakMap<ArchiveIndex, Uint32Array>();
+
+/** By chunk the tensors that refer to it. */
+function usersOfChunks(index: ArchiveIndex): Uint32Array {
+  let users = knownUsers.get(index);
+  if (users === undefined) {
+    users = new Uint32Array(index.chunks.length);
+    for (const { terms } of index.tensors)
+      for (const chunk of new Set(terms.flatMap((term) => term.chunks))) users[chunk]!++;
+    knownUsers.set(index, users);
+  }
+  return users;
 }
 
 /** Bits per weight over the Gaussian bound, of the rows that are coded with loss. */
@@ -56,12 +71,20 @@ function boundGap(index: ArchiveIndex, tensor: ArchiveTensor): number | undefine
   return (8 * payloadByteLength(index, lossy)) / (rows * tensor.columns) - bound;
 }
 
+/** Low-rank codecs, and how many chunks a band of components has. */
+const CHUNKS_OF_BANDS: ReadonlyMap<string, number> = new Map([
+  ['low-rank', 1],
+  ['coded-low-rank', 1],
+  ['coded-subspace', 2],
+]);
+
 function rankOf(tensor: ArchiveTensor): number {
-  const term = tensor.terms.find(({ codec }) => codec === 'low-rank' || codec === 'coded-low-rank');
+  const term = tensor.terms.find(({ codec }) => CHUNKS_OF_BANDS.has(codec));
   const bands = term?.params.bands;
   if (term === undefined || !Array.isArray(bands)) return 0;
   // A truncated archive may have the first bands alone.
-  return bands.slice(0, term.chunks.length).reduce((sum: number, size: number) => sum + size, 0);
+  const present = Math.floor(term.chunks.length / CHUNKS_OF_BANDS.get(term.codec)!);
+  return bands.slice(0, present).reduce((sum: number, size: number) => sum + size, 0);
 }
 
 function caseOf(tensor: ArchiveTensor): TensorCase {

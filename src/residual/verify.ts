@@ -6,8 +6,9 @@ import { openFileSource } from '../io/file-source.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { VerifyOptions, VerifyReport } from './api.js';
 import { readArchiveLayout } from './archive-layout.js';
+import { ChunkRooms } from './chunk-rooms.js';
+import type { Comparison } from './compare-decoded.js';
 import { assertIdentity, decodeArchive, type Placement } from './decode-archive.js';
-import type { Comparison } from './decode-jobs.js';
 import { assertCommonOptions } from './encode-options.js';
 import { selectUsable } from './select-tensors.js';
 
@@ -44,7 +45,8 @@ export async function verify(archive: string, options: VerifyOptions = {}): Prom
 }
 
 async function verifyChunks(archive: Archive): Promise<void> {
-  for (let chunk = 0; chunk < archive.index.chunks.length; chunk++) await archive.readChunk(chunk);
+  const rooms = new ChunkRooms(archive);
+  for (let chunk = 0; chunk < archive.index.chunks.length; chunk++) rooms.release(await rooms.read(chunk));
   await readArchiveLayout(archive);
   for (const { content } of archive.index.sideFiles)
     if (content !== undefined) await archive.readBlob(content);
@@ -66,6 +68,7 @@ async function verifyDecode(
       basePath: resolve(basePath),
       outputs: [],
       phase: 'verify',
+      checkBase: true,
       options,
     } as const;
     const { tensors } = archive.index;

@@ -1,27 +1,40 @@
-/** Codecs coded-low-rank and coded-dense: the spec's arithmetic over the matrix coder, and hostile terms. */
+/** Codecs coded-low-rank, coded-dense and coded-subspace: the spec's arithmetic over the matrix coder, and hostile terms. */
 import { describe, expect, it } from 'vitest';
 import { CodecError } from '../../formats/errors.js';
 import { codedDenseCodec, codedDenseTerm } from '../../src/codecs/coded-dense.js';
 import { type CodedBand, codedLowRankCodec, codedLowRankTerm } from '../../src/codecs/coded-low-rank.js';
+import { type BasisSide, codedSubspaceCodec, codedSubspaceTerm } from '../../src/codecs/coded-subspace.js';
+import { CODECS } from '../../src/codecs/registry.js';
 import { loadKernels } from '../../src/kernels/load-kernels.js';
-import { codedDenseResidual, codedLowRankResidual } from '../helpers/independent-decoder.js';
+import {
+  codedDenseResidual,
+  codedLowRankResidual,
+  codedSubspaceResidual,
+} from '../helpers/independent-decoder.js';
 import { type MadeTerm, madeTerm, openTerm, residualOf } from '../helpers/terms.js';
 import { normalFloats, PATHS } from '../kernels/samples.js';
 
 const wasm = loadKernels('wasm');
 const STATES = [1, 4, 8] as const;
 
-/** Chunks of a matrix of normal values, some rows a chunk. */
+/** Chunks of a matrix of normal values, some rows a chunk; row k from column k on where it is a basis. */
 function encodeChunks(
   columns: number,
   rowsOfChunks: readonly number[],
   states: 1 | 4 | 8,
   seed: number,
+  isBasis = false,
 ): Uint8Array[] {
   const encoder = wasm.createMatrixEncoder({ columns, states });
   const chunks = rowsOfChunks.map((rows, i) => {
     const values = Float32Array.from(normalFloats(rows * columns, seed + i), (value) => value * 3);
-    encoder.encodeRows({ values, rows, lambda: 0.1, codes: new Int16Array(values.length) });
+    const first = rowsOfChunks.slice(0, i).reduce((sum, count) => sum + count, 0);
+    const codes = new Int16Array(values.length);
+    for (let row = 0; row < rows; row++) {
+      const range = [row * columns, (row + 1) * columns] as const;
+      const own = { values: values.subarray(...range), codes: codes.subarray(...range) };
+      encoder.encodeRows({ ...own, rows: 1, lambda: 0.1, firstColumn: isBasis ? first + row : 0 });
+    }
     return encoder.endChunk();
   });
   encoder.free();
@@ -36,6 +49,25 @@ function lowRankTerm(rows: number, columns: number, sizes: readonly number[], st
     return { gains, codesA: left[i]!, codesB: right[i]!, squaredErrorDrop: 1 };
   });
   return madeTerm(codedLowRankTerm(bands, Math.fround(1e-5), states));
+}
+
+function subspaceTerm(
+  rows: number,
+  columns: number,
+  sizes: readonly number[],
+  states: 1 | 4 | 8,
+  side: BasisSide,
+): MadeTerm {
+  const [dimension, length] = side === 'columns' ? [columns, rows] : [rows, columns];
+  const basis = encodeChunks(dimension, sizes, states, 1, true);
+  const coefficients = encodeChunks(length, sizes, states, 100);
+  const bands = sizes.map((components, i) => ({
+    components,
+    basis: basis[i]!,
+    coefficients: coefficients[i]!,
+    squaredErrorDrop: 1,
+  }));
+  return madeTerm(codedSubspaceTerm(bands, Math.fround(1e-5), states, side));
 }
 
 function denseTerm(rows: number, columns: number, blockRows: number, states: 1 | 4 | 8): MadeTerm {
@@ -63,6 +95,22 @@ describe.each(PATHS)('on %s kernels', (path) => {
   );
 
   it.each(STATES)(
+    'coded-subspace with %i states is the formula of the spec, on either side, in any row blocks',
+    async (states) => {
+      for (const side of ['columns', 'rows'] as const) {
+        const [rows, columns] = [37, 29];
+        const term = subspaceTerm(rows, columns, [2, 5], states, side);
+        const expected = codedSubspaceResidual(term.params, (i) => term.chunks[i], rows, columns);
+        for (const blockRows of [rows, 5]) {
+          const setting = { rows, columns, kernels };
+          const residual = await residualOf(codedSubspaceCodec, term, setting, blockRows);
+          expect([...residual]).toEqual(expected);
+        }
+      }
+    },
+  );
+
+  it.each(STATES)(
     'coded-dense with %i states is the formula of the spec, over block borders',
     async (states) => {
       const [rows, columns] = [23, 31];
@@ -82,16 +130,33 @@ it('bands behind the cut are left out, rows behind it stay as they are', async (
   expect([...first]).toEqual(
     codedLowRankResidual(low.params, (i) => (i < 1 ? low.chunks[i] : undefined), 20, 18),
   );
+  const shared = subspaceTerm(20, 18, [1, 2], 8, 'columns');
+  for (const cut of [2, 3]) {
+    const setting = { rows: 20, columns: 18, kernels: wasm, cut };
+    expect([...(await residualOf(codedSubspaceCodec, shared, setting))]).toEqual(
+      codedSubspaceResidual(shared.params, (i) => (i < 2 ? shared.chunks[i] : undefined), 20, 18),
+    );
+  }
   const dense = denseTerm(20, 18, 8, 1);
   const residual = await residualOf(codedDenseCodec, dense, { rows: 20, columns: 18, kernels: wasm, cut: 1 });
   expect(residual.subarray(8 * 18).every((value) => value === 0)).toBe(true);
   expect(residual.subarray(0, 8 * 18).some((value) => value !== 0)).toBe(true);
 });
 
+/** Rows of zeros, long enough to pass for a basis of three vectors. */
+function basisOfZeros(): Uint8Array {
+  const encoder = wasm.createMatrixEncoder({ columns: 18 });
+  encoder.encodeRows({ values: new Float32Array(54), rows: 3, lambda: 0, codes: new Int16Array(54) });
+  const bytes = encoder.endChunk();
+  encoder.free();
+  return bytes;
+}
+
 describe('a hostile term', () => {
   const setting = { rows: 20, columns: 18, kernels: wasm };
   const low = lowRankTerm(20, 18, [3], 1);
   const dense = denseTerm(20, 18, 8, 1);
+  const shared = subspaceTerm(20, 18, [3], 1, 'columns');
   const cases: [string, MadeTerm][] = [
     ['states that no trellis has', { ...low, params: { ...low.params, states: 2 } }],
     ['a scale that is no float32', { ...low, params: { ...low.params, scale: 0.1 } }],
@@ -100,12 +165,16 @@ describe('a hostile term', () => {
     ['a chunk that ends inside its gains', { ...low, chunks: [low.chunks[0]!.subarray(0, 7)] }],
     ['a chunk that ends inside its first code stream', { ...low, chunks: [low.chunks[0]!.subarray(0, 30)] }],
     ['another number of chunks', { ...low, chunks: [...low.chunks, ...low.chunks] }],
+    ['a basis of no side', { ...shared, params: { ...shared.params, basis: 'depth' } }],
+    ['more basis vectors than they have entries', { ...shared, params: { ...shared.params, bands: [19] } }],
+    ['a basis without coefficients', { ...shared, chunks: shared.chunks.slice(0, 1) }],
+    ['a basis vector of zeros', { ...shared, chunks: [basisOfZeros(), shared.chunks[1]!] }],
     ['dense blocks of no rows', { ...dense, params: { ...dense.params, blockRows: 0 } }],
     ['dense blocks that do not cover the rows', { ...dense, params: { ...dense.params, blockRows: 4 } }],
   ];
 
   it.each(cases)('with %s is refused, naming archive, tensor and codec', async (_, term) => {
-    const codec = term.codec === codedDenseCodec.id ? codedDenseCodec : codedLowRankCodec;
+    const codec = CODECS.get(term.codec)!;
     const error = await openTerm(codec, term, setting).catch((cause: unknown) => cause);
     expect(error).toBeInstanceOf(CodecError);
     expect((error as Error).message).toMatch(/^a\.ere, tensor "w", codec "coded-/);

@@ -64,7 +64,8 @@ async function decodedResidual(path: string, name: string): Promise<Float32Array
   });
   if (decoder.kind !== 'additive') throw new TypeError('expected an additive decoder');
   const residual = new Float32Array(rows * columns);
-  await decoder.accumulate(0, rows, residual);
+  await decoder.prepare(0, rows);
+  decoder.accumulate(0, rows, residual);
   decoder.close();
   await source.close();
   return residual;

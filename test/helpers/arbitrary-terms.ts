@@ -3,7 +3,7 @@ import { deflateRawSync } from 'node:zlib';
 import fc from 'fast-check';
 import { DTYPES, type Dtype } from '../../formats/dtype.js';
 import type { ArchiveTerm } from '../../formats/ere/archive-index.js';
-import type { DecodableTensor } from '../../src/residual/tensor-pieces.js';
+import type { DecodableTensor } from '../../src/residual/tensor-decoder.js';
 
 export interface CodedTensor {
   readonly tensor: DecodableTensor;

@@ -98,6 +98,18 @@ export const GOLDEN_ARCHIVES: readonly GoldenArchive[] = [
     files: { 'model.safetensors': '94a60a3c3ad6522500acfa9f4461e0817d63e63bf1814467225628aa2cdbbb50' },
   },
   {
+    // Low-rank parts over orthonormal bases, of columns and of rows, and free factors with a dense remainder.
+    name: 'basis',
+    archive: '29c9f6536f0077d0a40389ebcbd7db9fada2b53b991a3105c9c9d08ad9d655b5',
+    files: { 'model.safetensors': 'd88aa4a670e48892c49c35fc008ea4ac640d6e162275c3a40b9e09222e3a5ece' },
+  },
+  {
+    // Three matrices over one basis, in chunks that they share.
+    name: 'shared-basis',
+    archive: 'c93be3dda222b9301fe1d0543f636e1348ad945c4e1ae2fb434f21e81c4c5491',
+    files: { 'model.safetensors': 'd47b2390c86569c5d7441a79cc0f16ba05f153a5dd3de84edfdb1933648c4af0' },
+  },
+  {
     // Rounded products with their small weights: BF16, F16, and the common rows of a grown tensor.
     name: 'merged',
     archive: 'f37fab9d26b1a2a35a4a2a6f0f8f91b1f125f6e8f9b46fb490c0b584643711c2',

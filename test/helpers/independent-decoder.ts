@@ -290,9 +290,60 @@ export function codedDenseResidual(
   return plainDecode(columns, states, chunks).map((code) => f32(scale * f32(code)));
 }
 
+/** Codec coded-subspace. */
+export function codedSubspaceResidual(
+  params: IndependentTerm['params'],
+  payload: Payload,
+  rows: number,
+  columns: number,
+): number[] {
+  const { scale, bands, states, basis } = params as {
+    scale: number;
+    bands: number[];
+    states: 1 | 4 | 8;
+    basis: string;
+  };
+  const [d, n] = basis === 'columns' ? [columns, rows] : [rows, columns];
+  const [ofBasis, ofCoefficients]: { bytes: Uint8Array; rows: number }[][] = [[], []];
+  for (const [band, size] of bands.entries()) {
+    const [vectors, coefficients] = [payload(2 * band), payload(2 * band + 1)];
+    if (vectors === undefined || coefficients === undefined) break;
+    ofBasis!.push({ bytes: vectors, rows: size });
+    ofCoefficients!.push({ bytes: coefficients, rows: size });
+  }
+  const rank = ofBasis!.reduce((sum, chunk) => sum + chunk.rows, 0);
+  const codes = plainDecode(d, states, ofBasis!, (row) => row);
+  const c = plainDecode(n, states, ofCoefficients!);
+  const b: number[][] = [];
+  const reflections: { w: number[]; t: number }[] = [];
+  for (let k = 0; k < rank; k++) {
+    const q = codes.slice(k * d, (k + 1) * d);
+    const N = Math.sqrt(q.reduce((sum, code) => sum + code * code, 0));
+    let x = q.map((code) => code / N);
+    const w = x.map((z, i) => (i === k ? z + (q[k]! < 0 ? -1 : 1) : z));
+    const t = 1 + Math.abs(x[k]!);
+    for (let r = k - 1; r >= 0; r--) {
+      const sums = [0, 0, 0, 0];
+      for (let i = r; i < d; i++) sums[i % 4]! += reflections[r]!.w[i]! * x[i]!;
+      const g = (sums[0]! + sums[1]! + (sums[2]! + sums[3]!)) / reflections[r]!.t;
+      x = x.map((value, i) => (i < r ? value : value - g * reflections[r]!.w[i]!));
+    }
+    reflections.push({ w, t });
+    b.push(x.map((value) => Math.floor(value * 16_384 + 0.5)));
+  }
+  return Array.from({ length: rows * columns }, (_, at) => {
+    const [i, j] = [Math.floor(at / columns), at % columns];
+    const [own, other] = basis === 'columns' ? [i, j] : [j, i];
+    let sum = 0n;
+    for (let k = 0; k < rank; k++) sum += BigInt(c[k * n + own]!) * BigInt(b[k]![other]!);
+    return f32(scale * f32(Number(sum)));
+  });
+}
+
 const ADDITIVE: Record<string, typeof lowRankResidual> = {
   'coded-low-rank': codedLowRankResidual,
   'coded-dense': codedDenseResidual,
+  'coded-subspace': codedSubspaceResidual,
   'low-rank': lowRankResidual,
   dense: denseResidual,
   sign: signResidual,

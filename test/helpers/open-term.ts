@@ -36,7 +36,8 @@ export async function residualOf(codec: Codec, term: EncodedTerm, shape: TermSha
     [0, middle],
     [middle, rows],
   ] as const) {
-    await decoder.accumulate(start, end - start, residual.subarray(start * columns, end * columns));
+    await decoder.prepare(start, end - start);
+    decoder.accumulate(start, end - start, residual.subarray(start * columns, end * columns));
   }
   decoder.close();
   return residual;

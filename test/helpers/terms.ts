@@ -55,7 +55,8 @@ export async function residualOf(
   const residual = new Float32Array(rows * columns);
   for (let start = 0; start < rows; start += blockRows) {
     const count = Math.min(blockRows, rows - start);
-    await decoder.accumulate(start, count, residual.subarray(start * columns, (start + count) * columns));
+    await decoder.prepare(start, count);
+    decoder.accumulate(start, count, residual.subarray(start * columns, (start + count) * columns));
   }
   decoder.close();
   return residual;

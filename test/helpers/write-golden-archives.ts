@@ -3,7 +3,7 @@
  * never written again; a new case is a new folder here. Prints the digests that test/helpers/golden.ts holds.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { FloatDtype } from '../../formats/dtype.js';
@@ -12,6 +12,7 @@ import { normalFloats, randomBytes } from '../kernels/samples.js';
 import { digestOf } from './archive-builder.js';
 import { floatTensor, type Model, matrixPair, modelPair, QUICK, valuesOf, writeModel } from './models.js';
 import type { TensorToWrite } from './safetensors-bytes.js';
+import { sharedBasisArchive } from './shared-basis-archive.js';
 import { withTempFolder } from './temp-folder.js';
 
 interface GoldenCase {
@@ -21,6 +22,8 @@ interface GoldenCase {
   readonly options: Partial<EncodeOptions>;
   /** Truncated to so many bytes afterwards. */
   readonly to?: number;
+  /** Over one basis for all matrices, with this step. */
+  readonly sharedStep?: number;
 }
 
 /** Everything that happens to tensors and files, with narrow factors. */
@@ -120,6 +123,29 @@ function intervalPairs() {
 }
 
 const interval = modelPair(intervalPairs());
+const bases = modelPair([
+  matrixPair('tall', [40, 30], 31, { rank: 3, strength: 0.2 }),
+  matrixPair('wide', [30, 44], 32, { rank: 3, strength: 0.2, dtype: 'BF16' }),
+  matrixPair('both', [48, 41], 33, { rank: 2, noise: 0.8, strength: 0.3, dtype: 'F16' }),
+]);
+/** Matrices whose residuals lie in nearly the same space of columns. */
+function relatives(): { base: Model; fineTuned: Model } {
+  const directions = [1, 2, 3, 4].map((seed) => normalFloats(24, seed));
+  const pairs = [30, 24, 20].map((rows, t) => {
+    const name = ['q', 'k', 'v'][t]!;
+    const pair = matrixPair(name, [rows, 24], 40 + t, { rank: 0, noise: 0.3, dtype: 'BF16' });
+    const strengths = directions.map((_, k) => normalFloats(rows, 60 + 10 * t + k));
+    const tuned = valuesOf(pair.fineTuned).map((value, at) =>
+      directions.reduce(
+        (sum, direction, k) =>
+          sum + (0.1 / (1 + k)) * strengths[k]![Math.floor(at / 24)]! * direction[at % 24]!,
+        value,
+      ),
+    );
+    return { base: pair.base, fineTuned: floatTensor(name, 'BF16', [rows, 24], tuned) };
+  });
+  return modelPair(pairs);
+}
 
 /** A rounded base plus a product of rank 1, rounded: on the base's rows, and new rows behind them. */
 function mergedPair(
@@ -162,6 +188,8 @@ const CASES: readonly GoldenCase[] = [
   },
   { ...everyCase(), name: 'truncated', options: { budget: { kind: 'rank', rank: 8 }, bits: 4 }, to: 2700 },
   { name: 'interval', ...interval, options: { lossless: true } },
+  { name: 'shared-basis', ...relatives(), options: {}, sharedStep: 0.1 },
+  { name: 'basis', ...bases, options: { budget: { kind: 'max-error', relativeError: 0.15 } } },
   {
     name: 'interval-on-top',
     ...interval,
@@ -172,15 +200,19 @@ const CASES: readonly GoldenCase[] = [
 ];
 
 const root = fileURLToPath(new URL('../../../test/golden/v1/', import.meta.url));
-for (const { name, base, fineTuned, options, to } of CASES) {
+for (const { name, base, fineTuned, options, to, sharedStep } of CASES) {
   if (existsSync(join(root, name))) continue;
   const [basePath, output] = [join(root, name, 'base'), join(root, name, 'archive.ere')];
   await mkdir(basePath, { recursive: true });
   await writeModel(basePath, base);
   await withTempFolder(async (folder) => {
-    await writeModel(folder, fineTuned);
     const whole = to === undefined ? output : join(folder, 'whole.ere');
-    await encode(folder, { ...QUICK, ...options, base: basePath, output: whole });
+    if (sharedStep === undefined) {
+      await writeModel(folder, fineTuned);
+      await encode(folder, { ...QUICK, ...options, base: basePath, output: whole });
+    } else {
+      await writeFile(whole, await sharedBasisArchive({ base, fineTuned }, basePath, folder, sharedStep));
+    }
     if (to !== undefined) await truncate(whole, { to, base: basePath, output });
     const decoded = join(folder, 'decoded');
     const { files } = await decode(output, { base: basePath, output: decoded });

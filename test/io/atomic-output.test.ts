@@ -335,6 +335,7 @@ describe('an output file', () => {
         return { bytesWritten: part.byteLength };
       },
       async truncate() {},
+      async datasync() {},
     };
     const file = handleOutput(handle, 'x');
     await file.write(countingBytes(10));
@@ -345,10 +346,11 @@ describe('an output file', () => {
     const full = async () => {
       throw Object.assign(new Error('write'), { code: 'ENOSPC' });
     };
-    const file = handleOutput({ write: full, truncate: full }, '.out.ere-tmp-1', 'out');
+    const file = handleOutput({ write: full, truncate: full, datasync: full }, '.out.ere-tmp-1', 'out');
     const expected = { code: 'ERE_IO', message: 'out: cannot write: no space left on the device (ENOSPC)' };
     await expect(file.write(bytes('x'))).rejects.toMatchObject(expected);
     await expect(file.truncate(9)).rejects.toMatchObject(expected);
+    await expect(file.flush()).rejects.toMatchObject(expected);
     expect(file.position).toBe(0);
   });
 });

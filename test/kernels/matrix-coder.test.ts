@@ -171,6 +171,61 @@ describe('a decoder written from the specification', () => {
     }
   });
 
+  test('rows that begin at a first column take no bits before it', () => {
+    for (const [i, columns] of [5, 40, 61, 4200].entries()) {
+      for (const stateCount of STATES) {
+        const options = { columns, states: stateCount };
+        const rows = columns > 1000 ? 2 : Math.min(columns, 12);
+        const firstOf = (row: number): number =>
+          Math.min((row + (columns > 1000 ? 1 : 0)) * (i + 1), columns - 1);
+        const values = matrix(rows, columns, 1, columns);
+        const coded = [wasm, scalar].map((kernels) => {
+          const encoder = kernels.createMatrixEncoder(options);
+          const codes = new Int16Array(rows * columns).fill(7);
+          for (let row = 0; row < rows; row++) {
+            const range = [row * columns, (row + 1) * columns] as const;
+            const own = { values: values.subarray(...range), codes: codes.subarray(...range) };
+            encoder.encodeRows({ ...own, rows: 1, lambda: 0.1, firstColumn: firstOf(row) });
+          }
+          return { codes, bytes: encoder.endChunk() };
+        });
+        expect(coded[1]).toEqual(coded[0]);
+        const { codes, bytes } = coded[0];
+        for (const [at, code] of codes.entries())
+          if (at % columns < firstOf(Math.floor(at / columns))) expect(code).toBe(0);
+        expect(plainDecode(columns, stateCount, [{ bytes, rows }], firstOf)).toEqual([...codes]);
+        for (const kernels of [wasm, scalar]) {
+          const decoder = kernels.createMatrixDecoder(options);
+          decoder.beginChunk(bytes);
+          const out = new Int16Array(codes.length).fill(7);
+          for (let row = 0; row < rows; row++)
+            decoder.decodeRows(1, out.subarray(row * columns, (row + 1) * columns), firstOf(row));
+          expect(out).toEqual(codes);
+        }
+      }
+    }
+  });
+
+  test('several rows at a time may share a first column, which has to be one', () => {
+    const options = { columns: 20, states: 1 } as const;
+    const values = gaussians(200, 3).map((x) => x * 4);
+    for (const kernels of [wasm, scalar]) {
+      const encoder = kernels.createMatrixEncoder(options);
+      const codes = new Int16Array(200);
+      encoder.encodeRows({ values, rows: 10, lambda: 0.1, codes, firstColumn: 3 });
+      const decoder = kernels.createMatrixDecoder(options);
+      decoder.beginChunk(encoder.endChunk());
+      const out = new Int16Array(200).fill(7);
+      decoder.decodeRows(10, out, 3);
+      expect(out).toEqual(codes);
+      for (const firstColumn of [-1, 20, 0.5]) {
+        const request = { values, rows: 10, lambda: 0.1, codes, firstColumn };
+        expect(() => encoder.encodeRows(request)).toThrow(RangeError);
+        expect(() => decoder.decodeRows(10, out, firstColumn)).toThrow(RangeError);
+      }
+    }
+  });
+
   test('gives the same codes on random bytes', () => {
     for (let seed = 0; seed < 20; seed++) {
       const bytes = randomBytes(seed * 40, seed);

@@ -115,11 +115,12 @@ class Bits {
   }
 }
 
-/** The codes of a matrix whose chunks have these rows. */
+/** The codes of a matrix whose chunks have these rows. @param firstOf first column of a row of the matrix */
 export function plainDecode(
   columns: number,
   states: 1 | 4 | 8,
   chunks: readonly { bytes: Uint8Array; rows: number }[],
+  firstOf: (row: number) => number = () => 0,
 ): number[] {
   const { next, q1 } = TRELLIS[states];
   const zero = ZERO_START.map((starts) => starts.map((p) => context(p / 1024)));
@@ -153,10 +154,12 @@ export function plainDecode(
         return Math.min(Math.max(Math.floor((2 * scale + 8 * e + m - 54) / 4), 0), 47);
       });
       const start = codes.length;
-      for (let j = 0; j < columns; j += 16) readBlock(bits, levels.slice(j, j + 16));
+      const first = firstOf(start / columns);
+      for (let j = 0; j < first; j++) codes.push(0);
+      for (let j = first; j < columns; j += 16) readBlock(bits, levels.slice(j, j + 16));
       const rate = [2, 6, 16, 40, 100].filter((limit) => count >= limit).length + 2;
       const gain = [4096, 3444, 2896, 2435][((scale % 4) + 4) % 4] * 2 ** (4 - Math.floor(scale / 4));
-      for (let j = 0; j < columns; j++) {
+      for (let j = first; j < columns; j++) {
         const x = Math.min(Math.floor(Math.abs(codes[start + j]) * gain), 2 ** 22);
         averages[j] = Math.max(averages[j] + Math.floor((x - averages[j]) / 2 ** rate), 256);
       }

@@ -46,5 +46,5 @@ test('a cap that nothing fits in is refused', () => {
 });
 
 test('the least cap is the one that the options document', () => {
-  expect(MIN_MEMORY_CAP).toBe(144 * 2 ** 20);
+  expect(MIN_MEMORY_CAP).toBe(168 * 2 ** 20);
 });

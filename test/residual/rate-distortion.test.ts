@@ -67,7 +67,7 @@ describe('rate–distortion', () => {
         budget: { kind: 'max-error', relativeError: 0.15 },
       });
       const codecs = new Map(report.tensors.map((tensor) => [tensor.name, tensor.codecs]));
-      expect(codecs.get('low')).toContain('coded-low-rank');
+      expect(codecs.get('low')).toContain('coded-subspace');
       expect(codecs.get('flat')).toEqual(['coded-dense']);
       expect(report.relativeError).toBeLessThanOrEqual(0.15);
       expect(report.relativeError).toBeGreaterThan(0.14);

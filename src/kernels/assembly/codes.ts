@@ -37,6 +37,27 @@ export function accumulateCodes32(codes: usize, gains: usize, rows: i32, columns
 }
 
 /**
+ * out (f32) = f32(out ± scale): + for a bit 0, − for a bit 1, from bit `firstBit` (0 to 7) of source on. Works
+ * on eight elements at a time: the caller's buffers have slack.
+ */
+export function accumulateSigns(source: usize, firstBit: i32, count: i32, scale: f32, out: usize): void {
+  const end = out + (<usize>count << 2);
+  const scales = f32x4.splat(scale);
+  const low = i32x4(1 << 31, 1 << 30, 1 << 29, 1 << 28);
+  const high = i32x4(1 << 27, 1 << 26, 1 << 25, 1 << 24);
+  // Bit k of the byte comes to bit 31 by a shift of 31 − k: here by a product of lanes.
+  const signBit = i32x4.splat(1 << 31);
+  while (out < end) {
+    const bits = i32x4.splat(<i32>(<u32>load<u16>(source) >> firstBit));
+    v128.store(out, f32x4.add(v128.load(out), v128.xor(scales, v128.and(i32x4.mul(bits, low), signBit))));
+    const upper = v128.xor(scales, v128.and(i32x4.mul(bits, high), signBit));
+    v128.store(out, f32x4.add(v128.load(out, 16), upper), 16);
+    source++;
+    out += 32;
+  }
+}
+
+/**
  * target (i16) = `count` two's complement codes of `bits` bits from bit
  * `firstBit` (0 to 7) of source. Reads up to 7 bytes past the last one.
  */

@@ -75,6 +75,53 @@ export function addBase(format: i32, base: usize, values: usize, count: i32): vo
   }
 }
 
+// @ts-ignore: decorator
+@inline
+function addRoundLoop(format: i32, base: usize, values: usize, target: usize, count: i32): void {
+  const end = values + (<usize>count << 2);
+  while (values < end) {
+    const low = f32x4.add(load4(format, base), v128.load(values));
+    const high = f32x4.add(load4(format, base + 4 * elementBytes(format)), v128.load(values, 16));
+    store8(format, target, low, high);
+    base += 8 * elementBytes(format);
+    values += 32;
+    target += 8 * elementBytes(format);
+  }
+}
+
+// The common case, less what only NaNs need. Returns whether there was one: then the target is to be written again.
+function addRoundBF16(base: usize, values: usize, target: usize, count: i32): bool {
+  const end = values + (<usize>count << 2);
+  const zero = i32x4.splat(0), one = i32x4.splat(1), half = i32x4.splat(0x7fff);
+  let unordered = zero;
+  while (values < end) {
+    const bits = v128.load(base);
+    const x = f32x4.add(v128.shuffle<i16>(zero, bits, 0, 8, 1, 9, 2, 10, 3, 11), v128.load(values));
+    const y = f32x4.add(v128.shuffle<i16>(zero, bits, 4, 12, 5, 13, 6, 14, 7, 15), v128.load(values, 16));
+    unordered = v128.or(unordered, v128.or(f32x4.ne(x, x), f32x4.ne(y, y)));
+    const low = i32x4.add(i32x4.add(x, half), v128.and(i32x4.shr_u(x, 16), one));
+    const high = i32x4.add(i32x4.add(y, half), v128.and(i32x4.shr_u(y, 16), one));
+    v128.store(target, i16x8.narrow_i32x4_s(i32x4.shr_s(low, 16), i32x4.shr_s(high, 16)));
+    base += 16;
+    values += 32;
+    target += 16;
+  }
+  return v128.any_true(unordered);
+}
+
+/** target (format) = f32(base (format) + values), rounded once more; any format but f64. */
+export function addAndRound(format: i32, base: usize, values: usize, target: usize, count: i32): void {
+  switch (format) {
+    case F32: addRoundLoop(F32, base, values, target, count); return;
+    case F16: addRoundLoop(F16, base, values, target, count); return;
+    case BF16:
+      if (addRoundBF16(base, values, target, count)) addRoundLoop(BF16, base, values, target, count);
+      return;
+    case F8_E4M3: addRoundLoop(F8_E4M3, base, values, target, count); return;
+    default: addRoundLoop(F8_E5M2, base, values, target, count);
+  }
+}
+
 /** base (f64) = f64(base + residual (f32)), canonical NaN. */
 export function addResidualFloat64(base: usize, residual: usize, count: i32): void {
   const end = base + (<usize>count << 3);

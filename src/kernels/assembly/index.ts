@@ -1,13 +1,15 @@
 /** Exports of the kernel module. It allocates nothing: every address comes from the caller's arena. */
 export {
-  toFloat32, fromFloat32, addBase, addResidualFloat64, subtractBase, subtractFloat64, quantize,
+  toFloat32, fromFloat32, addBase, addAndRound, addResidualFloat64, subtractBase, subtractFloat64, quantize,
 } from './elementwise';
 export { codeSums, keepExponents, scaleFloats, statistics, squaredDistanceFloat32, squaredDistanceFloat64 } from './reduce';
 export { beginDecoding, beginEncoding, finishEncoding } from './range-coder';
 export { matrixDecodeRows, matrixEncodeRow, matrixOpenRow, matrixQuantize, matrixCodeEntries } from './matrix-coder';
 export { updateAverages } from './matrix-model';
 export { matrixChooseScale } from './matrix-quantizer';
-export { accumulateCodes16, accumulateCodes32, unpackCodes, packCodes } from './codes';
+export { accumulateCodes16, accumulateCodes32, accumulateSigns, unpackCodes, packCodes } from './codes';
+export { scaleComponents16, scaleComponents32, largestSquaredNorm16 } from './factors';
+export { addWords, joinPlanes, splitPlanes, subtractWords } from './planes';
 export { decodeInterval, dropBits, encodeInterval, resetInterval } from './interval';
 export { intervalStateBytes } from './interval-contexts';
 export {

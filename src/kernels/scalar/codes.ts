@@ -1,6 +1,6 @@
 /** Integer codes: dense accumulation, and the LSB-first bit stream. */
-import { checkCodes, checkPack, checkUnpack, misfitError } from '../arguments.js';
-import type { CodesRequest, UnpackLayout } from '../kernels.js';
+import { checkCodes, checkPack, checkSigns, checkUnpack, misfitError } from '../arguments.js';
+import type { CodesRequest, SignsRequest, UnpackLayout } from '../kernels.js';
 
 export function accumulateCodes(request: CodesRequest): void {
   checkCodes(request);
@@ -10,6 +10,15 @@ export function accumulateCodes(request: CodesRequest): void {
     for (const end = (row + 1) * columns; i < end; i++) {
       out[i] += Math.fround(scale * Math.fround(Math.imul(rowGains[row], codes[i])));
     }
+  }
+}
+
+export function accumulateSigns(request: SignsRequest): void {
+  checkSigns(request);
+  const { bytes, bitOffset = 0, out } = request;
+  const scale = Math.fround(request.scale);
+  for (let i = 0, bit = bitOffset; i < out.length; i++, bit++) {
+    out[i] += (bytes[Math.floor(bit / 8)] >> (bit % 8)) & 1 ? -scale : scale;
   }
 }
 

@@ -2,7 +2,7 @@
  * The matrix coder of docs/spec/matrix-coder.md in plain TypeScript: the model once for both directions,
  * and the encoder's quantiser (scalar/matrix-quantizer.ts) before it.
  */
-import { checkColumns, checkEncodeRows, checkMatrixRows } from '../arguments.js';
+import { checkColumns, checkEncodeRows, checkFirstColumn, checkMatrixRows } from '../arguments.js';
 import type { MatrixCoderOptions, MatrixDecoder, MatrixEncodeRequest, MatrixEncoder } from '../kernels.js';
 import { SEGMENT } from '../matrix-model.js';
 import { MatrixModel } from './matrix-model.js';
@@ -24,7 +24,7 @@ class ScalarMatrixEncoder implements MatrixEncoder {
   }
 
   encodeRows(request: MatrixEncodeRequest): void {
-    const { rows, lambda, codes, columnWeights, factor = 1 } = request;
+    const { rows, lambda, codes, columnWeights, factor = 1, firstColumn = 0 } = request;
     const columns = this.#columns;
     this.#checkUse();
     checkEncodeRows(request, columns);
@@ -35,7 +35,7 @@ class ScalarMatrixEncoder implements MatrixEncoder {
     const bitCost = Math.fround(4 * lambda);
     for (let row = 0; row < rows; row++) {
       const part = [row * columns, (row + 1) * columns] as const;
-      this.#encodeRow(values.subarray(...part), weights, codes.subarray(...part), bitCost);
+      this.#encodeRow(values.subarray(...part), weights, codes.subarray(...part), bitCost, firstColumn);
     }
   }
 
@@ -50,15 +50,23 @@ class ScalarMatrixEncoder implements MatrixEncoder {
     this.#freed = true;
   }
 
-  #encodeRow(values: Float32Array, weights: Float32Array, codes: Int16Array, bitCost: number): void {
+  #encodeRow(
+    values: Float32Array,
+    weights: Float32Array,
+    codes: Int16Array,
+    bitCost: number,
+    first: number,
+  ): void {
     const model = this.#model;
     const columns = this.#columns;
+    const isShort = columns - first <= SEGMENT;
+    codes.fill(0, 0, first);
     const previous = model.scale;
-    let scale = chooseScale(values, model);
-    if (columns <= SEGMENT && scale !== NO_SCALE) {
+    let scale = chooseScale(values.subarray(first), model);
+    if (isShort && scale !== NO_SCALE) {
       model.scale = scale;
-      model.prepareLevels();
-      this.#quantizer.quantize(values, weights, codes, 0, columns, bitCost);
+      model.prepareLevels(first);
+      this.#quantizer.quantize(values, weights, codes, first, columns, bitCost);
       if (codes.every((k) => k === 0)) scale = NO_SCALE;
       model.scale = previous;
     }
@@ -67,13 +75,13 @@ class ScalarMatrixEncoder implements MatrixEncoder {
       codes.fill(0);
       return;
     }
-    model.prepareLevels();
-    for (let start = 0; start < columns; start += SEGMENT) {
+    model.prepareLevels(first);
+    for (let start = first; start < columns; start += SEGMENT) {
       const end = Math.min(columns, start + SEGMENT);
-      if (columns > SEGMENT) this.#quantizer.quantize(values, weights, codes, start, end, bitCost);
+      if (!isShort) this.#quantizer.quantize(values, weights, codes, start, end, bitCost);
       model.codeEntries(this.#coder, codes, start, end);
     }
-    model.updateAverages(codes);
+    model.updateAverages(codes, first);
   }
 
   #checkUse(): void {
@@ -98,10 +106,11 @@ class ScalarMatrixDecoder implements MatrixDecoder {
     this.#coder = new RangeDecoder(bytes.slice());
   }
 
-  decodeRows(rows: number, out: Int16Array): void {
+  decodeRows(rows: number, out: Int16Array, firstColumn = 0): void {
     const columns = this.#columns;
     this.#checkUse();
     checkMatrixRows(rows, columns, 'out', out.length);
+    checkFirstColumn(firstColumn, columns);
     if (columns === 0) return;
     for (let row = 0; row < rows; row++) {
       const codes = out.subarray(row * columns, (row + 1) * columns);
@@ -109,9 +118,10 @@ class ScalarMatrixDecoder implements MatrixDecoder {
         codes.fill(0);
         continue;
       }
-      this.#model.prepareLevels();
-      this.#model.codeEntries(this.#coder, codes, 0, columns);
-      this.#model.updateAverages(codes);
+      codes.fill(0, 0, firstColumn);
+      this.#model.prepareLevels(firstColumn);
+      this.#model.codeEntries(this.#coder, codes, firstColumn, columns);
+      this.#model.updateAverages(codes, firstColumn);
     }
   }
 

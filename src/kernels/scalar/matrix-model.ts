@@ -91,9 +91,10 @@ export class MatrixModel {
     return false;
   }
 
-  prepareLevels(): void {
+  /** Levels of the columns from `first` on. */
+  prepareLevels(first = 0): void {
     const offset = 2 * this.scale - 127 * 8 - 128 + 74;
-    for (let j = 0; j < this.columns; j++) {
+    for (let j = first; j < this.columns; j++) {
       float[0] = this.averages[j];
       this.levels[j] = Math.min(Math.max(((word[0] >> 20) + offset) >> 2, 0), LEVELS - 1);
     }
@@ -138,15 +139,15 @@ export class MatrixModel {
     return top < BLOCK_LEVELS ? top : undefined;
   }
 
-  /** Moves the averages towards the magnitudes of the row, in half steps. */
-  updateAverages(codes: Int16Array): void {
+  /** Moves the averages from `first` on towards the magnitudes of the row, in half steps. */
+  updateAverages(codes: Int16Array, first = 0): void {
     const count = this.#rows;
     this.#rows = Math.min(count + 1, 1 << 20);
     const rate = count < 2 ? 2 : count < 6 ? 3 : count < 16 ? 4 : count < 40 ? 5 : count < 100 ? 6 : 7;
     const inverse = INVERSE[this.scale & 3];
     const shift = 4 - (this.scale >> 2);
     const factor = 2 ** shift;
-    for (let j = 0; j < this.columns; j++) {
+    for (let j = first; j < this.columns; j++) {
       const x = Math.min(Math.floor(Math.abs(codes[j]) * inverse * factor), 1 << 22);
       const average = this.averages[j];
       this.averages[j] = Math.max(average + ((x - average) >> rate), 256);

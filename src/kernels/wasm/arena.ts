@@ -4,6 +4,7 @@
  * do not copy it again; and a coder region with the state of the last entropy coder. All are bounded, whatever the tensors' sizes; memory grows to what
  * was needed. Nobody else holds the memory, so views can only go stale in `reserve`, which renews them.
  */
+import { MAX_RESIDUAL_BLOCK } from '../kernels.js';
 import { instantiateKernels, type KernelExports } from './module.js';
 
 const PAGE_BYTES = 65_536;
@@ -16,6 +17,9 @@ export const OPERAND_BYTES = 8 * 1024 * 1024;
 
 /** Room for an entropy coder: registers, contexts, columns and a payload. */
 export const CODER_BYTES = 5 * 1024 * 1024;
+
+/** Room for a residual block: with base and output of as many weights it stays in a 1 MiB second-level cache. */
+const RESIDUAL_BYTES = MAX_RESIDUAL_BLOCK * 4;
 
 /** First usable address; below lie lanes, states and the edge tile. */
 export const SCRATCH_START = 1024;
@@ -40,6 +44,8 @@ export class Arena {
   operand: unknown;
   /** Address of the coder region. */
   readonly coderStart: number;
+  /** Address of the residual region. */
+  readonly #residualStart: number;
   #coderOwner: CoderOwner | undefined;
   readonly #memory: WebAssembly.Memory;
   #bytes!: Uint8Array;
@@ -50,10 +56,9 @@ export class Arena {
   constructor(operandByteLength: number = OPERAND_BYTES) {
     this.operandByteLength = operandByteLength;
     this.coderStart = Math.ceil((OPERAND_START + operandByteLength + SLACK_BYTES) / 64) * 64;
-    this.#memory = new WebAssembly.Memory({
-      initial: 1,
-      maximum: Math.ceil((this.coderStart + CODER_BYTES) / PAGE_BYTES),
-    });
+    this.#residualStart = Math.ceil((this.coderStart + CODER_BYTES + SLACK_BYTES) / 64) * 64;
+    const end = this.#residualStart + RESIDUAL_BYTES + SLACK_BYTES;
+    this.#memory = new WebAssembly.Memory({ initial: 1, maximum: Math.ceil(end / PAGE_BYTES) });
     this.kernels = instantiateKernels(this.#memory);
     this.#renewViews();
   }
@@ -94,6 +99,23 @@ export class Arena {
       throw new RangeError(`expected at most ${SCRATCH_BYTES} bytes of scratch, got ${end}`);
     this.reserve(end);
     return addresses;
+  }
+
+  /**
+   * The first `count` floats of the residual region, for callers that hand it to kernels as an output: these
+   * then work in place. The memory is at its largest from then on (untouched pages cost nothing), so that the view
+   * stays good.
+   */
+  residual(count: number): Float32Array {
+    if (count > MAX_RESIDUAL_BLOCK)
+      throw new RangeError(`expected at most ${MAX_RESIDUAL_BLOCK} residuals, got ${count}`);
+    this.reserve(this.#residualStart + RESIDUAL_BYTES + SLACK_BYTES);
+    return new Float32Array(this.#memory.buffer, this.#residualStart, count);
+  }
+
+  /** The address of values that lie in this memory; undefined for any others. */
+  addressOf(values: Float32Array): number | undefined {
+    return values.buffer === this.#bytes.buffer ? values.byteOffset : undefined;
   }
 
   /**

@@ -1,6 +1,6 @@
 /** Integer codes in blocks: dense accumulation, and the bit stream. */
-import { checkCodes, checkPack, checkUnpack, misfitError } from '../arguments.js';
-import type { CodesRequest, UnpackLayout } from '../kernels.js';
+import { checkCodes, checkPack, checkSigns, checkUnpack, misfitError } from '../arguments.js';
+import type { CodesRequest, SignsRequest, UnpackLayout } from '../kernels.js';
 import { type Arena, bytesOf } from './arena.js';
 import { BLOCK } from './elementwise.js';
 
@@ -14,7 +14,12 @@ export function accumulateCodes(arena: Arena, request: CodesRequest): void {
   // Whole rows while they fit into a block, else pieces of one row.
   const blockColumns = Math.min(columns, BLOCK);
   const blockRows = columns <= BLOCK ? Math.floor(BLOCK / columns) : 1;
-  const [source, gains, target] = arena.layOut(BLOCK * width, blockRows * 2, BLOCK * 4);
+  const place = arena.addressOf(out);
+  const [source, gains, target] = arena.layOut(
+    BLOCK * width,
+    blockRows * 2,
+    place === undefined ? BLOCK * 4 : 0,
+  );
   for (let row = 0; row < rows; row += blockRows) {
     const rowCount = Math.min(blockRows, rows - row);
     arena.int16.set(bytesAsInt16(rowGains.subarray(row, row + rowCount)), gains / 2);
@@ -23,10 +28,31 @@ export function accumulateCodes(arena: Arena, request: CodesRequest): void {
       const start = row * columns + column;
       const count = rowCount * columnCount;
       arena.bytes.set(bytesOf(codes.subarray(start, start + count)), source);
-      arena.float32.set(out.subarray(start, start + count), target / 4);
-      kernel(source, gains, rowCount, columnCount, scale, target);
-      out.set(arena.float32.subarray(target / 4, target / 4 + count), start);
+      if (place !== undefined) {
+        kernel(source, gains, rowCount, columnCount, scale, place + start * 4);
+      } else {
+        arena.float32.set(out.subarray(start, start + count), target / 4);
+        kernel(source, gains, rowCount, columnCount, scale, target);
+        out.set(arena.float32.subarray(target / 4, target / 4 + count), start);
+      }
     }
+  }
+}
+
+export function accumulateSigns(arena: Arena, request: SignsRequest): void {
+  checkSigns(request);
+  const { bytes, bitOffset = 0, out } = request;
+  const scale = Math.fround(request.scale);
+  const [source, target] = arena.layOut(BLOCK / 8 + 8, BLOCK * 4);
+  const firstBit = bitOffset % 8;
+  let byte = (bitOffset - firstBit) / 8;
+  for (let start = 0; start < out.length; start += BLOCK) {
+    const count = Math.min(BLOCK, out.length - start);
+    arena.bytes.set(bytes.subarray(byte, byte + Math.ceil((firstBit + count) / 8)), source);
+    arena.float32.set(out.subarray(start, start + count), target / 4);
+    arena.kernels.accumulateSigns(source, firstBit, count, scale, target);
+    out.set(arena.float32.subarray(target / 4, target / 4 + count), start);
+    byte += BLOCK / 8;
   }
 }
 

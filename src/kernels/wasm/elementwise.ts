@@ -51,13 +51,17 @@ export function addAndRound(
   const { kernels } = arena;
   const width = elementByteLength(dtype);
   const baseWidth = elementByteLength(baseDtype);
-  const [source, values, target, widened] = arena.layOut(BLOCK * baseWidth, BLOCK * 4, BLOCK * 8, BLOCK * 4);
+  const place = arena.addressOf(residual);
+  const [source, scratch, target, widened] = arena.layOut(BLOCK * baseWidth, BLOCK * 4, BLOCK * 8, BLOCK * 4);
   for (let start = 0; start < residual.length; start += BLOCK) {
     const count = Math.min(BLOCK, residual.length - start);
     arena.bytes.set(base.subarray(start * baseWidth, (start + count) * baseWidth), source);
-    arena.float32.set(residual.subarray(start, start + count), values / 4);
+    const values = place === undefined ? scratch : place + start * 4;
+    if (place === undefined) arena.float32.set(residual.subarray(start, start + count), scratch / 4);
     let result = target;
-    if (dtype !== 'F64') {
+    if (dtype === baseDtype && dtype !== 'F64') {
+      kernels.addAndRound(FORMAT_NUMBERS[dtype], source, values, target, count);
+    } else if (dtype !== 'F64') {
       kernels.addBase(FORMAT_NUMBERS[baseDtype], source, values, count);
       kernels.fromFloat32(FORMAT_NUMBERS[dtype], values, target, count);
     } else if (baseDtype === 'F64') {

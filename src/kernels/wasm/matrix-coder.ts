@@ -1,5 +1,5 @@
 /** The matrix coder over linear memories of its own, which are used again once a coder is freed. */
-import { checkColumns, checkEncodeRows, checkMatrixRows } from '../arguments.js';
+import { checkColumns, checkEncodeRows, checkFirstColumn, checkMatrixRows } from '../arguments.js';
 import type { MatrixCoderOptions, MatrixDecoder, MatrixEncodeRequest, MatrixEncoder } from '../kernels.js';
 import {
   CONTEXT_COUNT,
@@ -154,14 +154,26 @@ class WasmMatrixDecoder extends WasmCoder implements MatrixDecoder {
     memory.kernels.beginDecoding(0, start, end);
   }
 
-  decodeRows(rows: number, out: Int16Array): void {
+  decodeRows(rows: number, out: Int16Array, firstColumn = 0): void {
     const { memory, columns } = this;
     checkMatrixRows(rows, columns, 'out', out.length);
+    checkFirstColumn(firstColumn, columns);
     if (columns === 0) return;
+    const width = columns - firstColumn;
+    const averages = this.#averages + 4 * firstColumn;
     for (let row = 0; row < rows; row += this.blockRows) {
       const count = Math.min(this.blockRows, rows - row);
-      memory.kernels.matrixDecodeRows(this.states, this.#averages, this.#levels, columns, count, this.#out);
-      out.set(memory.shorts.subarray(this.#out / 2, this.#out / 2 + count * columns), row * columns);
+      memory.kernels.matrixDecodeRows(this.states, averages, this.#levels, width, count, this.#out);
+      const codes = memory.shorts.subarray(this.#out / 2, this.#out / 2 + count * width);
+      if (firstColumn === 0) {
+        out.set(codes, row * columns);
+        continue;
+      }
+      for (let i = 0; i < count; i++) {
+        const start = (row + i) * columns;
+        out.fill(0, start, start + firstColumn);
+        out.set(codes.subarray(i * width, (i + 1) * width), start + firstColumn);
+      }
     }
   }
 }
@@ -192,7 +204,7 @@ class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
   }
 
   encodeRows(request: MatrixEncodeRequest): void {
-    const { values, rows, lambda, codes, columnWeights, factor = 1 } = request;
+    const { values, rows, lambda, codes, columnWeights, factor = 1, firstColumn = 0 } = request;
     const { memory, columns } = this;
     checkEncodeRows(request, columns);
     if (columns === 0) return;
@@ -207,8 +219,10 @@ class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
       memory.floats.set(values.subarray(start, end), this.#values / 4);
       if (factor !== 1) memory.kernels.scaleFloats(this.#values, end - start, factor);
       for (let i = 0; i < count; i++) {
-        if (columns <= SEGMENT) this.#encodeRow(i * columns, bitCost);
-        else this.#encodeLongRow(i * columns, bitCost);
+        const row = this.#codes + 2 * i * columns;
+        memory.bytes.fill(0, row, row + 2 * firstColumn);
+        if (columns - firstColumn <= SEGMENT) this.#encodeRow(i * columns, firstColumn, bitCost);
+        else this.#encodeLongRow(i * columns, firstColumn, bitCost);
       }
       codes.set(memory.shorts.subarray(this.#codes / 2, this.#codes / 2 + count * columns), start);
     }
@@ -229,51 +243,47 @@ class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
     this.memory.kernels.beginEncoding(0, this.#payload, this.#payloadEnd);
   }
 
-  #encodeRow(offset: number, bitCost: number): void {
+  /** @param offset of the row in the block @param first column that is coded */
+  #encodeRow(offset: number, first: number, bitCost: number): void {
     const { columns, memory } = this;
     this.#makeRoom(columns);
     memory.kernels.matrixEncodeRow(
       this.states,
-      this.#values + 4 * offset,
-      this.#weights,
-      this.#averages,
+      this.#values + 4 * (offset + first),
+      this.#weights + 4 * first,
+      this.#averages + 4 * first,
       this.#levels,
-      this.#codes + 2 * offset,
-      columns,
+      this.#codes + 2 * (offset + first),
+      columns - first,
       bitCost,
     );
   }
 
   /** Quantises and codes segment by segment, so that costs follow the contexts, and room stays bounded. */
-  #encodeLongRow(offset: number, bitCost: number): void {
-    const { columns, memory, states } = this;
+  #encodeLongRow(offset: number, first: number, bitCost: number): void {
+    const { memory, states } = this;
     const { kernels } = memory;
-    const values = this.#values + 4 * offset;
-    const row = this.#codes + 2 * offset;
+    const width = this.columns - first;
+    const values = this.#values + 4 * (offset + first);
+    const weights = this.#weights + 4 * first;
+    const averages = this.#averages + 4 * first;
+    const row = this.#codes + 2 * (offset + first);
     this.#makeRoom(0);
-    const scale = kernels.matrixChooseScale(values, columns);
-    kernels.matrixOpenRow(scale, this.#averages, this.#levels, columns);
+    const scale = kernels.matrixChooseScale(values, width);
+    kernels.matrixOpenRow(scale, averages, this.#levels, width);
     if (scale === -100) {
-      memory.bytes.fill(0, row, row + 2 * columns);
+      memory.bytes.fill(0, row, row + 2 * width);
       return;
     }
-    for (let start = 0; start < columns; start += SEGMENT) {
-      const count = Math.min(SEGMENT, columns - start);
+    for (let start = 0; start < width; start += SEGMENT) {
+      const count = Math.min(SEGMENT, width - start);
       const levels = this.#levels + start;
       const codes = row + 2 * start;
       this.#makeRoom(count);
-      kernels.matrixQuantize(
-        states,
-        values + 4 * start,
-        this.#weights + 4 * start,
-        levels,
-        codes,
-        count,
-        bitCost,
-      );
+      kernels.matrixQuantize(states, values + 4 * start, weights + 4 * start, levels, codes, count, bitCost);
       kernels.matrixCodeEntries(states, levels, codes, count);
     }
-    kernels.updateAverages(this.#averages, row, columns);
+    kernels.updateAverages(averages, row, width);
   }
 
   /** Makes sure that `entries` more entries fit: the raw bits, at the end of the payload, move up. */

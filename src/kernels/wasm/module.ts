@@ -17,6 +17,7 @@ export interface KernelExports {
   toFloat32(format: number, source: number, target: number, count: number): void;
   fromFloat32(format: number, source: number, target: number, count: number): void;
   addBase(format: number, base: number, values: number, count: number): void;
+  addAndRound(format: number, base: number, values: number, target: number, count: number): void;
   addResidualFloat64(base: number, residual: number, count: number): void;
   subtractBase(format: number, fine: number, values: number, count: number): void;
   subtractFloat64(fine: number, base: number, target: number, count: number): void;
@@ -36,6 +37,14 @@ export interface KernelExports {
   squaredDistanceFloat64(x: number, y: number, count: number, lanes: number): void;
   accumulateCodes16: AccumulateCodes;
   accumulateCodes32: AccumulateCodes;
+  accumulateSigns(source: number, firstBit: number, count: number, scale: number, out: number): void;
+  scaleComponents16: ScaleComponents;
+  scaleComponents32: ScaleComponents;
+  largestSquaredNorm16(matrix: number, rows: number, k: number): number;
+  joinPlanes(planes: number, words: number, width: number, target: number): void;
+  splitPlanes(source: number, words: number, width: number, planes: number): void;
+  addWords(width: number, x: number, y: number, byteLength: number, target: number): void;
+  subtractWords(width: number, x: number, y: number, byteLength: number, target: number): void;
   unpackCodes(source: number, firstBit: number, count: number, bits: number, target: number): void;
   packCodes(source: number, count: number, bits: number, target: number, firstBit: number): number;
   beginDecoding(coder: number, start: number, end: number): void;
@@ -115,6 +124,16 @@ type CodeInterval = (
   wide: number,
   narrowed: number,
 ) => void;
+
+/** The 16-bit kernel returns the largest |gain · code|, the other nothing. */
+type ScaleComponents = (
+  codes: number,
+  gains: number,
+  count: number,
+  length: number,
+  target: number,
+  stride: number,
+) => number;
 
 type AccumulateCodes = (
   codes: number,

@@ -64,21 +64,22 @@ class WasmProduct<T extends Integers> implements PreparedProduct<T> {
     const width = a.BYTES_PER_ELEMENT;
     const panelsThatFit = Math.floor(arena.operandByteLength / Math.max(this.#panelByteLength, 1));
     const resident = this.#panels.byteLength <= arena.operandByteLength;
+    const place = arena.addressOf(out);
     const columnsPerChunk = Math.min(
       Math.ceil(columns / panelColumns) * panelColumns,
-      OUT_BYTES / 4 / TILE_ROWS,
+      place === undefined ? OUT_BYTES / 4 / TILE_ROWS : Number.POSITIVE_INFINITY,
       resident ? Number.POSITIVE_INFINITY : Math.max(1, panelsThatFit) * panelColumns,
     );
     const rowsPerBlock = Math.min(
       tileMultiple(ROWS_BYTES / (k * width + (this.#steps * tileStepBytes) / TILE_ROWS)),
-      tileMultiple(OUT_BYTES / 4 / columnsPerChunk),
+      place === undefined ? tileMultiple(OUT_BYTES / 4 / columnsPerChunk) : Number.POSITIVE_INFINITY,
       Math.ceil(rows / TILE_ROWS) * TILE_ROWS,
     );
     const [edge, raw, tiles, block] = arena.layOut(
       EDGE_BYTES,
       rowsPerBlock * k * width,
       (rowsPerBlock / TILE_ROWS) * this.#steps * tileStepBytes,
-      rowsPerBlock * columnsPerChunk * 4,
+      place === undefined ? rowsPerBlock * columnsPerChunk * 4 : 0,
     );
     for (let column = 0; column < columns; column += columnsPerChunk) {
       const columnCount = Math.min(columnsPerChunk, columns - column);
@@ -88,20 +89,15 @@ class WasmProduct<T extends Integers> implements PreparedProduct<T> {
         arena.bytes.set(bytesOf(a.subarray(row * k, (row + rowCount) * k)), raw);
         this.#packTiles(a, raw, rowCount, tiles);
         const rectangle = { row, rowCount, column, columnCount, columns };
-        copyIn(arena, block, out, rectangle);
         const multiply = this.#kind === NARROW ? arena.kernels.productInt16 : arena.kernels.productFloat64;
-        multiply(
-          tiles,
-          panels,
-          rowCount,
-          columnCount,
-          this.#steps,
-          this.#scale,
-          block,
-          columnCount * 4,
-          edge,
-        );
-        copyOut(arena, block, out, rectangle);
+        const size = [rowCount, columnCount, this.#steps, this.#scale] as const;
+        if (place !== undefined) {
+          multiply(tiles, panels, ...size, place + (row * columns + column) * 4, columns * 4, edge);
+        } else {
+          copyIn(arena, block, out, rectangle);
+          multiply(tiles, panels, ...size, block, columnCount * 4, edge);
+          copyOut(arena, block, out, rectangle);
+        }
       }
     }
   }

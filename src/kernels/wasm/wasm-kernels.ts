@@ -2,11 +2,13 @@
 
 import type { Kernels, ProductRequest } from '../kernels.js';
 import { Arena } from './arena.js';
-import { accumulateCodes, packCodes, unpackCodes } from './codes.js';
+import { accumulateCodes, accumulateSigns, packCodes, unpackCodes } from './codes.js';
 import { addAndRound, fromFloat32, quantize, subtract, toFloat32 } from './elementwise.js';
+import { largestSquaredNorm, scaleComponents } from './factors.js';
 import { gemm } from './gemm.js';
 import { intervalDecoder, intervalEncoder } from './interval.js';
 import { CoderPool, createMatrixDecoder, createMatrixEncoder } from './matrix-coder.js';
+import { combineWords, joinPlanes, splitPlanes } from './planes.js';
 import { prepareProduct, prepareWideProduct } from './product.js';
 import { codeSums, squaredDistance, squaredPowers, statistics } from './reduce.js';
 
@@ -47,6 +49,7 @@ export function wasmKernels(options: WasmKernelOptions = {}): Kernels {
     path: 'wasm',
     toFloat32: (dtype, bytes, out) => toFloat32(arena, dtype, bytes, out),
     fromFloat32: (dtype, values, out) => fromFloat32(arena, dtype, values, out),
+    residualBlock: (count) => arena.residual(count),
     addAndRound: (dtype, baseDtype, base, residual, out) =>
       addAndRound(arena, dtype, baseDtype, base, residual, out),
     prepareProduct: (b, columns, k, scale) => prepareProduct(arena, b, columns, k, scale),
@@ -54,6 +57,12 @@ export function wasmKernels(options: WasmKernelOptions = {}): Kernels {
     accumulateProduct: (request) => once(prepareProduct, request),
     accumulateWideProduct: (request) => once(prepareWideProduct, request),
     accumulateCodes: (request) => accumulateCodes(arena, request),
+    accumulateSigns: (request) => accumulateSigns(arena, request),
+    scaleComponents: (request) => scaleComponents(arena, request),
+    largestSquaredNorm: (matrix, k) => largestSquaredNorm(arena, matrix, k),
+    joinPlanes: (planes, width, out) => joinPlanes(arena, planes, width, out),
+    splitPlanes: (bytes, width, out) => splitPlanes(arena, bytes, width, out),
+    combineWords: (x, y, sign, width, out) => combineWords(arena, x, y, sign, width, out),
     unpackCodes: (bytes, bits, count, out, layout) => unpackCodes(arena, bytes, bits, count, out, layout),
     packCodes: (codes, bits, out, bitOffset) => packCodes(arena, codes, bits, out, bitOffset),
     createMatrixEncoder: (options) => createMatrixEncoder(coders, options),

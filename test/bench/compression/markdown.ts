@@ -149,8 +149,11 @@ export function renderRequirements(requirements: readonly Requirement[]): string
 export const MARKS = ['<!-- compression -->', '<!-- /compression -->'] as const;
 
 /** The document with everything between the marks replaced. @throws Error when a mark is missing. */
-export function replaceBetweenMarks(document: string, content: string): string {
-  const [first, last] = MARKS;
+export function replaceBetweenMarks(
+  document: string,
+  content: string,
+  [first, last]: readonly [string, string] = MARKS,
+): string {
   const start = document.indexOf(first);
   const end = document.indexOf(last);
   if (start < 0 || end < start) throw new Error(`expected the marks ${first} and ${last} in this order`);

@@ -128,9 +128,9 @@ export const MERGED_LORA_RATIO = 0.012;
 /** Methods by pair. Ratios of bf16 bytes: 1/64 is 0.25 bits a weight, 3/16 is 3. */
 export const METHODS: Readonly<Record<PairKind, readonly Method[]>> = {
   tinylm: [
-    ...[0.01, 0.02, 0.03, 0.045].map((ratio) => rateDistortion('default', ratio)),
+    ...[0.008, 0.01, 0.02, 0.03, 0.045].map((ratio) => rateDistortion('default', ratio)),
     rateDistortion('default', EQUAL_BYTES_RATIO, true),
-    ...[0.09, 0.14].map((ratio) => rateDistortion('default', ratio)),
+    ...[0.09, 0.115, 0.14].map((ratio) => rateDistortion('default', ratio)),
     rateDistortion('fast', EQUAL_BYTES_RATIO),
     rateDistortion('max', EQUAL_BYTES_RATIO),
     ...[1 / 64, 1 / 32].map((ratio) => erePaper(ratio)),
