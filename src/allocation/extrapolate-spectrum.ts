@@ -25,30 +25,29 @@ export function extrapolateSpectrum(
   const rest = energy - squaredSum(singularValues);
   if (known >= size || !(rest > ROUNDING_SHARE * energy)) return singularValues;
   const last = singularValues[known - 1] ?? Math.sqrt(energy / size);
-  const tail = (exponent: number, end: number): Float64Array =>
-    Float64Array.from({ length: size - known }, (_, i) => {
-      const t = (i + 0.5) / (size - known);
-      return last * (known / (known + i + 0.5)) ** exponent * (1 - t) ** end;
-    });
+  // Logarithms of the two bases: every trial of a parameter is then one exponential a value.
+  const unknown = size - known;
+  const power = Float64Array.from({ length: unknown }, (_, i) =>
+    known === 0 ? 0 : Math.log(known / (known + i + 0.5)),
+  );
+  const bend = Float64Array.from({ length: unknown }, (_, i) => Math.log(1 - (i + 0.5) / unknown));
+  const energyOf = (exponent: number, end: number): number => {
+    let sum = 0;
+    for (let i = 0; i < unknown; i++) sum += Math.exp(2 * (exponent * power[i]! + end * bend[i]!));
+    return last * last * sum;
+  };
   const slope = slopeAtEnd(singularValues);
-  const fitted =
-    squaredSum(tail(slope, 0)) > rest
-      ? tail(
-          slope,
-          bisect(LARGEST_END, (end) => squaredSum(tail(slope, end)) > rest),
-        )
-      : tail(
-          bisect(slope, (exponent) => squaredSum(tail(exponent, 0)) > rest),
-          0,
-        );
+  const [exponent, end] =
+    energyOf(slope, 0) > rest
+      ? [slope, bisect(LARGEST_END, (value) => energyOf(slope, value) > rest)]
+      : [bisect(slope, (value) => energyOf(value, 0) > rest), 0];
   // What no parameter could reach is a factor on all.
-  const scale = Math.sqrt(rest / squaredSum(fitted));
+  const scale = last * Math.sqrt(rest / energyOf(exponent, end));
   const spectrum = new Float64Array(size);
   spectrum.set(singularValues);
-  spectrum.set(
-    fitted.map((value) => value * scale),
-    known,
-  );
+  for (let i = 0; i < unknown; i++) {
+    spectrum[known + i] = scale * Math.exp(exponent * power[i]! + end * bend[i]!);
+  }
   return spectrum;
 }
 

@@ -28,6 +28,19 @@ export function rowRange(matrix: Matrix, start: number, end: number): Matrix {
   return { rows: end - start, columns, data: matrix.data.subarray(start * columns, end * columns) };
 }
 
+/** [a, b] as a new matrix: m × (j + k) of m × j and m × k. */
+export function besideColumns(a: Matrix, b: Matrix): Matrix {
+  const { rows } = a;
+  if (b.rows !== rows) throw new RangeError(`expected ${rows} rows on both sides, got ${b.rows}`);
+  const columns = a.columns + b.columns;
+  const result = createMatrix(rows, columns);
+  for (let row = 0; row < rows; row++) {
+    result.data.set(rowRange(a, row, row + 1).data, row * columns);
+    result.data.set(rowRange(b, row, row + 1).data, row * columns + a.columns);
+  }
+  return result;
+}
+
 /** Aᵀ as a new matrix, moved in square tiles so that both sides stay in the first-level cache. */
 export function transpose(matrix: Matrix): Matrix {
   const tile = 32; // 2 · 32² floats = 8 KiB

@@ -1,20 +1,22 @@
 /**
  * Randomised truncated SVD: Halko, Martinsson and Tropp, SIAM Review 53 (2011), algorithms 4.4 and 5.1.
- * Find an orthonormal Q whose span holds the strong directions of R, then solve QᵀR exactly:
+ * Find an orthonormal Q whose span holds the strong directions of R (range-finder.ts), then solve QᵀR exactly:
  *
- *     Q = orth(RΩ);  q times: Q = orth(R · orth(RᵀQ));  B = QᵀR;  B Bᵀ = W Σ² Wᵀ
+ *     B = QᵀR;  B Bᵀ = W Σ² Wᵀ
  *
- * The random side Ω is the shorter one of R; for a wide R the same steps run on Rᵀ, by transposed
+ * The random side is the shorter one of R; for a wide R the same steps run on Rᵀ, by transposed
  * products. R is a stream, read 2 + 2q times. In memory: four matrices of (m or n) × k.
+ *
+ * The result can grow: further components are looked for outside of the span of those that are known, which
+ * takes products with R of the new ones only, and the small problem is solved for all together.
  */
 import type { GemmEngine } from './gemm-engine.js';
-import type { Matrix } from './matrix.js';
-import { assertDimension, squaredNorm } from './matrix.js';
+import { assertDimension, besideColumns, createMatrix, type Matrix, transpose } from './matrix.js';
 import type { MatrixStream } from './matrix-stream.js';
-import { orthonormalize } from './orthonormalize.js';
+import { findRange, tallOperator } from './range-finder.js';
 import { sketchMatrix } from './sketch.js';
-import { type StreamProducts, streamProducts } from './stream-products.js';
-import { emptySvd, finishSvd, solveProjected, type TruncatedSvd } from './svd-result.js';
+import { streamProducts } from './stream-products.js';
+import { emptySvd, finishSvd, leadingComponents, solveProjected, type TruncatedSvd } from './svd-result.js';
 
 export interface RandomizedSvdOptions {
   /** Components wanted. */
@@ -28,21 +30,6 @@ export interface RandomizedSvdOptions {
   readonly engine: GemmEngine;
   readonly signal?: AbortSignal | undefined;
 }
-
-/**
- * The power iterations end when the squared remainder ‖R − QQᵀR‖² fell by less than this share in the
- * last one. The decreases shrink at least as a geometric series, so what is left to gain is then about
- * as much: 1 % in the norm. Measured over Gaussian, linear, square-root, power-law and staircase
- * spectra, square, tall and wide, keeping 2 % to 65 % of the rank (test/bench/svd.ts): 1 to 6
- * iterations, and an error at most 1.5 % above the optimum at every rank. A fixed two: 4.2 %.
- */
-const convergedDecrease = 0.02;
-/** Below this share of ‖R‖² the remainder is a difference of two sums too close, in float32, to show a decrease of 2 %. */
-const smallestVisibleRemainder = 1e-5;
-/** Iterations where the decrease cannot be seen; 1.0 % above the optimum in the worst case measured. */
-const blindPowerIterations = 4;
-/** A bound on the passes; the spectra above end by themselves. */
-const maximumPowerIterations = 6;
 
 /** Default number of further columns of the sketch. */
 export function defaultOversample(rank: number): number {
@@ -58,71 +45,65 @@ export async function randomizedSvd(
   stream: MatrixStream,
   options: RandomizedSvdOptions,
 ): Promise<TruncatedSvd> {
-  const { rank, engine, signal, seed = 0, oversample = defaultOversample(rank), powerIterations } = options;
+  const { rank, oversample = defaultOversample(rank), ...rest } = options;
   assertDimension('rank', rank);
   assertDimension('oversample', oversample);
+  const width = rank === 0 ? 0 : rank + oversample;
+  return leadingComponents(await extendRange(stream, undefined, { ...rest, width }), rank);
+}
+
+export interface ExtendRangeOptions extends Omit<RandomizedSvdOptions, 'rank' | 'oversample'> {
+  /** Components wanted together with the known ones. */
+  readonly width: number;
+}
+
+/**
+ * As many components as `width` says, those of `known` among them; the last of them, an oversample, lie below the
+ * accuracy of randomizedSvd, and serve to grow from. Fewer where R has no more than rounding noise left.
+ */
+export async function extendRange(
+  stream: MatrixStream,
+  known: TruncatedSvd | undefined,
+  options: ExtendRangeOptions,
+): Promise<TruncatedSvd> {
+  const { engine, signal, seed = 0, powerIterations } = options;
+  assertDimension('width', options.width);
   if (powerIterations !== undefined) assertDimension('powerIterations', powerIterations);
   signal?.throwIfAborted();
   const { rows, columns } = stream;
-  const shortSide = Math.min(rows, columns);
-  const width = Math.min(rank + oversample, shortSide);
-  const products = streamProducts(stream, { engine, signal });
-  if (rank === 0 || width === 0) return emptySvd(rows, columns, await products.energy(), 'randomized');
-
   const wide = columns > rows;
-  const operator: Operator = {
-    toLong: wide ? products.backward : products.forward,
-    toShort: wide ? products.forward : products.backward,
-    energy: products.energy,
-  };
-  const test = sketchMatrix(shortSide, width, seed);
-  const { range, projected } = await findRange(operator, test, { engine, powerIterations, signal });
-  const { singularValues, side, rotation } = await solveProjected(projected, { rank, engine, signal });
+  const shortSide = Math.min(rows, columns);
+  const width = Math.min(options.width, shortSide);
+  const before = known?.rank ?? 0;
+  if (known !== undefined && width <= before) return known;
+  const products = streamProducts(stream, { engine, signal, energy: known?.energy });
+  if (width === 0) return emptySvd(rows, columns, await products.energy(), 'randomized');
+
+  const basis = known === undefined || before === 0 ? undefined : basisOf(known, wide);
+  // The width makes the test matrix of every block another one.
+  const test = sketchMatrix(shortSide, width - before, seed + before);
+  const found = await findRange(tallOperator(rows, columns, products), test, {
+    engine,
+    powerIterations,
+    signal,
+    ...(basis === undefined ? {} : { known: basis }),
+  });
+  const range = basis === undefined ? found.range : besideColumns(basis.range, found.range);
+  const projected = basis === undefined ? found.projected : besideColumns(basis.projected, found.projected);
+  const { singularValues, side, rotation } = await solveProjected(projected, { rank: width, engine, signal });
   const long = await engine.multiply(range, rotation);
   const [left, right] = wide ? [side, long] : [long, side];
   return finishSvd(left, right, singularValues, await products.energy(), 'randomized');
 }
 
-/** R or Rᵀ, whichever is tall. */
-interface Operator {
-  /** short × k → long × k. */
-  readonly toLong: StreamProducts['forward'];
-  /** long × k → short × k. */
-  readonly toShort: StreamProducts['forward'];
-  readonly energy: StreamProducts['energy'];
-}
-
-/**
- * From a test matrix (short × k): Q with orthonormal columns (long × at most k), and R's product with
- * it (short × as many). The squared norm of that product is what Q holds of ‖R‖², which tells when
- * further power iterations do not help.
- */
-async function findRange(
-  operator: Operator,
-  test: Matrix,
-  options: {
-    readonly engine: GemmEngine;
-    readonly powerIterations: number | undefined;
-    readonly signal: AbortSignal | undefined;
-  },
-): Promise<{ range: Matrix; projected: Matrix }> {
-  const { engine, powerIterations, signal } = options;
-  let directions = test;
-  let remainder = Number.POSITIVE_INFINITY;
-  for (let iteration = 0; ; iteration++) {
-    const { q: range } = await orthonormalize(await operator.toLong(directions), { engine, signal });
-    const projected = await operator.toShort(range);
-    const energy = await operator.energy();
-    const previous = remainder;
-    remainder = energy - squaredNorm(projected);
-    const enough =
-      powerIterations ??
-      (remainder < smallestVisibleRemainder * energy ? blindPowerIterations : maximumPowerIterations);
-    const converged =
-      powerIterations === undefined &&
-      remainder >= smallestVisibleRemainder * energy &&
-      previous - remainder < convergedDecrease * remainder;
-    if (iteration >= enough || converged || range.columns === 0) return { range, projected };
-    directions = (await orthonormalize(projected, { engine, effort: 'once', signal })).q;
-  }
+/** The long side of known components (long × w), R's product with it (short × w), and what they hold of ‖R‖². */
+function basisOf(
+  { rows, columns, rank, u, v, singularValues }: TruncatedSvd,
+  wide: boolean,
+): { range: Matrix; projected: Matrix; energy: number } {
+  const left = transpose(createMatrix(rank, rows, u));
+  const right = transpose(createMatrix(rank, columns, v));
+  const [range, projected] = wide ? [right, left] : [left, right];
+  for (let i = 0; i < projected.data.length; i++) projected.data[i] *= singularValues[i % rank];
+  return { range, projected, energy: singularValues.reduce((sum, sigma) => sum + sigma * sigma, 0) };
 }

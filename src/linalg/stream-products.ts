@@ -12,14 +12,21 @@ export interface StreamProducts {
   energy(): Promise<number>;
 }
 
-/** Throws RangeError when R has an entry that is not finite, and the signal's reason on abort, between blocks. */
+/**
+ * Throws RangeError when R has an entry that is not finite, and the signal's reason on abort, between blocks.
+ * @param options energy: ‖R‖² where it is known, so that it is not measured; every entry is finite then
+ */
 export function streamProducts(
   stream: MatrixStream,
-  options: { readonly engine: GemmEngine; readonly signal?: AbortSignal | undefined },
+  options: {
+    readonly engine: GemmEngine;
+    readonly energy?: number | undefined;
+    readonly signal?: AbortSignal | undefined;
+  },
 ): StreamProducts {
   const { engine, signal } = options;
   const { rows, columns } = stream;
-  let energy: number | undefined;
+  let { energy } = options;
 
   async function pass(visit: (start: number, block: Matrix) => Promise<void>): Promise<void> {
     let sum = 0;

@@ -1,6 +1,6 @@
 /** The result of every truncated SVD here, and the steps that all of them end with. */
 import type { GemmEngine } from './gemm-engine.js';
-import { createMatrix, type Matrix } from './matrix.js';
+import { createMatrix, type Matrix, transpose } from './matrix.js';
 import { orthonormalize } from './orthonormalize.js';
 import { symmetricEigen } from './symmetric-eigen.js';
 
@@ -82,19 +82,32 @@ export function finishSvd(
   method: TruncatedSvd['method'],
 ): TruncatedSvd {
   const rank = singularValues.length;
-  const u = new Float32Array(rank * left.rows);
-  const v = new Float32Array(rank * right.rows);
+  const u = transpose(left).data;
+  const v = transpose(right).data;
   for (let i = 0; i < rank; i++) {
+    const vector = u.subarray(i * left.rows, (i + 1) * left.rows);
     let largest = 0;
-    for (let row = 0; row < left.rows; row++) {
-      const value = left.data[row * rank + i];
-      if (Math.abs(value) > Math.abs(largest)) largest = value;
+    for (let row = 0; row < vector.length; row++) {
+      if (Math.abs(vector[row]) > Math.abs(largest)) largest = vector[row];
     }
-    const sign = largest < 0 ? -1 : 1;
-    for (let row = 0; row < left.rows; row++) u[i * left.rows + row] = sign * left.data[row * rank + i];
-    for (let row = 0; row < right.rows; row++) v[i * right.rows + row] = sign * right.data[row * rank + i];
+    if (largest >= 0) continue;
+    for (const one of [vector, v.subarray(i * right.rows, (i + 1) * right.rows)]) {
+      for (let row = 0; row < one.length; row++) one[row] = -one[row];
+    }
   }
   return { rows: left.rows, columns: right.rows, rank, singularValues, u, v, energy, method };
+}
+
+/** The strongest components of a truncated SVD, at most `rank`: views of its vectors. */
+export function leadingComponents(svd: TruncatedSvd, rank: number): TruncatedSvd {
+  if (rank >= svd.rank) return svd;
+  return {
+    ...svd,
+    rank,
+    singularValues: svd.singularValues.subarray(0, rank),
+    u: svd.u.subarray(0, rank * svd.rows),
+    v: svd.v.subarray(0, rank * svd.columns),
+  };
 }
 
 /** No components: of a zero or empty matrix, or because none are wanted. */

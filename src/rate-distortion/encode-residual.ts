@@ -204,7 +204,9 @@ export async function encodeLowRankPart(
   for (let asked = Math.min(most, FIRST_RANK); ; asked = Math.min(most, 2 * asked)) {
     const svd = await residual.factors(asked);
     const { alone } = planResidual({ rows, columns, energy, singularValues: svd.singularValues }, options);
-    if (alone.rank === asked && asked < most) continue;
+    const known = svd.singularValues.length;
+    // Fewer than asked for are all there are.
+    if (alone.rank === known && known >= asked && known < most) continue;
     if (alone.rank === 0) return undefined;
     const { stream, columnWeights } = residual;
     const source = { stream, energy, svd, rank: alone.rank, columnWeights };

@@ -6,9 +6,9 @@
 import type { EncodedTerm } from '../codecs/codec.js';
 import type { LowRankFactors } from '../codecs/low-rank.js';
 import type { GemmEngine } from '../linalg/gemm-engine.js';
+import { RegrowableSvd } from '../linalg/growing-svd.js';
 import type { MatrixStream } from '../linalg/matrix-stream.js';
 import { streamProducts } from '../linalg/stream-products.js';
-import { truncatedSvd } from '../linalg/truncated-svd.js';
 import { FIRST_RANK } from '../rate-distortion/encode-residual.js';
 import {
   type ResidualSample,
@@ -39,13 +39,6 @@ export interface PairSourceOptions {
   readonly cacheByteLimit: number;
 }
 
-interface KnownFactors {
-  readonly asked: number;
-  readonly singularValues: Float64Array;
-  /** Undefined after it was dropped. */
-  factors: LowRankFactors | undefined;
-}
-
 export class PairSource implements ResidualSource {
   readonly engine: () => Promise<GemmEngine>;
   readonly columnWeights: Float32Array | undefined;
@@ -54,7 +47,7 @@ export class PairSource implements ResidualSource {
   #energy = 0;
   #stream: CachedStream | undefined;
   #firstPass: CachedStream | undefined;
-  #known: KnownFactors | undefined;
+  #svd: RegrowableSvd | undefined;
   /** Once one was recovered: its factors replace all others. */
   #product: RecoveredProduct | undefined;
   #productTerms: readonly EncodedTerm[] | undefined;
@@ -102,12 +95,8 @@ export class PairSource implements ResidualSource {
 
   /** Bytes of what else can be dropped. */
   get resultByteLength(): number {
-    const { factors } = this.#known ?? {};
     const exact = this.#exact === undefined ? [] : [this.#exact];
-    return (
-      (factors === undefined ? 0 : factors.u.byteLength + factors.v.byteLength) +
-      byteLengthOf([...exact, ...(this.#productTerms ?? [])])
-    );
+    return (this.#svd?.byteLength ?? 0) + byteLengthOf([...exact, ...(this.#productTerms ?? [])]);
   }
 
   /** Bytes of the sample, and of the same less its leading components, which is kept beside it. */
@@ -124,7 +113,7 @@ export class PairSource implements ResidualSource {
   }
 
   dropResults(): void {
-    if (this.#known !== undefined) this.#known.factors = undefined;
+    this.#svd?.drop();
     this.#exact = undefined;
     this.#productTerms = undefined;
   }
@@ -142,22 +131,13 @@ export class PairSource implements ResidualSource {
 
   async factors(rank: number): Promise<LowRankFactors> {
     if (this.#product !== undefined) return this.#product.factors;
-    const { rows, columns } = this.stream;
-    const wanted = Math.min(rank, rows, columns);
-    const asked = Math.max(wanted, this.#known?.asked ?? 0);
-    let factors = this.#known?.asked === asked ? this.#known.factors : undefined;
-    if (factors === undefined) {
-      factors = await truncatedSvd(this.#weighted(), { maxRank: asked, engine: await this.engine() });
-      this.#known = { asked, singularValues: factors.singularValues, factors };
-    }
-    return factors;
+    return this.#components.factors(rank, { engine: await this.engine() });
   }
 
   async singularValues(rank: number): Promise<Float64Array> {
     if (this.#product !== undefined) return this.#product.factors.singularValues;
-    const { rows, columns } = this.stream;
-    const isKnown = this.#known !== undefined && this.#known.asked >= Math.min(rank, rows, columns);
-    return isKnown ? this.#known!.singularValues : (await this.factors(rank)).singularValues;
+    const components = this.#components;
+    return components.suffices(rank) ? components.singularValues! : (await this.factors(rank)).singularValues;
   }
 
   async sample(): Promise<ResidualSample> {
@@ -168,7 +148,7 @@ export class PairSource implements ResidualSource {
       return this.#sample;
     }
     const { columnWeights } = this;
-    const svd = await this.factors(this.#known?.asked ?? FIRST_RANK);
+    const svd = await this.factors(this.#svd?.singularValues?.length ?? FIRST_RANK);
     const { kernels } = this.#readable.runtime;
     this.#sample = await sampleRows(this.stream, { svd, columnWeights }, kernels);
     const { values: _, ...place } = this.#sample;
@@ -207,6 +187,12 @@ export class PairSource implements ResidualSource {
   async exact(): Promise<EncodedTerm> {
     this.#exact ??= await encodeRowsExactly(this.#readable, 0, this.#readable.pair.commonRows);
     return this.#exact;
+  }
+
+  /** Those of the weighted residual. */
+  get #components(): RegrowableSvd {
+    this.#svd ??= new RegrowableSvd(this.#weighted());
+    return this.#svd;
   }
 
   /** R · diag(√weights), whose leading components serve the weighted error best. */

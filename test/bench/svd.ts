@@ -7,10 +7,11 @@ import { cpus } from 'node:os';
 import { Matrix as DenseMatrix, EigenvalueDecomposition, SingularValueDecomposition } from 'ml-matrix';
 import { exactSvd } from '../../src/linalg/exact-svd.js';
 import { openGemmEngine } from '../../src/linalg/gemm-engine.js';
+import { type GrownSvd, growSvd } from '../../src/linalg/growing-svd.js';
 import { createMatrix, type Matrix } from '../../src/linalg/matrix.js';
 import { type MatrixStream, streamMatrix } from '../../src/linalg/matrix-stream.js';
 import { orthonormalize } from '../../src/linalg/orthonormalize.js';
-import { randomizedSvd } from '../../src/linalg/randomized-svd.js';
+import { defaultOversample, randomizedSvd } from '../../src/linalg/randomized-svd.js';
 import { sketchMatrix } from '../../src/linalg/sketch.js';
 import { truncatedSvd } from '../../src/linalg/truncated-svd.js';
 import { plainGemm } from '../linalg/plain-gemm.js';
@@ -137,18 +138,39 @@ async function speed(): Promise<void> {
   );
 }
 
+/** Name, and the i-th of n singular values. */
+const spectra: [string, (i: number, n: number) => number][] = [
+  ['1/i^0.25', (i) => (i + 1) ** -0.25],
+  ['1/i^0.5', (i) => (i + 1) ** -0.5],
+  ['1/i', (i) => 1 / (i + 1)],
+  ['1/i²', (i) => (i + 1) ** -2],
+  ['linear', (i, n) => 1 - i / n],
+  ['√(1 − 2i/n), then 0', (i, n) => Math.sqrt(Math.max(0, 1 - (2 * i) / n))],
+  ['steps of 2 % every 7', (i) => Math.max(0.1, 1 - 0.02 * Math.floor(i / 7))],
+  ['0.9^i', (i) => 0.9 ** i],
+  ['10⁴, then linear', (i, n) => (i === 0 ? 1e4 : 1 - i / n)],
+];
+
+/** Name, matrix and singular values. */
+async function casesOf(m: number, n: number): Promise<[string, Matrix, ArrayLike<number>][]> {
+  const shortSide = Math.min(m, n);
+  const cases: [string, Matrix, ArrayLike<number>][] = [];
+  for (const [name, value] of spectra) {
+    const sigmas = Array.from({ length: shortSide }, (_, i) => value(i, shortSide)).filter(
+      (sigma) => sigma > 0,
+    );
+    cases.push([name, await matrixWithSpectrum(engine, m, n, sigmas), sigmas]);
+  }
+  const gaussian = sketchMatrix(m, n, 5);
+  cases.push([
+    'Gaussian entries',
+    gaussian,
+    (await exactSvd(streamMatrix(gaussian), { engine })).singularValues,
+  ]);
+  return cases;
+}
+
 async function error(): Promise<void> {
-  const spectra: [string, (i: number, n: number) => number][] = [
-    ['1/i^0.25', (i) => (i + 1) ** -0.25],
-    ['1/i^0.5', (i) => (i + 1) ** -0.5],
-    ['1/i', (i) => 1 / (i + 1)],
-    ['1/i²', (i) => (i + 1) ** -2],
-    ['linear', (i, n) => 1 - i / n],
-    ['√(1 − 2i/n), then 0', (i, n) => Math.sqrt(Math.max(0, 1 - (2 * i) / n))],
-    ['steps of 2 % every 7', (i) => Math.max(0.1, 1 - 0.02 * Math.floor(i / 7))],
-    ['0.9^i', (i) => 0.9 ** i],
-    ['10⁴, then linear', (i, n) => (i === 0 ? 1e4 : 1 - i / n)],
-  ];
   const shares = [0.02, 0.05, 0.1, 0.2, 0.33, 0.5, 0.65];
   for (const [m, n, largestShare] of [
     [300, 300, 1],
@@ -159,21 +181,8 @@ async function error(): Promise<void> {
     const ranks = shares
       .filter((share) => share <= largestShare)
       .map((share) => Math.round(share * shortSide));
-    const cases: [string, Matrix, ArrayLike<number>][] = [];
-    for (const [name, value] of spectra) {
-      const sigmas = Array.from({ length: shortSide }, (_, i) => value(i, shortSide)).filter(
-        (sigma) => sigma > 0,
-      );
-      cases.push([name, await matrixWithSpectrum(engine, m, n, sigmas), sigmas]);
-    }
-    const gaussian = sketchMatrix(m, n, 5);
-    cases.push([
-      'Gaussian entries',
-      gaussian,
-      (await exactSvd(streamMatrix(gaussian), { engine })).singularValues,
-    ]);
     const rows: string[][] = [];
-    for (const [name, matrix, sigmas] of cases) {
+    for (const [name, matrix, sigmas] of await casesOf(m, n)) {
       const row = [name];
       for (const rank of ranks) {
         for (const powerIterations of [undefined, 2]) {
@@ -197,7 +206,53 @@ async function error(): Promise<void> {
   }
 }
 
-const sections: Record<string, () => Promise<void>> = { gemm, dense, speed, error };
+/** Ranks that are asked for one after the other, against the last one from scratch. */
+async function growth(): Promise<void> {
+  const requests = [
+    [32, 64],
+    [32, 40, 50, 62, 78],
+    [16, 64],
+    [33, 120],
+  ];
+  for (const [m, n] of [
+    [300, 300],
+    [1500, 300],
+  ]) {
+    const rows: string[][] = [];
+    for (const [name, matrix, sigmas] of await casesOf(m, n)) {
+      const row = [name];
+      for (const ranks of requests) {
+        const stream = counted(streamMatrix(matrix));
+        let grown: GrownSvd | undefined;
+        let columns = 0;
+        let worst = 0;
+        for (const rank of ranks) {
+          const [passes, before] = [stream.passes, grown?.all.rank ?? 0];
+          grown = await growSvd(stream, grown, { rank, engine });
+          columns += (stream.passes - passes) * (grown.all.rank - before);
+          worst = Math.max(worst, worstExcess(matrix, grown.svd, sigmas));
+        }
+        const scratch = counted(streamMatrix(matrix));
+        const { rank } = grown!.svd;
+        await randomizedSvd(scratch, { rank, engine });
+        const direct = scratch.passes * (rank + defaultOversample(rank));
+        row.push(
+          `${(100 * worst).toFixed(2)} %`,
+          `${stream.passes} / ${scratch.passes}`,
+          (columns / direct).toFixed(2),
+        );
+      }
+      rows.push(row);
+    }
+    table(
+      `Growth, ${m} × ${n}: worst excess at any rank after any block; passes, and those from scratch; share of its products`,
+      ['spectrum', ...requests.flatMap((ranks) => [ranks.join(' → '), 'passes', 'products'])],
+      rows,
+    );
+  }
+}
+
+const sections: Record<string, () => Promise<void>> = { gemm, dense, speed, error, growth };
 console.log(
   `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, Node ${process.version}, ${engine.name}`,
 );

@@ -5,6 +5,21 @@ import { orthonormalize } from '../../src/linalg/orthonormalize.js';
 import { sketchMatrix } from '../../src/linalg/sketch.js';
 import type { TruncatedSvd } from '../../src/linalg/svd-result.js';
 
+/** Name, and the i-th of n singular values. */
+export const spectra: [string, (i: number, n: number) => number][] = [
+  ['power law 1/√i', (i) => (i + 1) ** -0.5],
+  ['power law 1/i', (i) => 1 / (i + 1)],
+  ['power law 1/i²', (i) => (i + 1) ** -2],
+  ['geometric', (i) => 0.9 ** i],
+  ['linear', (i, n) => 1 - i / n],
+  ['square root, then nothing', (i, n) => Math.sqrt(Math.max(0, 1 - (2 * i) / n))],
+  ['flat', () => 1],
+  ['staircase', (i) => 2 ** -Math.floor(i / 10)],
+  ['low rank and noise', (i) => (i < 12 ? 1 : 1e-3)],
+  ['one spike over a linear bulk', (i, n) => (i === 0 ? 100 : 1 - i / n)],
+  ['one spike so high that float32 hides the bulk’s decrease', (i, n) => (i === 0 ? 1e4 : 1 - i / n)],
+];
+
 /** rows × columns with the given singular values (at most the shorter side) and random vectors. */
 export async function matrixWithSpectrum(
   engine: GemmEngine,

@@ -9,7 +9,7 @@ import { sketchMatrix } from '../../src/linalg/sketch.js';
 import type { TruncatedSvd } from '../../src/linalg/svd-result.js';
 import { prefersExact, truncatedSvd } from '../../src/linalg/truncated-svd.js';
 import { plainGemm } from './plain-gemm.js';
-import { deviationOfRows, matrixWithSpectrum, worstExcess } from './spectra.js';
+import { deviationOfRows, matrixWithSpectrum, spectra, worstExcess } from './spectra.js';
 
 const { engine } = await openGemmEngine({ fallback: plainGemm, preferred: 'onnxruntime' });
 const kernelEngine = (await openGemmEngine({ fallback: plainGemm, preferred: 'wasm' })).engine;
@@ -22,21 +22,6 @@ function expectOrthonormal(svd: TruncatedSvd): void {
   for (let i = 1; i < svd.rank; i++)
     expect(svd.singularValues[i]).toBeLessThanOrEqual(svd.singularValues[i - 1] * (1 + 1e-6));
 }
-
-/** Name, and the i-th of n singular values. */
-const spectra: [string, (i: number, n: number) => number][] = [
-  ['power law 1/√i', (i) => (i + 1) ** -0.5],
-  ['power law 1/i', (i) => 1 / (i + 1)],
-  ['power law 1/i²', (i) => (i + 1) ** -2],
-  ['geometric', (i) => 0.9 ** i],
-  ['linear', (i, n) => 1 - i / n],
-  ['square root, then nothing', (i, n) => Math.sqrt(Math.max(0, 1 - (2 * i) / n))],
-  ['flat', () => 1],
-  ['staircase', (i) => 2 ** -Math.floor(i / 10)],
-  ['low rank and noise', (i) => (i < 12 ? 1 : 1e-3)],
-  ['one spike over a linear bulk', (i, n) => (i === 0 ? 100 : 1 - i / n)],
-  ['one spike so high that float32 hides the bulk’s decrease', (i, n) => (i === 0 ? 1e4 : 1 - i / n)],
-];
 
 describe.each([
   [150, 150],
