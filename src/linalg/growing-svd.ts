@@ -58,10 +58,16 @@ export async function growSvd(
   return { svd: leadingComponents(all, before === 0 ? wanted : accurateRank(width)), all, isComplete: false };
 }
 
+/** What a RegrowableSvd is made again from. */
+export interface SvdGrowth {
+  /** Ranks that were asked for and made it grow, in order: all that it depends on. */
+  readonly ranks: readonly number[];
+  readonly isComplete: boolean;
+}
+
 /** A grown SVD whose factors can be dropped to free memory, and are made again from the same ranks in the same order. */
 export class RegrowableSvd {
   readonly #stream: MatrixStream;
-  /** Ranks that were asked for and made it grow, in order: all that it depends on. */
   #growth: readonly number[] = [];
   /** Undefined before the first request. */
   #singularValues: Float64Array | undefined;
@@ -75,6 +81,19 @@ export class RegrowableSvd {
   /** The leading singular values that are known, dropped factors or not; undefined before the first request. */
   get singularValues(): Float64Array | undefined {
     return this.#singularValues;
+  }
+
+  /** What the factors depend on beside the matrix. */
+  get growth(): SvdGrowth {
+    return { ranks: this.#growth, isComplete: this.#isComplete };
+  }
+
+  /** Takes up where another one of the same matrix was, its factors dropped. */
+  recall({ ranks, isComplete }: SvdGrowth, singularValues: Float64Array): void {
+    this.#growth = ranks;
+    this.#isComplete = isComplete;
+    this.#singularValues = singularValues;
+    this.#grown = undefined;
   }
 
   /** Bytes of the factors in memory. */

@@ -8,6 +8,7 @@ import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { JobRunner } from '../io/worker-pool.js';
 import type { KernelPath, Kernels } from '../kernels/kernels.js';
 import { type GemmKernel, type OpenedGemmEngine, openGemmEngine } from '../linalg/gemm-engine.js';
+import type { SvdGrowth } from '../linalg/growing-svd.js';
 import { estimateResidual, type ResidualEstimate } from '../rate-distortion/encode-residual.js';
 import { analyseTensor, type ReadablePair, type TensorAnalysis } from './analyse-tensor.js';
 import { compareTensor, type TensorComparison } from './compare-tensor.js';
@@ -71,7 +72,7 @@ export type EncodeJob =
   | {
       readonly kind: 'recall';
       readonly pair: number;
-      readonly knownRank: number;
+      readonly growth: SvdGrowth;
       readonly singularValues: Float64Array;
     }
   /** Tensors with the same inputs, together; `pair` is the first of `pairs`. All jobs of a group go to one thread. */
@@ -100,6 +101,8 @@ export interface SpectrumResult {
   readonly asked: number;
   /** Those of the product alone, where one was recovered. */
   readonly singularValues: Float64Array;
+  /** How they were looked for. */
+  readonly growth: SvdGrowth;
   /** Where the residual is a rounded product: the width that suffices for it. */
   readonly productBits: number | undefined;
   /** Then also the payload bytes of the product with its small weights. */
@@ -205,7 +208,7 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
           this.#exactTerms.get(job.pair) ?? [],
         );
       case 'recall':
-        this.#source(job.pair).recall(job.knownRank, job.singularValues);
+        this.#source(job.pair).recall(job.growth, job.singularValues);
         return undefined;
       case 'encode-group':
         return this.#encodeGroup(job);
@@ -280,6 +283,7 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
     return {
       singularValues: singularValues.slice(0, asked),
       asked,
+      growth: source.growth,
       productBits,
       productByteLength: productBits === undefined ? undefined : byteLengthOf(await source.product()),
     };

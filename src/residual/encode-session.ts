@@ -10,6 +10,7 @@ import type { AllocationTarget } from '../allocation/allocation.js';
 import type { AllocationTensor, Choice, RateDistortionChoice } from '../allocation/operating-points.js';
 import { componentByteLength } from '../codecs/low-rank.js';
 import type { WorkerPool } from '../io/worker-pool.js';
+import type { SvdGrowth } from '../linalg/growing-svd.js';
 import type { ResidualEstimate } from '../rate-distortion/encode-residual.js';
 import { SHARED_SHARE } from '../rate-distortion/model-step.js';
 import type { Progress } from './api.js';
@@ -121,8 +122,8 @@ export class EncodeSession {
   readonly #encoded = new Map<number, { readonly key: string; readonly result: StoredTensor }>();
   readonly #refined = new Map<number, { readonly of: StoredTensor; readonly terms: readonly StoredTerm[] }>();
   readonly #store: TensorStore;
-  /** By pair the components that were looked for so far: factors follow from it. */
-  readonly #knownRanks: number[] = [];
+  /** By pair how components were looked for so far: factors follow from it. */
+  readonly #growths: SvdGrowth[] = [];
   #units: readonly (readonly number[])[] | undefined;
 
   constructor(options: EncodeSessionOptions) {
@@ -494,20 +495,17 @@ export class EncodeSession {
     if (found === undefined) {
       const { result } = await this.#pool.run({ kind: 'encode', pair, choice }, this.#workers[pair]);
       const encoded = result as EncodedTensor;
-      this.#knownRanks[pair] = encoded.knownRank ?? this.#knownRank(pair);
+      if (encoded.growth !== undefined) this.#growths[pair] = encoded.growth;
       return this.#store.put(key, encoded);
     }
-    const { knownRank, singularValues } = found;
-    if (knownRank !== undefined && singularValues !== undefined && knownRank > this.#knownRank(pair)) {
+    const { growth, singularValues } = found;
+    const isOther = JSON.stringify(growth) !== JSON.stringify(this.#growths[pair]);
+    if (isOther && growth !== undefined && singularValues !== undefined) {
       // The thread goes on as if it had encoded the tensor itself: what comes next is the same then.
-      await this.#pool.run({ kind: 'recall', pair, knownRank, singularValues }, this.#workers[pair]);
-      this.#knownRanks[pair] = knownRank;
+      await this.#pool.run({ kind: 'recall', pair, growth, singularValues }, this.#workers[pair]);
+      this.#growths[pair] = growth;
     }
     return found;
-  }
-
-  #knownRank(pair: number): number {
-    return this.#knownRanks[pair] ?? 0;
   }
 
   /** The same of a group; what a part of it was interrupted in is encoded anew. */
@@ -532,7 +530,7 @@ export class EncodeSession {
   /** What an encoded tensor follows from. */
   #storeKey(pair: number, choice: Choice): string {
     const { recoverProducts } = this.#constraints;
-    return JSON.stringify([this.#pairKey(pair), this.#knownRank(pair), recoverProducts, choice]);
+    return JSON.stringify([this.#pairKey(pair), this.#growths[pair], recoverProducts, choice]);
   }
 
   #pairKey(pair: number): unknown {
@@ -604,11 +602,11 @@ export class EncodeSession {
   }
 
   #setSpectrum(state: ResidualState, spectrum: SpectrumResult): void {
-    const { singularValues, asked, productBits, productByteLength } = spectrum;
+    const { singularValues, asked, growth, productBits, productByteLength } = spectrum;
     state.singularValues = singularValues;
     state.productBits = productBits;
     state.productByteLength = productByteLength;
-    this.#knownRanks[state.pair] = Math.max(asked, this.#knownRank(state.pair));
+    this.#growths[state.pair] = growth;
     const { commonRows, columns } = this.#pairs[state.pair]!;
     const known = singularValues.length;
     if (known < asked || known === Math.min(commonRows, columns)) this.#complete.add(state.pair);

@@ -9,6 +9,7 @@ import { encodeDense } from '../codecs/dense.js';
 import { encodeLowRank } from '../codecs/low-rank.js';
 import { encodeSign } from '../codecs/sign.js';
 import type { GemmEngine } from '../linalg/gemm-engine.js';
+import type { SvdGrowth } from '../linalg/growing-svd.js';
 import { EFFORTS, LAMBDA } from '../rate-distortion/efforts.js';
 import {
   encodeLowRankPart,
@@ -30,8 +31,8 @@ export interface EncodedTensor {
   readonly squaredError: number;
   /** Leading singular values of the residual, where the encoder computed them here. */
   readonly singularValues?: Float64Array;
-  /** Then also how many were looked for: what further choices start from. */
-  readonly knownRank?: number;
+  /** Then also what they grew from, and further choices will. */
+  readonly growth?: SvdGrowth;
   /** Present where the chunks of its basis are also those of other tensors that were encoded with it. */
   readonly sharesBasis?: true;
 }
@@ -39,8 +40,8 @@ export interface EncodedTensor {
 /** What a residual is encoded from, made when first needed. */
 export interface ResidualSource extends ResidualToEncode {
   engine(): Promise<GemmEngine>;
-  /** Components that were looked for so far. */
-  readonly knownRank: number;
+  /** How the components were looked for so far. */
+  readonly growth: SvdGrowth;
   /** The rows of the residual coded exactly; made once. */
   exact(): Promise<EncodedTerm>;
   /** A recovered product with its small weights (encodeProduct); made once. @throws RangeError where there is none */
@@ -62,7 +63,7 @@ export async function encodeTensor(
   if (choice.kind !== 'rate-distortion') return finished;
   // They are known by now: the coder looked for those above water.
   const singularValues = await source.singularValues(1);
-  return { ...finished, singularValues, knownRank: source.knownRank };
+  return { ...finished, singularValues, growth: source.growth };
 }
 
 /** Terms with what they decode to. */

@@ -6,7 +6,7 @@
 import type { EncodedTerm } from '../codecs/codec.js';
 import type { LowRankFactors } from '../codecs/low-rank.js';
 import type { GemmEngine } from '../linalg/gemm-engine.js';
-import { RegrowableSvd } from '../linalg/growing-svd.js';
+import { RegrowableSvd, type SvdGrowth } from '../linalg/growing-svd.js';
 import type { MatrixStream } from '../linalg/matrix-stream.js';
 import { streamProducts } from '../linalg/stream-products.js';
 import { FIRST_RANK } from '../rate-distortion/encode-residual.js';
@@ -156,18 +156,18 @@ export class PairSource implements ResidualSource {
     return this.#sample;
   }
 
-  get knownRank(): number {
-    return this.#known?.asked ?? 0;
+  get growth(): SvdGrowth {
+    return this.#components.growth;
   }
 
   /** Takes up what was known of the spectrum when a tensor was encoded that need not be again. */
-  recall(asked: number, singularValues: Float64Array): void {
-    if (asked > this.knownRank) this.#known = { asked, singularValues, factors: undefined };
+  recall(growth: SvdGrowth, singularValues: Float64Array): void {
+    this.#components.recall(growth, singularValues);
   }
 
   /** As before any component was looked for. */
   forgetSpectrum(): void {
-    this.#known = undefined;
+    this.#svd = undefined;
   }
 
   /** Looks for a product that explains the residual, and takes its factors from then on; its width, if there is one. */

@@ -38,7 +38,7 @@ function tensor(seed: number, byteLength = 300): EncodedTensor {
     decodedDigest: `sha256:${String(seed).padStart(64, '0')}`,
     squaredError: 0.1 * seed,
     singularValues: Float64Array.from([3, 2 / 3, 1e-17 * seed]),
-    knownRank: 32,
+    growth: { ranks: [32, 40], isComplete: false },
   };
 }
 
