@@ -98,7 +98,7 @@ export interface EncodeSessionOptions {
 }
 
 /** Largest matrices that are coded over shared bases: those of larger ones are small against them, and take time. */
-const LARGEST_SHARED_DIMENSION = 1024;
+const LARGEST_SHARED_DIMENSION = 384;
 const LARGEST_SHARED_ELEMENTS = 2 ** 22;
 
 /** Pairs that are coded together by a choice. */
