@@ -4,9 +4,9 @@ import type { StrategyName } from '../allocation/allocate.js';
 import { assertDevice } from '../linalg/devices.js';
 import type { Budget, CommonOptions, EncodeOptions } from './api.js';
 import type { ResolvedBudget } from './budget-search.js';
-import type { TensorConstraints } from './encode-session.js';
 import { assertMemoryCap, MIN_ENCODER_MEMORY_CAP } from './memory-budget.js';
 import { importanceConflict, PRESETS, presetConflict, presetOf } from './presets.js';
+import type { TensorConstraints } from './residual-state.js';
 
 /** The options of encode that decide on strategy and target. */
 type EncodeChoices = Pick<EncodeOptions, 'budget' | 'allocation' | 'preset'>;

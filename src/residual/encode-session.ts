@@ -7,7 +7,7 @@ import type { Digest } from '../../formats/ere/archive-index.js';
 import { IntegrityError } from '../../formats/errors.js';
 import { type AllocateOptions, type AllocationResult, allocate } from '../allocation/allocate.js';
 import type { AllocationTarget } from '../allocation/allocation.js';
-import type { AllocationTensor, Choice, RateDistortionChoice } from '../allocation/operating-points.js';
+import type { Choice, RateDistortionChoice } from '../allocation/operating-points.js';
 import { componentByteLength } from '../codecs/low-rank.js';
 import type { WorkerPool } from '../io/worker-pool.js';
 import type { SvdGrowth } from '../linalg/growing-svd.js';
@@ -26,6 +26,15 @@ import type { EncodedTensor, TensorRefinement } from './encode-tensor.js';
 import { findUnits, shareBasis } from './encode-units.js';
 import type { TensorPair } from './pair-tensors.js';
 import {
+  allocationTensor,
+  canShareBasis,
+  type KnownSpectrum,
+  type ProductSize,
+  type ResidualState,
+  rankLimit,
+  type TensorConstraints,
+} from './residual-state.js';
+import {
   loadTerms,
   memoryStore,
   type StoredChunk,
@@ -34,57 +43,6 @@ import {
   storedByteLength,
   type TensorStore,
 } from './stored-chunks.js';
-
-/** A tensor with a residual, as far as it is known. */
-interface ResidualState {
-  readonly pair: number;
-  readonly worker: number;
-  readonly energy: number;
-  readonly roundingEnergy: number;
-  /** Tied tensors that decode from the same terms, this one included: their errors add up, their bytes do not. */
-  copies: number;
-  singularValues: Float64Array;
-  /** Set where the residual is a rounded product, and `singularValues` are the product's. */
-  productBits: number | undefined;
-  /** Payload bytes of the product with its small weights, where it is one. */
-  productByteLength: number | undefined;
-  /** Payload bytes at the point encoded last. */
-  payloadByteLength: number;
-  /** Payload bytes of exact coding: a bound, until it was tried. */
-  exactByteLength: number;
-}
-
-/** What is known of the spectrum of one residual. */
-export interface KnownSpectrum extends AllocationTensor {
-  /** Whether its low-rank part may share a basis with others. */
-  readonly sharesBasis: boolean;
-  /** Whether `singularValues` are all there are. */
-  readonly complete: boolean;
-}
-
-/** What options and preset allow for every tensor. */
-export interface TensorConstraints {
-  readonly lowRankOnly: boolean;
-  /** Largest rank; undefined for none. */
-  readonly maxRank: number | undefined;
-  /** Largest rank of residuals that are no rounded product; default: maxRank. */
-  readonly openRank?: number;
-  /** Whether rounded products are looked for (recover-product.ts), with the width that suffices for each. */
-  readonly recoverProducts: boolean;
-  /** Whether estimates will be asked for; default false. */
-  readonly sampleRows?: boolean;
-  /** Whether tensors with the same inputs may be coded together; default false. */
-  readonly sharedBases?: boolean;
-}
-
-/** A residual that is a product, and its payload bytes. */
-export interface ProductSize {
-  readonly rank: number;
-  readonly bits: number;
-  readonly byteLength: number;
-  /** The same with the term that corrects small weights. */
-  readonly withSmallWeights: number;
-}
 
 export interface EncodeSessionOptions {
   readonly pool: WorkerPool<EncodeJob, EncodeJobResult>;
@@ -96,10 +54,6 @@ export interface EncodeSessionOptions {
   readonly store?: TensorStore;
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
-
-/** Largest matrices that are coded over shared bases: those of larger ones are small against them, and take time. */
-const LARGEST_SHARED_DIMENSION = 384;
-const LARGEST_SHARED_ELEMENTS = 2 ** 22;
 
 /** Pairs that are coded together by a choice. */
 function groupOf(choice: Choice): readonly number[] | undefined {
@@ -233,7 +187,7 @@ export class EncodeSession {
       this.#residuals.map((state, i) => [
         state.pair,
         {
-          ...this.#allocationTensor(state),
+          ...allocationTensor(state, this.#pairs[state.pair]!, this.#constraints),
           complete: this.#isComplete(state),
           sharesBasis: shared.has(i),
         },
@@ -256,7 +210,7 @@ export class EncodeSession {
     await this.#extendSpectra(this.#residuals, () => maxRank);
     for (;;) {
       const result = allocate(
-        this.#residuals.map((state) => this.#allocationTensor(state)),
+        this.#residuals.map((state) => allocationTensor(state, this.#pairs[state.pair]!, this.#constraints)),
         target,
         options,
       );
@@ -265,7 +219,7 @@ export class EncodeSession {
         return (
           choice.kind === 'low-rank' &&
           choice.rank === state.singularValues.length &&
-          choice.rank < this.#rankLimit(state) &&
+          choice.rank < rankLimit(state, this.#constraints) &&
           !this.#isComplete(state)
         );
       });
@@ -298,23 +252,14 @@ export class EncodeSession {
     this.#units ??= findUnits(
       this.#residuals.map((state) => {
         const { fineTuned, columns } = this.#pairs[state.pair]!;
-        return { name: fineTuned.name, columns, isGroupable: this.#isGroupable(state) };
+        const isGroupable =
+          this.#constraints.sharedBases === true &&
+          this.analyses[state.pair]!.case === 'residual' &&
+          canShareBasis(state, this.#pairs[state.pair]!);
+        return { name: fineTuned.name, columns, isGroupable };
       }),
     );
     return this.#units;
-  }
-
-  #isGroupable({ pair, copies, productBits }: ResidualState): boolean {
-    const { rows, commonRows, columns } = this.#pairs[pair]!;
-    return (
-      this.#constraints.sharedBases === true &&
-      this.analyses[pair]!.case === 'residual' &&
-      copies === 1 &&
-      productBits === undefined &&
-      rows === commonRows &&
-      columns <= LARGEST_SHARED_DIMENSION &&
-      rows * columns <= LARGEST_SHARED_ELEMENTS
-    );
   }
 
   /** Units as the search for a step sees them. */
@@ -539,11 +484,6 @@ export class EncodeSession {
     return [name, dtype, shape, fineTunedDigest, baseDigest];
   }
 
-  #rankLimit({ productBits }: ResidualState): number {
-    const { maxRank = Number.POSITIVE_INFINITY, openRank = maxRank } = this.#constraints;
-    return productBits === undefined ? openRank : maxRank;
-  }
-
   /** The terms of a choice are those of the common rows; further rows are exact whatever the budget. */
   #measure(state: ResidualState, choice: Choice): void {
     const { commonRows } = this.#pairs[state.pair]!;
@@ -551,26 +491,6 @@ export class EncodeSession {
     const own = terms.filter(({ rows }) => rows === undefined || rows[0] < commonRows);
     state.payloadByteLength = storedByteLength(own);
     if (choice.kind === 'exact') state.exactByteLength = state.payloadByteLength;
-  }
-
-  #allocationTensor(state: ResidualState): AllocationTensor {
-    const { pair, copies, productBits, exactByteLength } = state;
-    const { commonRows, columns } = this.#pairs[pair]!;
-    const singularValues = state.singularValues.map((sigma) => Math.sqrt(copies) * sigma);
-    return {
-      rows: commonRows,
-      columns,
-      // Beyond a product there is rounding only, which decoding repeats.
-      energy:
-        productBits === undefined
-          ? copies * state.energy
-          : singularValues.reduce((sum, sigma) => sum + sigma * sigma, 0),
-      singularValues,
-      exactByteLength,
-      lowRankOnly: this.#constraints.lowRankOnly,
-      maxRank: this.#rankLimit(state),
-      ...(productBits === undefined ? {} : { factorBits: productBits }),
-    };
   }
 
   #isComplete(state: ResidualState): boolean {
