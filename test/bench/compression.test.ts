@@ -334,7 +334,7 @@ describe('the plot', () => {
 describe('Markdown', () => {
   test('cells line up, and a bar in a cell is escaped', () => {
     const table = markdownTable([{ title: 'name' }, { title: 'n', align: 'right' }], [['a|b', '12']]);
-    expect(table).toBe('| name |   n |\n|------|----:|\n| a\\|b |  12 |\n');
+    expect(table).toBe('| name |   n |\n| ---- | --: |\n| a\\|b |  12 |\n');
     expect(() => markdownTable([{ title: 'one' }], [['a', 'b']])).toThrow(RangeError);
   });
 

@@ -37,9 +37,10 @@ export function markdownTable(columns: readonly Column[], rows: readonly (readon
         return columns[i]!.align === 'right' ? padding + cell : cell + padding;
       })
       .join(' | ')} |`;
-  const rule = `|${widths
-    .map((width, i) => (columns[i]!.align === 'right' ? `${'-'.repeat(width + 1)}:` : '-'.repeat(width + 2)))
-    .join('|')}|`;
+  // As the formatter writes it, so that written results pass the linter.
+  const rule = `| ${widths
+    .map((width, i) => (columns[i]!.align === 'right' ? `${'-'.repeat(width - 1)}:` : '-'.repeat(width)))
+    .join(' | ')} |`;
   return [renderRow(cells[0]!), rule, ...cells.slice(1).map(renderRow)].map((line) => `${line}\n`).join('');
 }
 
