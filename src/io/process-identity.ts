@@ -2,13 +2,13 @@
  * Which process works on a file: to tell a run that was killed from one that still goes on. Numbers of processes are
  * given again, so the time that one was started belongs to it where the system tells (Linux).
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { isSystemError } from './io-error.js';
 
-/** Host, number and start of a process, in one line without spaces at its ends. This one's by default. */
+/** Host, number, start and numbering of a process, in one line of ASCII or Latin letters. This one's by default. */
 export function processIdentity(pid: number = process.pid): string {
-  return JSON.stringify([hostname().slice(0, 64), pid, startOf(pid)]);
+  return JSON.stringify([hostname().slice(0, 64), pid, startOf(pid), numbering()]);
 }
 
 /**
@@ -27,6 +27,19 @@ export function runningProcess(identity: string): number | undefined {
   return isRunning(pid) && processIdentity(pid) === identity ? pid : undefined;
 }
 
+/** True if an identity is of a process of this host that has ended: false for one of another host, or for no identity. */
+export function isGone(identity: string): boolean {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(identity);
+  } catch {
+    return false;
+  }
+  const [host, , , numbers] = JSON.parse(processIdentity());
+  if (!Array.isArray(parsed) || parsed[0] !== host || parsed[3] !== numbers) return false;
+  return Number.isSafeInteger(parsed[1]) && parsed[1] > 0 && runningProcess(identity) === undefined;
+}
+
 function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0); // Sends nothing.
@@ -42,6 +55,15 @@ function startOf(pid: number): string {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // The name of the program, in parentheses, may hold anything.
     return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  } catch {
+    return '';
+  }
+}
+
+/** Which numbers processes are told apart by: two containers can have one host name and each its own (Linux); else ''. */
+function numbering(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid').replace(/\D/g, '');
   } catch {
     return '';
   }
