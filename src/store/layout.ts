@@ -73,12 +73,15 @@ export function assertName(kind: RefKind, name: string): void {
   );
 }
 
-/** Keys are lower case and ASCII: everything else, "/" and "%" included, as %xx of its UTF-8. */
+/** Keys are lower case, ASCII and without '.' at their ends: everything else, '/' and '%' included, as %xx of its UTF-8. */
 function encodeName(name: string): string {
-  return [...new TextEncoder().encode(name)]
-    .map((byte) => {
+  const bytes = [...new TextEncoder().encode(name)];
+  return bytes
+    .map((byte, i) => {
       const character = String.fromCharCode(byte);
-      return /[a-z0-9._-]/.test(character) ? character : `%${byte.toString(16).padStart(2, '0')}`;
+      const isInside = i > 0 && i < bytes.length - 1;
+      if (/[a-z0-9_-]/.test(character) || (character === '.' && isInside)) return character;
+      return `%${byte.toString(16).padStart(2, '0')}`;
     })
     .join('');
 }

@@ -6,13 +6,12 @@ import type { Checkpoint, TensorInfo } from '../../formats/checkpoint.js';
 import { crc32 } from '../../formats/crc32.js';
 import { type Dtype, tensorByteLength } from '../../formats/dtype.js';
 import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
-import { IntegrityError, isEreError, NotFoundError } from '../../formats/errors.js';
+import { IntegrityError, NotFoundError } from '../../formats/errors.js';
 import { openReconstruction, type Reconstruction } from '../residual/reconstruction.js';
 import type { Runtime } from '../residual/runtime.js';
-import type { StoreBackend } from './backend.js';
-import { recipeKey } from './layout.js';
 import { ObjectReader } from './objects.js';
-import { MAX_DEPTH, parseRecipe, type Recipe, type RecipeChunk } from './recipe.js';
+import { MAX_DEPTH, type Recipe, type RecipeChunk } from './recipe.js';
+import type { StoreReader } from './store-reader.js';
 
 /** A base that is at hand. */
 export interface LocatedBase {
@@ -22,7 +21,7 @@ export interface LocatedBase {
 }
 
 export interface TensorSourceOptions {
-  readonly backend: StoreBackend;
+  readonly reader: StoreReader;
   readonly bases: readonly LocatedBase[];
   readonly runtime: Runtime;
   /** Elements of a block at most. */
@@ -54,22 +53,10 @@ interface Reader {
 export class TensorSource {
   readonly objects: ObjectReader;
   readonly #options: TensorSourceOptions;
-  readonly #recipes = new Map<Digest, Promise<Recipe | undefined>>();
 
   constructor(options: TensorSourceOptions) {
     this.#options = options;
-    this.objects = new ObjectReader(options.backend);
-  }
-
-  /** Undefined for a tensor that has none. @throws FormatError, IntegrityError, LimitError */
-  recipe(digest: Digest): Promise<Recipe | undefined> {
-    let recipe = this.#recipes.get(digest);
-    if (recipe === undefined) {
-      recipe = readRecipe(this.#options.backend, digest);
-      this.#recipes.set(digest, recipe);
-      recipe.catch(() => this.#recipes.delete(digest));
-    }
-    return recipe;
+    this.objects = new ObjectReader(options.reader.backend);
   }
 
   /** Where a base has the tensor. */
@@ -86,7 +73,7 @@ export class TensorSource {
     const bytes = await this.objects.read(chunk.object, chunk.byteOffset, chunk.byteLength);
     const found = crc32(bytes);
     if (found !== chunk.crc32) {
-      const subject = `${this.#options.backend.location}, object ${chunk.object}, byte ${chunk.byteOffset}`;
+      const subject = `${this.#location}, object ${chunk.object}, byte ${chunk.byteOffset}`;
       throw new IntegrityError(subject, `CRC-32 ${chunk.crc32}`, `${found}`, 'the store is damaged');
     }
     return bytes;
@@ -105,7 +92,7 @@ export class TensorSource {
       const byteLength = tensorByteLength(info.dtype, info.shape)!;
       tensors.set(name, { name, ...info, byteLength, file: 0, byteOffset: 0 });
     }
-    return new References(this, this.#options.backend.location, tensors);
+    return new References(this, this.#location, tensors);
   }
 
   /** @throws NotFoundError where neither a base nor a recipe gives the tensor, or a chain does not end */
@@ -118,7 +105,7 @@ export class TensorSource {
         close: async () => {},
       };
     }
-    const recipe = await this.recipe(digest);
+    const recipe = await this.#options.reader.recipe(digest);
     if (recipe === undefined || depth > MAX_DEPTH) throw this.#missing(digest);
     const { reference } = recipe;
     const below = reference && (await this.open(reference.digest, depth + 1));
@@ -129,9 +116,13 @@ export class TensorSource {
     await this.objects.close();
   }
 
+  get #location(): string {
+    return this.#options.reader.backend.location;
+  }
+
   #decode(recipe: Recipe, below: Reader | undefined): Reader {
     const { dtype, shape, columns, terms, chunks, reference } = recipe;
-    const { blockElements, runtime, backend } = this.#options;
+    const { blockElements, runtime } = this.#options;
     const decoded: Reconstruction = openReconstruction({
       tensor: {
         name: recipe.digest,
@@ -141,7 +132,7 @@ export class TensorSource {
         terms,
         ...(reference === undefined ? {} : { base: { dtype: reference.dtype, shape: reference.shape } }),
       },
-      archive: backend.location,
+      archive: this.#location,
       readChunk: (chunk) => this.readChunk(chunks[chunk]!),
       ...(below === undefined ? {} : { readBase: below.read }),
       ...(blockElements === undefined ? {} : { blockElements }),
@@ -158,22 +149,10 @@ export class TensorSource {
 
   #missing(digest: Digest): NotFoundError {
     return new NotFoundError(
-      `${this.#options.backend.location}: nothing gives tensor ${digest}: neither a recipe of the store nor a base that is at hand; ` +
+      `${this.#location}: nothing gives tensor ${digest}: neither a recipe of the store nor a base that is at hand; ` +
         'give the path of the base, or look at the store with fsck',
     );
   }
-}
-
-async function readRecipe(backend: StoreBackend, digest: Digest): Promise<Recipe | undefined> {
-  const key = recipeKey(digest);
-  let bytes: Uint8Array;
-  try {
-    bytes = await backend.read(key);
-  } catch (error) {
-    if (isEreError(error, 'ERE_NOT_FOUND')) return undefined;
-    throw error;
-  }
-  return parseRecipe(bytes, digest, `${backend.location}, ${key}`);
 }
 
 /** Reads come one after another for each tensor; a tensor that was read to its end is closed. */
