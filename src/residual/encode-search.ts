@@ -59,8 +59,7 @@ export interface Prediction {
 export async function predictLossy(search: Omit<LossySearch<unknown>, 'attempt'>): Promise<Prediction> {
   const { session } = search;
   if (strategyOf(search.options) === 'rate-distortion') {
-    const { attempt, ...input } = await predictedSearch(search, await modelSpectra(session));
-    return (await searchStep({ ...input, attempt })).found;
+    return (await searchStep(await predictedSearch(search, await modelSpectra(session)))).found;
   }
   const overhead = predictedFixedByteLength(search);
   const { points } = await allocatePoints(search, targetOf(search.budget, overhead, session.squaredResidual));
