@@ -5,8 +5,9 @@ import { type AllocationTarget, totalByteLength, totalSquaredError } from '../al
 import type { AllocationTensor } from '../allocation/operating-points.js';
 import { abortError } from '../io/worker-pool.js';
 import { type ModelledArchive, modelAtStep, modelledStep } from '../rate-distortion/model-step.js';
-import type { Budget, SizeEstimate } from './api.js';
+import type { Budget } from './api.js';
 import { type ResolvedBudget, targetOf } from './budget-search.js';
+import type { SizeEstimate } from './diff-report.js';
 import { strategyOf } from './encode-options.js';
 import type { EncodeSession } from './encode-session.js';
 import { predictedIndexByteLength } from './predicted-index.js';
