@@ -35,18 +35,13 @@ export type {
   DecodeOptions,
   DecodeReport,
   DecodeTensorsOptions,
-  DiffOptions,
-  DiffReport,
   EncodeEstimate,
   EncodeOptions,
   EncodeReport,
   InspectReport,
   Loss,
   Progress,
-  SizeEstimate,
-  SpectrumSummary,
   TensorCase,
-  TensorDiff,
   TensorReport,
   TruncateOptions,
   TruncateReport,
@@ -56,6 +51,13 @@ export type {
 } from './residual/api.js';
 export { decode } from './residual/decode.js';
 export { diff } from './residual/diff.js';
+export type {
+  DiffOptions,
+  DiffReport,
+  SizeEstimate,
+  SpectrumSummary,
+  TensorDiff,
+} from './residual/diff-report.js';
 export { encode, estimateEncode } from './residual/encode.js';
 export { inspect } from './residual/inspect.js';
 export { type OpenArchive, openArchive } from './residual/open-archive.js';

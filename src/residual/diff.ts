@@ -5,8 +5,9 @@ import { CheckpointMismatchError } from '../../formats/errors.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import { assertDevice } from '../linalg/devices.js';
-import type { Budget, DiffOptions, DiffReport } from './api.js';
+import type { Budget } from './api.js';
 import { packBlob } from './assemble-archive.js';
+import type { DiffOptions, DiffReport } from './diff-report.js';
 import { diffTensors, totalsOf } from './diff-tensors.js';
 import {
   assertBudget,

@@ -1,13 +1,8 @@
 /** Doubles for CLI tests in process: captured streams, and operations that return or throw what a test says. */
 import type { CliContext, Operations, OutputStream } from '../../cli/context.js';
 import { run } from '../../cli/program.js';
-import type {
-  DiffReport,
-  EncodeReport,
-  InspectReport,
-  TensorDiff,
-  TensorReport,
-} from '../../src/residual/api.js';
+import type { EncodeReport, InspectReport, TensorReport } from '../../src/residual/api.js';
+import type { DiffReport, TensorDiff } from '../../src/residual/diff-report.js';
 
 export interface CapturedStream extends OutputStream {
   text: string;

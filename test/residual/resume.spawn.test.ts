@@ -15,7 +15,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type EncodeOptions, encode, verify } from '../../src/index.js';
 import { encodeJournaled } from '../../src/residual/encode.js';
 import { runWith } from '../cli/doubles.js';
-import { type EncodeChoices, floatTensor, modelPair, QUICK, writeModel } from '../helpers/models.js';
+import {
+  type EncodeChoices,
+  floatTensor,
+  modelPair,
+  QUICK,
+  writeModel,
+  writePair,
+} from '../helpers/models.js';
 import { PROJECT_ROOT, spawnNode } from '../helpers/project.js';
 import { listTree, withTempFolder } from '../helpers/temp-folder.js';
 import { normalFloats } from '../kernels/samples.js';
@@ -56,9 +63,7 @@ async function withModels(
 ): Promise<void> {
   await withTempFolder(async (folder) => {
     const models = modelPair(pairs);
-    const [base, tuned] = [join(folder, 'base'), join(folder, 'tuned')];
-    await writeModel(base, models.base);
-    await writeModel(tuned, models.fineTuned);
+    const { base, fineTuned: tuned } = await writePair(folder, models);
     await mkdir(join(folder, 'out'));
     const options = { ...QUICK, ...choices, base, output: join(folder, 'out', 'a.ere') };
     await use(folder, options, tuned);

@@ -10,6 +10,7 @@ import {
   modelPair,
   QUICK,
   valuesOf,
+  withModels,
   writeModel,
 } from '../helpers/models.js';
 import { failsCleanly } from '../helpers/nothing-left.js';
@@ -39,10 +40,8 @@ interface Fixture {
 }
 
 async function withArchive(use: (fixture: Fixture) => Promise<void>): Promise<void> {
-  await withTempFolder(async (folder) => {
-    const [base, tuned, archive] = [join(folder, 'base'), join(folder, 'tuned'), join(folder, 'a.ere')];
-    await writeModel(base, models.base);
-    await writeModel(tuned, models.fineTuned);
+  await withModels(models, async (base, tuned, folder) => {
+    const archive = join(folder, 'a.ere');
     const budget = { kind: 'rank', rank: 2 } as const;
     await encode(tuned, {
       ...QUICK,
