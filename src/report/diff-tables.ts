@@ -82,6 +82,8 @@ function budgetText({ budget }: SizeEstimate): string {
       return `energy ${formatShare(budget.energy)}`;
     case 'max-error':
       return `error ${formatRelativeError(budget.relativeError)}`;
+    case 'step':
+      return `step ${budget.step.toPrecision(3)}`;
   }
 }
 

@@ -18,7 +18,12 @@ export type Budget =
   /** Archive size in bytes. */
   | { readonly kind: 'size'; readonly byteLength: number }
   /** ‖R − R̂‖ / ‖R‖ over all residuals. */
-  | { readonly kind: 'max-error'; readonly relativeError: number };
+  | { readonly kind: 'max-error'; readonly relativeError: number }
+  /**
+   * Quantiser step of every residual, in units of the weights: the slope λ of 'rate-distortion', so that fine-tunes
+   * coded at one step have lost alike, whatever bytes that takes. An archive's `encoding.step` tells its own.
+   */
+  | { readonly kind: 'step'; readonly step: number };
 
 /** How bytes are spread over tensors; 'rate-distortion' codes at one slope, the others choose ranks. */
 export type Allocation = 'rate-distortion' | 'uniform' | 'energy' | 'layerwise';

@@ -19,7 +19,7 @@ import type { EncodeSession } from './encode-session.js';
 import { predictedIndexByteLength } from './predicted-index.js';
 import { presetOf } from './presets.js';
 import { fullSpectrum } from './spectrum-summary.js';
-import { type StepAttempt, type StepOf, type StepSearchInput, searchStep } from './step-search.js';
+import { medianStep, type StepAttempt, type StepOf, type StepSearchInput, searchStep } from './step-search.js';
 
 /** What is searched, and how an attempt becomes an archive. */
 export interface LossySearch<Archive> {
@@ -142,7 +142,9 @@ async function searchSteps<Archive>(search: LossySearch<Archive>): Promise<Found
         const small = affordable < withSmallWeights ? {} : { smallWeights: true as const };
         return { kind: 'low-rank', rank, bits, ...small };
       };
-      return search.attempt(choiceOf, { ...encodingRecord(options), effort });
+      const steps = predicted.residuals.map((_, residual) => stepOf(residual));
+      const step = steps.length === 0 ? {} : { step: medianStep(steps) };
+      return search.attempt(choiceOf, { ...encodingRecord(options), effort, ...step });
     },
   });
   return { archive: found.archive, bits: undefined };

@@ -56,7 +56,8 @@ export async function publishArchive(
         sharedTensorCount++;
         continue;
       }
-      addedByteLength += await publishTensor(reader, archive, tensor, shared.chunks);
+      const added = await publishTensor(reader, archive, tensor, shared.chunks);
+      addedByteLength += added;
     }
   };
   await Promise.all(Array.from({ length: WRITES }, publishNext));
