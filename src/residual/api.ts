@@ -5,6 +5,7 @@ import type { ArchiveLevel } from '../../formats/ere/levels.js';
 import type { KernelPath } from '../kernels/kernels.js';
 import type { Device } from '../linalg/devices.js';
 import type { Effort } from '../rate-distortion/efforts.js';
+import type { BaseRank } from '../sketch/rank-bases.js';
 import type { PresetName } from './presets.js';
 
 /** What the user asks for; exactly one. Sizes in bytes, errors relative in Frobenius norm over all residuals. */
@@ -47,8 +48,11 @@ export interface CommonOptions {
 }
 
 export interface EncodeOptions extends CommonOptions {
-  /** Path of the base: a model folder, an index.json, or one .safetensors file. */
-  readonly base: string;
+  /**
+   * Path of the base: a model folder, an index.json, or one .safetensors file. Of several the one is taken that
+   * the fine-tune has moved least from, by samples of their weights.
+   */
+  readonly base: string | readonly string[];
   /** Path of the archive to write. */
   readonly output: string;
   /**
@@ -111,6 +115,10 @@ export interface EncodeOptions extends CommonOptions {
 
 /** What encode is expected to write. */
 export interface EncodeEstimate {
+  /** Path of the base, as it was given. */
+  readonly base: string;
+  /** Of several bases how each fits, the one that was taken first. */
+  readonly baseCandidates?: readonly BaseRank[];
   readonly archiveByteLength: number;
   /** Sum of the fine-tuned weight files. */
   readonly fineTunedByteLength: number;
@@ -166,6 +174,10 @@ export interface TensorReport {
 }
 
 export interface EncodeReport {
+  /** Path of the base, as it was given. */
+  readonly base: string;
+  /** Of several bases how each fits, the one that was taken first. */
+  readonly baseCandidates?: readonly BaseRank[];
   readonly archiveByteLength: number;
   /** Sum of the fine-tuned weight files. */
   readonly fineTunedByteLength: number;
