@@ -64,4 +64,6 @@ export { type OpenArchive, openArchive } from './residual/open-archive.js';
 export type { PresetName } from './residual/presets.js';
 export { truncate } from './residual/truncate.js';
 export { verify } from './residual/verify.js';
+export type { PrefixChange } from './sketch/match-names.js';
+export type { BaseRank, BaseVerdict } from './sketch/rank-bases.js';
 export { PACKAGE_VERSION } from './version.js';

@@ -5,6 +5,7 @@ import type { ArchiveLevel } from '../../formats/ere/levels.js';
 import type { KernelPath } from '../kernels/kernels.js';
 import type { Device } from '../linalg/devices.js';
 import type { Effort } from '../rate-distortion/efforts.js';
+import type { BaseRank } from '../sketch/rank-bases.js';
 import type { PresetName } from './presets.js';
 
 /** What the user asks for; exactly one. Sizes in bytes, errors relative in Frobenius norm over all residuals. */
@@ -63,8 +64,11 @@ export interface GemmOptions {
 }
 
 export interface EncodeOptions extends CommonOptions, GemmOptions {
-  /** Path of the base: a model folder, an index.json, or one .safetensors file. */
-  readonly base: string;
+  /**
+   * Path of the base: a model folder, an index.json, or one .safetensors file. Of several the one is taken that
+   * the fine-tune has moved least from, by samples of their weights.
+   */
+  readonly base: string | readonly string[];
   /** Path of the archive to write. */
   readonly output: string;
   /**
@@ -120,6 +124,10 @@ export interface EncodeOptions extends CommonOptions, GemmOptions {
 
 /** What encode is expected to write. */
 export interface EncodeEstimate {
+  /** Path of the base, as it was given. */
+  readonly base: string;
+  /** Of several bases how each fits, the one that was taken first. */
+  readonly baseCandidates?: readonly BaseRank[];
   readonly archiveByteLength: number;
   /** Sum of the fine-tuned weight files. */
   readonly fineTunedByteLength: number;
@@ -175,6 +183,10 @@ export interface TensorReport {
 }
 
 export interface EncodeReport {
+  /** Path of the base, as it was given. */
+  readonly base: string;
+  /** Of several bases how each fits, the one that was taken first. */
+  readonly baseCandidates?: readonly BaseRank[];
   readonly archiveByteLength: number;
   /** Sum of the fine-tuned weight files. */
   readonly fineTunedByteLength: number;

@@ -19,7 +19,7 @@ import {
 import { withEncodePool } from './encode-pool.js';
 import { EncodeSession } from './encode-session.js';
 import { estimateAtBudgets } from './estimate.js';
-import { assertPaired, type Pairing, pairTensors } from './pair-tensors.js';
+import { assertPaired, type Pairing, pairTensors, prefixWarnings } from './pair-tensors.js';
 import { assertRelated, sampleRelativeResidual } from './relatedness.js';
 import type { Runtime } from './runtime.js';
 import { planSideFiles } from './side-files.js';
@@ -113,7 +113,7 @@ async function diffCheckpoints(
       sideFiles: sideFileStatus(base, sideFiles),
       mismatches,
       estimates,
-      warnings,
+      warnings: [...prefixWarnings(pairing), ...warnings],
       gemmEngine: engine,
       durationMs: performance.now() - started,
     };

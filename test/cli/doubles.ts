@@ -79,6 +79,7 @@ export function tensorReport(fields: Partial<TensorReport> = {}): TensorReport {
 
 export function encodeReport(fields: Partial<EncodeReport> = {}): EncodeReport {
   return {
+    base: 'llama',
     archiveByteLength: 594_000,
     fineTunedByteLength: 9_909_200,
     ratio: 594_000 / 9_909_200,

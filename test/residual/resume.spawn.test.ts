@@ -27,6 +27,8 @@ import { PROJECT_ROOT, spawnNode } from '../helpers/project.js';
 import { listTree, withTempFolder } from '../helpers/temp-folder.js';
 import { normalFloats } from '../kernels/samples.js';
 
+type OneBase = EncodeOptions & { readonly base: string };
+
 const CHILD = join(PROJECT_ROOT, 'dist/test/helpers/encode-until.js');
 const SHAPE = [112, 96] as const;
 
@@ -58,7 +60,7 @@ const pairs = NAMES.map((name, i) => widePair(name, 1000 * i));
 
 /** Runs `use` in a folder with both models. */
 async function withModels(
-  use: (folder: string, options: EncodeOptions, fineTuned: string) => Promise<void>,
+  use: (folder: string, options: OneBase, fineTuned: string) => Promise<void>,
   choices: EncodeChoices = { budget: { kind: 'ratio', ratio: 0.12 } },
 ): Promise<void> {
   await withTempFolder(async (folder) => {
@@ -71,13 +73,13 @@ async function withModels(
 }
 
 /** The archive of a run that nothing interrupts. */
-async function uninterrupted(folder: string, options: EncodeOptions, fineTuned: string): Promise<Buffer> {
+async function uninterrupted(folder: string, options: OneBase, fineTuned: string): Promise<Buffer> {
   const output = join(folder, 'whole.ere');
   await encode(fineTuned, { ...options, output });
   return readFile(output);
 }
 
-const run = (fineTuned: string, options: EncodeOptions, signal: string, count: number) =>
+const run = (fineTuned: string, options: OneBase, signal: string, count: number) =>
   spawnNode(PROJECT_ROOT, CHILD, JSON.stringify([fineTuned, options, signal, count]));
 
 const exists = (path: string) =>
@@ -87,7 +89,7 @@ const exists = (path: string) =>
   );
 
 /** Encodes in this process up to so many tensors, and leaves them. */
-async function interruptAfter(count: number, fineTuned: string, options: EncodeOptions): Promise<unknown> {
+async function interruptAfter(count: number, fineTuned: string, options: OneBase): Promise<unknown> {
   const controller = new AbortController();
   let encoded = 0;
   const onProgress: EncodeOptions['onProgress'] = ({ phase }) => {
@@ -172,7 +174,7 @@ describe('a run that is resumed', () => {
   test('with another budget takes nothing that does not belong', async () => {
     await withModels(async (folder, options, tuned) => {
       await interruptAfter(4, tuned, options);
-      const others: EncodeOptions = { ...options, budget: { kind: 'rank', rank: 8 }, bits: 4 };
+      const others: OneBase = { ...options, budget: { kind: 'rank', rank: 8 }, bits: 4 };
       const expected = await uninterrupted(folder, others, tuned);
       await encodeJournaled(tuned, { ...others, resume: true }, EAGER);
       expect((await readFile(options.output)).equals(expected)).toBe(true);
@@ -223,7 +225,7 @@ describe('the command line', () => {
   let folder: string;
   let release: () => void;
   let done: Promise<void>;
-  let options: EncodeOptions;
+  let options: OneBase;
   let tuned: string;
   beforeAll(async () => {
     await new Promise<void>((ready) => {
