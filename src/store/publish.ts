@@ -9,7 +9,7 @@ import type { StoreBackend } from './backend.js';
 import { objectKey, recipeKey } from './layout.js';
 import type { ManifestFile, ManifestTensor } from './manifest.js';
 import { writeBlob, type WrittenObject, writeObject } from './objects.js';
-import { ownByteLength, type Recipe, type RecipeChunk, sealRecipe } from './recipe.js';
+import { type Recipe, type RecipeChunk, sealRecipe } from './recipe.js';
 import type { StoreReader } from './store-reader.js';
 
 export interface PublishedArchive {
@@ -26,12 +26,14 @@ const WRITES = 4;
 
 /**
  * Writes everything of an archive but its side files.
- * @param isKnown whether a base has the tensor with this digest
+ * @param isKnown tensors that need no recipe: those of a base
+ * @param replace write recipes also where there are some. Only for archives against a base: chains cannot close then.
  */
 export async function publishArchive(
   reader: StoreReader,
   archive: Archive,
   isKnown: (digest: Digest) => boolean,
+  { replace = false }: { readonly replace?: boolean } = {},
 ): Promise<PublishedArchive> {
   const { backend } = reader;
   const { index } = archive;
@@ -52,7 +54,7 @@ export async function publishArchive(
   const publishNext = async (): Promise<void> => {
     for (let tensor = waiting.shift(); tensor !== undefined; tensor = waiting.shift()) {
       if (isKnown(tensor.digest) || isCopy(tensor)) continue;
-      if ((await reader.recipe(tensor.digest)) !== undefined) {
+      if (!replace && (await reader.recipe(tensor.digest)) !== undefined) {
         sharedTensorCount++;
         continue;
       }
@@ -126,7 +128,6 @@ async function publishTensor(
     byteOffset += byteLength;
   }
   const { digest, dtype, shape, columns, base, terms } = tensor;
-  const below = base && (await reader.recipe(base.digest));
   const recipe: Recipe = {
     digest,
     dtype,
@@ -137,11 +138,8 @@ async function publishTensor(
       : { reference: { digest: base.digest, dtype: base.dtype ?? dtype, shape: base.shape ?? shape } }),
     terms: terms.map((term) => ({ ...term, chunks: term.chunks.map((chunk) => numbers.indexOf(chunk)) })),
     chunks: numbers.map((chunk) => chunks.get(chunk)!),
-    depth: 1 + (below?.depth ?? 0),
-    chainByteLength: 0,
   };
-  const chainByteLength = ownByteLength(recipe) + (below?.chainByteLength ?? 0);
-  const bytes = sealRecipe({ ...recipe, chainByteLength });
+  const bytes = sealRecipe(recipe);
   await reader.backend.write(recipeKey(digest), bytes);
   return payload.addedByteLength + bytes.byteLength;
 }

@@ -33,10 +33,6 @@ export interface Recipe {
   /** Chunk numbers index `chunks`. */
   readonly terms: readonly ArchiveTerm[];
   readonly chunks: readonly RecipeChunk[];
-  /** Steps from a tensor that needs no recipe; 1 for a reference in a base, or none. */
-  readonly depth: number;
-  /** Bytes of the chunks of all these steps. */
-  readonly chainByteLength: number;
 }
 
 /** Steps of a chain at most, whatever a commit allows: a crafted store cannot make a reader recurse without end. */
@@ -81,8 +77,6 @@ export async function parseRecipe(bytes: Uint8Array, tensor: Digest, file: strin
         }),
     terms: record.field('terms').items(fields.term),
     chunks: record.field('chunks').items((field) => readChunk(field, objects)),
-    depth: record.field('depth').integer(MAX_DEPTH),
-    chainByteLength: record.field('chainByteLength').integer(),
   };
 }
 

@@ -5,6 +5,7 @@ import { readNames } from './log.js';
 import { summaryOf } from './manifest.js';
 import { ownByteLength } from './recipe.js';
 import type { StoreReader } from './store-reader.js';
+import { chainOf } from './trace-cost.js';
 
 export async function showVersion(reader: StoreReader, ref: Ref): Promise<ShowReport> {
   const version = await reader.resolve(ref);
@@ -21,7 +22,7 @@ export async function showVersion(reader: StoreReader, ref: Ref): Promise<ShowRe
         shape,
         digest,
         isBase: baseDigests.get(name) === digest,
-        depth: recipe?.depth ?? 0,
+        depth: (await chainOf(reader, digest)).depth,
         byteLength: recipe === undefined ? 0 : ownByteLength(recipe),
         codecs: recipe?.terms.map(({ codec }) => codec) ?? [],
         relativeError: relativeError([tensor]),
