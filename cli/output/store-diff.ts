@@ -1,0 +1,87 @@
+/** What `ere diff` prints of two versions: tensors by how much they changed, and the text of what travels along. */
+import { formatCount, formatRange, formatRelativeError, formatShare } from '../../src/report/numbers.js';
+import { printable, printableLines } from '../../src/report/printable.js';
+import { renderTable, type TableColumn } from '../../src/report/table.js';
+import { extent, groupByPattern } from '../../src/report/tensor-groups.js';
+import type { StoreDiffReport } from '../../src/store/api.js';
+import { nameList } from './summary.js';
+import { versionName } from './version.js';
+
+type Changed = StoreDiffReport['changed'][number];
+
+/** The whole report; `each` lists every tensor instead of groups. */
+export function storeDiffText(report: StoreDiffReport, each: boolean): string {
+  return [
+    storeDiffSummaryText(report),
+    report.changed.length === 0 ? '' : `\n${changedTable(report.changed, each)}\n`,
+    nameList('added tensors', report.added),
+    nameList('removed tensors', report.removed),
+    ...report.sideFiles.map(sideFileText),
+  ].join('');
+}
+
+/** One line: 'chat 3f2a91c4 → chat 81b0d2aa: 54 of 57 tensors changed, 1 added, relative change 0.0013–0.021'. */
+export function storeDiffSummaryText({
+  from,
+  to,
+  changed,
+  unchangedCount,
+  ...rest
+}: StoreDiffReport): string {
+  const parts = [
+    `${changed.length} of ${formatCount(changed.length + unchangedCount, 'tensor')} changed`,
+    ...(rest.added.length > 0 ? [`${rest.added.length} added`] : []),
+    ...(rest.removed.length > 0 ? [`${rest.removed.length} removed`] : []),
+    ...(rest.sideFiles.length > 0 ? [`${formatCount(rest.sideFiles.length, 'file')} changed`] : []),
+  ];
+  return `${printable(`${versionName(from)} → ${versionName(to)}`)}: ${parts.join(', ')}\n`;
+}
+
+const COLUMNS: readonly TableColumn[] = [
+  { title: 'tensor' },
+  { title: 'count', align: 'right' },
+  { title: 'relative change', align: 'right' },
+  { title: 'top 1', align: 'right' },
+  { title: 'top 8', align: 'right' },
+  { title: 'effective rank', align: 'right' },
+];
+
+/** One line a group of tensors whose names differ in numbers only: from the smallest to the largest. */
+function changedTable(changed: readonly Changed[], each: boolean): string {
+  const groups = groupByPattern(
+    changed.map((tensor) => ({ ...tensor, case: tensor.relativeChange === undefined ? 'other' : 'float' })),
+    each,
+  );
+  const rows = groups.map(({ pattern, tensors }) => [
+    pattern,
+    String(tensors.length),
+    rangeText(
+      tensors.map((tensor) => tensor.relativeChange),
+      formatRelativeError,
+    ),
+    rangeText(
+      tensors.map((tensor) => tensor.energyTop1),
+      formatShare,
+    ),
+    rangeText(
+      tensors.map((tensor) => tensor.energyTop8),
+      formatShare,
+    ),
+    rangeText(
+      tensors.map((tensor) => tensor.effectiveRank),
+      (rank) => rank.toFixed(rank < 10 ? 1 : 0),
+    ),
+  ]);
+  return renderTable(COLUMNS, rows);
+}
+
+/** What is known, '–' where nothing is. */
+function rangeText(values: readonly (number | undefined)[], format: (value: number) => string): string {
+  const known = values.filter((value) => value !== undefined);
+  return known.length === 0 ? '–' : formatRange(...extent(known), format);
+}
+
+function sideFileText({ path, status, text }: StoreDiffReport['sideFiles'][number]): string {
+  const lines = text === undefined ? '' : `${printableLines(text).trimEnd()}\n`;
+  return `${status} file: ${printable(path)}\n${lines}`;
+}
