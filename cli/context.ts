@@ -13,7 +13,7 @@ import type {
   VerifyReport,
 } from '../src/residual/api.js';
 import type { DiffOptions, DiffReport } from '../src/residual/diff-report.js';
-import type { Store, StoreOptions } from '../src/store/api.js';
+import type { Store } from '../src/store/api.js';
 
 /** The library's operations that commands call. */
 export interface Operations {
@@ -25,8 +25,8 @@ export interface Operations {
   inspect(archive: string): Promise<InspectReport>;
   exportLora(archive: string, options: ExportLoraOptions): Promise<ExportLoraReport>;
   truncate(archive: string, options: TruncateOptions): Promise<TruncateReport>;
-  initStore(location: string, options?: StoreOptions): Promise<Store>;
-  openStore(location: string, options?: StoreOptions): Promise<Store>;
+  initStore(location: string): Promise<Store>;
+  openStore(location: string): Promise<Store>;
   /** Location of the store that the working folder is in; undefined outside of one. */
   findStore(): Promise<string | undefined>;
   /** Whether there is anything at a path. */

@@ -5,7 +5,7 @@ import type { CliContext } from '../context.js';
 import { baseTable, baseText } from '../output/bases.js';
 import { jsonText, writeText } from '../output/write.js';
 import { addMemoryOption, addReportOptions, addRunOptions, withoutUndefined } from './shared-options.js';
-import { addStoreOption, type StoreFlags, sayEmpty, withStore } from './store-options.js';
+import { addStoreOption, parseNameOf, type StoreFlags, sayEmpty, withStore } from './store-options.js';
 
 interface BaseAddFlags extends StoreFlags {
   readonly keep?: boolean;
@@ -39,7 +39,7 @@ function addBaseAdd(base: Command, context: CliContext): void {
     .description(
       'Registers a base by the digests of its tensors. To read versions it must be where it was, or be kept.',
     )
-    .argument('<name>', 'name of the base in this store')
+    .argument('<name>', 'name of the base in this store', parseNameOf('base'))
     .argument('<path>', 'a .safetensors file, a model.safetensors.index.json or a model folder')
     .option('--keep', 'store the base too, so that nothing outside of the store is needed')
     .option('--revision <revision>', 'revision of the Hub repository it came from, to record');

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { CliContext } from '../context.js';
 import { listRefs, reportRef } from './list-refs.js';
 import { addReportOptions } from './shared-options.js';
-import { addStoreOption, type StoreFlags, withStore } from './store-options.js';
+import { addStoreOption, parseNameOf, type StoreFlags, withStore } from './store-options.js';
 
 /** Adds `ere branch [NAME REF]`. */
 export function addBranchCommand(program: Command, context: CliContext): void {
@@ -14,7 +14,7 @@ export function addBranchCommand(program: Command, context: CliContext): void {
       'Makes a model whose newest version is the one named; without arguments, lists the models. ' +
         '`ere commit --model NAME` goes on from there.',
     )
-    .argument('[name]', 'name of the model')
+    .argument('[name]', 'name of the model', parseNameOf('model'))
     .argument('[ref]', 'model, tag or version');
   addReportOptions(addStoreOption(command))
     .addHelpText('after', '\nExamples:\n  $ ere branch chat-long chat~1\n  $ ere branch')

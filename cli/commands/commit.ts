@@ -8,7 +8,13 @@ import { jsonText, writeText } from '../output/write.js';
 import { parseCost } from '../values.js';
 import { addCodingOptions, type CodingFlags, codingOptions, presetHelp } from './coding-options.js';
 import { addMemoryOption, addRunOptions, withoutUndefined } from './shared-options.js';
-import { addBasePathOption, addStoreOption, type StoreFlags, withStore } from './store-options.js';
+import {
+  addBasePathOption,
+  addStoreOption,
+  parseNameOf,
+  type StoreFlags,
+  withStore,
+} from './store-options.js';
 
 interface CommitFlags extends StoreFlags, CodingFlags {
   readonly message: string;
@@ -33,7 +39,7 @@ export function addCommitCommand(program: Command, context: CliContext): void {
     )
     .argument('<path>', 'a .safetensors file, a model.safetensors.index.json or a model folder')
     .requiredOption('-m, --message <text>', 'what the version is')
-    .option('--model <name>', 'model that it is the newest version of (default: main)')
+    .option('--model <name>', 'model that it is the newest version of (default: main)', parseNameOf('model'))
     .option('--parent <ref>', "version that it follows (default: the model's newest)")
     .option('--no-parent', 'it follows none')
     .option('--base <name>', "registered base (default: the parent's, else found by its values)");

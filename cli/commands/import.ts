@@ -5,7 +5,7 @@ import type { CliContext } from '../context.js';
 import { commitReportText, commitSummaryText } from '../output/commit.js';
 import { jsonText, writeText } from '../output/write.js';
 import { addMemoryOption, addRunOptions, withoutUndefined } from './shared-options.js';
-import { addStoreOption, type StoreFlags, withStore } from './store-options.js';
+import { addStoreOption, parseNameOf, type StoreFlags, withStore } from './store-options.js';
 
 interface ImportFlags extends StoreFlags {
   readonly message?: string;
@@ -24,7 +24,7 @@ export function addImportCommand(program: Command, context: CliContext): void {
     )
     .argument('<archive>', 'archive to read')
     .option('-m, --message <text>', 'what the version is (default: the name of the file)')
-    .option('--model <name>', 'model that it is the newest version of (default: main)')
+    .option('--model <name>', 'model that it is the newest version of (default: main)', parseNameOf('model'))
     .option('--parent <ref>', "version that it follows (default: the model's newest)")
     .option('--no-parent', 'it follows none');
   addRunOptions(addMemoryOption(addStoreOption(command)))

@@ -32,7 +32,7 @@ export function addInitCommand(program: Command, context: CliContext): void {
       }
       const { initStore } = await context.loadOperations();
       const location = dir ?? namedStore(context, flags) ?? STORE_FOLDER;
-      const store = await initStore(location, { signal: context.signal });
+      const store = await initStore(location);
       await store.close();
       if (flags.json) await writeText(context.stdout, jsonText({ location: store.location }));
       else if (!flags.quiet) await writeText(context.stdout, storeMadeText(store.location));

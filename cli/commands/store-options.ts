@@ -1,8 +1,9 @@
 /** What the commands of the store have in common: which store, and what is said while they work on it. */
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { NotFoundError } from '../../formats/errors.js';
 import type { CommonOptions } from '../../src/residual/api.js';
-import type { Store, StoreOptions } from '../../src/store/api.js';
+import type { RefEntry, Store, StoreOptions } from '../../src/store/api.js';
+import { assertName } from '../../src/store/layout.js';
 import type { CliContext, Operations } from '../context.js';
 import { createEventReporter, type EventReporter } from '../output/store-events.js';
 import { writeText } from '../output/write.js';
@@ -28,6 +29,19 @@ export function addBasePathOption(command: Command): Command {
   return command.option('--base-path <path>', 'where the base is, if not where it was registered');
 }
 
+/** A parser of names that are to be given: what is no name of its kind is a usage error. */
+export function parseNameOf(kind: RefEntry['kind']): (text: string) => string {
+  return (text) => {
+    try {
+      assertName(kind, text);
+    } catch (error) {
+      if (error instanceof RangeError) throw new InvalidArgumentError(error.message.replace(/^e/, 'E'));
+      throw error;
+    }
+    return text;
+  };
+}
+
 /** Runs an operation on the store that the command line names, and closes it. */
 export async function withStore<Report>(
   context: CliContext,
@@ -40,7 +54,7 @@ export async function withStore<Report>(
   try {
     const operations = await context.loadOperations();
     const location = await storeLocation(context, flags, operations);
-    const store = await operations.openStore(location, { signal, onEvent });
+    const store = await operations.openStore(location);
     try {
       const { threads, memory: memoryCap, kernels } = flags;
       const options = withoutUndefined<StoreRunOptions>({ signal, onEvent, threads, memoryCap, kernels });

@@ -4,7 +4,7 @@ import type { StoreOptions } from '../../src/store/api.js';
 import type { CliContext } from '../context.js';
 import { listRefs, reportRef } from './list-refs.js';
 import { addReportOptions, withoutUndefined } from './shared-options.js';
-import { addStoreOption, type StoreFlags, withStore } from './store-options.js';
+import { addStoreOption, parseNameOf, type StoreFlags, withStore } from './store-options.js';
 
 interface TagFlags extends StoreFlags {
   readonly force?: boolean;
@@ -16,7 +16,7 @@ export function addTagCommand(program: Command, context: CliContext): void {
     .command('tag')
     .summary('name a version, or list the tags')
     .description('Points a tag at a version; without arguments, lists the tags. `ere rm` removes one.')
-    .argument('[name]', 'name of the tag')
+    .argument('[name]', 'name of the tag', parseNameOf('tag'))
     .argument('[ref]', 'model, tag or version')
     .option('--force', 'move a tag that exists');
   addReportOptions(addStoreOption(command))

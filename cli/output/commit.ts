@@ -38,10 +38,10 @@ const COLUMNS: readonly TableColumn[] = [
   { title: '' },
 ];
 
-/** References are versions' ids, or the name of a base. */
+/** References are versions' ids, or 'base' and its name. */
 function candidateTable(candidates: readonly ReferenceCandidate[]): string {
   const rows = candidates.map(({ reference, expectedRatio, decodeCost, isWithinLimit }) => [
-    /^sha256:/.test(reference) ? `version ${shortId(reference as `sha256:${string}`)}` : reference,
+    reference.startsWith('base ') ? reference : `version ${shortId(reference)}`,
     formatShare(expectedRatio),
     costText(decodeCost),
     isWithinLimit ? '' : 'over the limit of decode cost',

@@ -6,7 +6,7 @@ import type { LogEntry, VersionId, VersionSummary } from '../../src/store/api.js
 const SHORT_DIGITS = 8;
 
 /** '3f2a91c4' of 'sha256:3f2a91c4…'. */
-export function shortId(id: VersionId, digits = SHORT_DIGITS): string {
+export function shortId(id: string, digits = SHORT_DIGITS): string {
   return id.slice(id.indexOf(':') + 1).slice(0, digits);
 }
 

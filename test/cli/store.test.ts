@@ -518,6 +518,18 @@ describe('ere export and import', () => {
   });
 });
 
+test.each([
+  ['tag', 'a b', 'chat'],
+  ['branch', '0123abcd', 'chat'],
+  ['base', 'add', '../llama', 'models/llama'],
+  ['commit', 'tuned', '-m', 'x', '--model', '-'],
+  ['import', 'x.ere', '--model', 'a//b'],
+])('%s %s …: a name that is none is a usage error', async (...argv) => {
+  const { status, stderr, opened } = await runWithStore(argv);
+  expect([status, opened]).toEqual([2, []]);
+  expect(stderr).toMatch(/Expected a (tag|model|base) name/);
+});
+
 test('every command of the store has examples in its help, in 80 columns', async () => {
   const commands = 'init base commit log show checkout tag branch rm gc fsck stats export import'.split(' ');
   for (const command of commands) {
