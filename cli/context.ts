@@ -62,14 +62,9 @@ export async function loadOperations(): Promise<Operations> {
     inspect: async (...args) => (await import('../src/residual/inspect.js')).inspect(...args),
     exportLora: async (...args) => (await import('../src/export/peft.js')).exportLora(...args),
     truncate: async (...args) => (await import('../src/residual/truncate.js')).truncate(...args),
-    initStore: async (...args) => (await importStore()).initStore(...args),
-    openStore: async (...args) => (await importStore()).openStore(...args),
+    initStore: async (...args) => (await import('../src/store/open-store.js')).initStore(...args),
+    openStore: async (...args) => (await import('../src/store/open-store.js')).openStore(...args),
     findStore: async () => (await import('../src/store/find-store.js')).findStore('.'),
     pathExists: async (...args) => (await import('../src/store/find-store.js')).pathExists(...args),
   };
-}
-
-async function importStore(): Promise<Pick<Operations, 'initStore' | 'openStore'>> {
-  const module = '../src/store/open-store.js';
-  return await import(module);
 }

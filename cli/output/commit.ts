@@ -22,7 +22,7 @@ export function commitReportText(report: CommitReport): string {
     `coded against ${referenceText(version)}`,
     `decode cost ${costText(version.decodeCost)}`,
   ];
-  const shared = sharedTensorCount === 0 ? '' : `, ${sharedTensorCount} of them in the store before`;
+  const shared = sharedTensorCount === 0 ? '' : `, ${sharedTensorCount} of them shared with others`;
   return [
     commitSummaryText(report),
     `${printable(facts.join(', '))}\n`,

@@ -220,7 +220,7 @@ describe('ere commit', () => {
         'base llama                4.1 %         1.00',
         'version 81b05e5e          2.8 %         1.25',
         'version 9c1d5e5e          2.6 %         2.50  over the limit of decode cost',
-        '57 tensors, 12 of them in the store before; 4.2 s',
+        '57 tensors, 12 of them shared with others; 4.2 s',
         '',
       ].join('\n'),
     );
