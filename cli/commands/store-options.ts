@@ -5,6 +5,7 @@ import type { CommonOptions } from '../../src/residual/api.js';
 import type { RefEntry, Store, StoreOptions } from '../../src/store/api.js';
 import { assertName } from '../../src/store/layout.js';
 import type { CliContext, Operations } from '../context.js';
+import { StoreInterruptedError } from '../output/error.js';
 import { createEventReporter, type EventReporter } from '../output/store-events.js';
 import { writeText } from '../output/write.js';
 import { type RunFlags, withoutUndefined } from './shared-options.js';
@@ -62,6 +63,8 @@ export async function withStore<Report>(
     } finally {
       await store.close();
     }
+  } catch (error) {
+    throw signal.aborted ? new StoreInterruptedError(error) : error;
   } finally {
     reporter.clear();
   }

@@ -292,6 +292,18 @@ describe('events', () => {
   });
 });
 
+test('an interruption says that the store is sound, and is reported as such', async () => {
+  const controller = new AbortController();
+  const gc = async ({ signal }: StoreOptions = {}) => {
+    controller.abort('SIGINT');
+    signal!.throwIfAborted();
+    throw new Error('not aborted');
+  };
+  const { status, stderr, closed } = await runWithStore(['gc'], { gc }, { signal: controller.signal });
+  expect([status, closed]).toEqual([130, 1]);
+  expect(stderr).toBe('error: interrupted; the store is sound, and `ere gc` removes what was left in it\n');
+});
+
 describe('ere show', () => {
   test('where a version comes from, groups of tensors, and files', async () => {
     const { stdout } = await runWithStore(['show', 'chat'], { show: async () => showReport() });
