@@ -35,6 +35,7 @@ export function showReportText({ version, encoding, tensors, sideFiles }: ShowRe
           .map(([name, value]) => `${name} ${value}`)
           .join(', '),
       ],
+      ['codecs', codecsOf(tensors)],
       ['digest', version.digest],
     ]),
     '\n',
@@ -55,10 +56,9 @@ const COLUMNS: readonly TableColumn[] = [
   { title: 'steps', align: 'right' },
   { title: 'bytes', align: 'right' },
   { title: 'error', align: 'right' },
-  { title: 'codecs' },
 ];
 
-/** One line a group of tensors alike; steps from the base on, those of the base itself apart. */
+/** One line a group of tensors alike, those of the base itself apart; with `each` a tensor, and its codecs. */
 function tensorTable(tensors: readonly ShownTensor[], each: boolean): string {
   const groups = groupByPattern(
     tensors.map((tensor) => ({ ...tensor, case: tensor.isBase ? 'base' : 'own' })),
@@ -73,7 +73,11 @@ function tensorTable(tensors: readonly ShownTensor[], each: boolean): string {
     formatRange(...extent(tensors.map((tensor) => tensor.relativeError)), (error) =>
       error === 0 ? 'exact' : formatRelativeError(error),
     ),
-    from === 'base' ? 'as the base' : [...new Set(tensors.flatMap((tensor) => tensor.codecs))].join(', '),
+    ...(each ? [codecsOf(tensors)] : []),
   ]);
-  return renderTable(COLUMNS, rows);
+  return renderTable(each ? [...COLUMNS, { title: 'codecs' }] : COLUMNS, rows);
+}
+
+function codecsOf(tensors: readonly ShownTensor[]): string {
+  return [...new Set(tensors.flatMap((tensor) => tensor.codecs))].join(', ');
 }

@@ -43,42 +43,50 @@ const COLUMNS: readonly TableColumn[] = [
   { title: 'relative change', align: 'right' },
   { title: 'top 1', align: 'right' },
   { title: 'top 8', align: 'right' },
-  { title: 'effective rank', align: 'right' },
+  { title: 'rank', align: 'right' },
 ];
 
-/** One line a group of tensors whose names differ in numbers only: from the smallest to the largest. */
+/**
+ * One line a group of tensors whose names differ in numbers only: changes from the smallest to the largest, and the
+ * medians of the shares of their strongest components and of effective ranks.
+ */
 function changedTable(changed: readonly Changed[], each: boolean): string {
   const groups = groupByPattern(
     changed.map((tensor) => ({ ...tensor, case: tensor.relativeChange === undefined ? 'other' : 'float' })),
     each,
   );
-  const rows = groups.map(({ pattern, tensors }) => [
-    pattern,
-    String(tensors.length),
-    rangeText(
-      tensors.map((tensor) => tensor.relativeChange),
-      formatRelativeError,
-    ),
-    rangeText(
-      tensors.map((tensor) => tensor.energyTop1),
-      formatShare,
-    ),
-    rangeText(
-      tensors.map((tensor) => tensor.energyTop8),
-      formatShare,
-    ),
-    rangeText(
-      tensors.map((tensor) => tensor.effectiveRank),
-      (rank) => rank.toFixed(rank < 10 ? 1 : 0),
-    ),
-  ]);
+  const rows = groups.map(({ pattern, tensors }) => {
+    const changes = known(tensors.map((tensor) => tensor.relativeChange));
+    return [
+      pattern,
+      String(tensors.length),
+      changes.length === 0 ? '–' : formatRange(...extent(changes), formatRelativeError),
+      medianText(
+        tensors.map((tensor) => tensor.energyTop1),
+        formatShare,
+      ),
+      medianText(
+        tensors.map((tensor) => tensor.energyTop8),
+        formatShare,
+      ),
+      medianText(
+        tensors.map((tensor) => tensor.effectiveRank),
+        (rank) => rank.toFixed(rank < 10 ? 1 : 0),
+      ),
+    ];
+  });
   return renderTable(COLUMNS, rows);
 }
 
-/** What is known, '–' where nothing is. */
-function rangeText(values: readonly (number | undefined)[], format: (value: number) => string): string {
-  const known = values.filter((value) => value !== undefined);
-  return known.length === 0 ? '–' : formatRange(...extent(known), format);
+/** '–' where nothing is known. */
+function medianText(values: readonly (number | undefined)[], format: (value: number) => string): string {
+  const sorted = known(values).sort((a, b) => a - b);
+  const [low, high] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]];
+  return low === undefined || high === undefined ? '–' : format((low + high) / 2);
+}
+
+function known(values: readonly (number | undefined)[]): number[] {
+  return values.filter((value) => value !== undefined);
 }
 
 function sideFileText({ path, status, text }: StoreDiffReport['sideFiles'][number]): string {
