@@ -10,8 +10,10 @@ import { serializeSketch } from '../../formats/sketch/serialize-sketch.js';
 import type { Sketch } from '../../formats/sketch/sketch.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
+import type { Budget } from '../residual/api.js';
 import { type ExpectedCoding, expectedBits } from '../sketch/expected-bits.js';
-import { type BaseRank, diagnoseBase, rankBase, rankBases } from '../sketch/rank-bases.js';
+import { type ExpectedBudget, expectedStep } from '../sketch/expected-step.js';
+import { type BaseRank, diagnoseBase, rankBases } from '../sketch/rank-bases.js';
 import { sketchCheckpoint } from '../sketch/sketch-checkpoint.js';
 import type { CommitOptions, ReferenceCandidate } from './api.js';
 import { expectedCoding } from './coding-options.js';
@@ -50,7 +52,7 @@ export async function chooseReference(
 ): Promise<Plan> {
   const { sketch, elementCount } = await sketchPath(path, options);
   const { base, sketch: baseSketch } = await chooseBase(reader, path, sketch, parent, options);
-  const coding = codingOf(options, parent);
+  const coding = codingOf(options, parent, sketch, baseSketch);
   const directRatio = expectedBits(sketch, baseSketch, coding).ratio;
   const scale = { elementCount, directRatio, byteLength: weightByteLength(sketch) };
   const all: Candidate[] = [{ version: undefined, expectedRatio: directRatio, decodeCost: 1 }];
@@ -91,10 +93,29 @@ function describe(base: StoredBase, version: StoredVersion | undefined): string 
   return version === undefined ? `base ${base.ref.name}` : shortId(version.id);
 }
 
-/** A size is met by any reference; what differs is what is lost, and that as the bytes of a lossless coding do. */
-function codingOf(options: CommitOptions, parent: StoredVersion | undefined): ExpectedCoding {
-  const { step } = expectedCoding(options, parent);
+/** References are compared at one step: the one asked for, or that at which the base would meet the budget. */
+function codingOf(
+  options: CommitOptions,
+  parent: StoredVersion | undefined,
+  sketch: Sketch,
+  base: Sketch,
+): ExpectedCoding {
+  const { lossless, budget } = expectedCoding(options, parent);
+  if (lossless) return { lossless };
+  const goal = expectedBudget(budget, weightByteLength(sketch));
+  const step = budget?.kind === 'step' ? budget.step : goal && expectedStep(sketch, base, goal);
   return step === undefined ? { lossless: true } : { step };
+}
+
+/** Undefined where the method alone decides, and for what every reference meets without a loss. */
+function expectedBudget(budget: Budget | undefined, byteLength: number): ExpectedBudget | undefined {
+  const isShare = (share: number): boolean => share > 0 && share < 1;
+  if (budget?.kind === 'max-error') {
+    return isShare(budget.relativeError) ? { relativeError: budget.relativeError } : undefined;
+  }
+  if (budget?.kind !== 'ratio' && budget?.kind !== 'size') return undefined;
+  const ratio = budget.kind === 'ratio' ? budget.ratio : budget.byteLength / byteLength;
+  return isShare(ratio) ? { ratio } : undefined;
 }
 
 async function sketchPath(
@@ -229,9 +250,10 @@ async function residualShare(
   reference: StoredVersion,
 ): Promise<number> {
   const below = await readSketch(reader, reference);
-  const toBase = rankBase(sketch, { name: '', sketch: base }).relativeResidual;
-  const toReference = below && rankBase(sketch, { name: '', sketch: below }).relativeResidual;
-  return toBase === undefined || toReference === undefined || toBase === 0 ? 1 : toReference / toBase;
+  if (below === undefined) return 1;
+  const toBase = expectedBits(sketch, base, { lossless: true }).squaredResidual;
+  const toReference = expectedBits(sketch, below, { lossless: true }).squaredResidual;
+  return toBase === 0 ? 1 : Math.sqrt(toReference / toBase);
 }
 
 function weightByteLength({ tensors }: Sketch): number {
