@@ -16,10 +16,13 @@ export function commitSummaryText({ version, addedByteLength }: CommitReport): s
 export function commitReportText(report: CommitReport): string {
   const { version, candidates, sharedTensorCount, durationMs } = report;
   const parents = version.parents.map((id) => shortId(id)).join(', ');
+  const isParent = version.parents.length === 1 && version.parents[0] === version.reference?.id;
   const facts = [
     parents === '' ? 'no parent' : `parent ${parents}`,
-    ...(version.base === undefined ? [] : [`base ${version.base.name}`]),
-    `coded against ${referenceText(version)}`,
+    `coded against ${isParent ? 'it' : referenceText(version)}`,
+    ...(version.base === undefined || version.reference?.kind === 'base'
+      ? []
+      : [`base ${version.base.name}`]),
     `decode cost ${costText(version.decodeCost)}`,
   ];
   const shared = sharedTensorCount === 0 ? '' : `, ${sharedTensorCount} of them shared with others`;

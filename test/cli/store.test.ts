@@ -215,7 +215,7 @@ describe('ere commit', () => {
     expect(stdout).toBe(
       [
         'chat 3f2a5e5e: 284 kB, 2.9 % of 9.91 MB; bit-exact',
-        'parent 81b05e5e, base llama, coded against version 81b05e5e, decode cost 1.25',
+        'parent 81b05e5e, coded against it, base llama, decode cost 1.25',
         'reference         expected size  decode cost',
         'base llama                4.1 %         1.00',
         'version 81b05e5e          2.8 %         1.25',
