@@ -542,6 +542,10 @@ describe('ere export and import', () => {
     expect(calls[0]![1]).toMatchObject({ message: 'from elsewhere', parent: null });
     expect(stdout).toContain('chat 3f2a5e5e: 284 kB, 2.9 % of 9.91 MB; bit-exact\n');
     expect(stdout).not.toContain('expected size');
+    const unnamed = recorder(commitReport());
+    await runWithStore(['import', 'archives/x.ere'], { import: unnamed.operation });
+    expect(unnamed.calls[0]![1]).toMatchObject({ message: 'imported from x.ere' });
+    expect(unnamed.calls[0]![1]).not.toHaveProperty('parent');
   });
 });
 
