@@ -133,7 +133,7 @@ export function describeBackend(
       const offsets = [0, 1, 65_535, 65_536, 299_000, 150_001];
       const parts = await Promise.all(offsets.map((offset) => open.read(offset, 1000)));
       parts.forEach((part, i) => {
-        expect(part).toEqual(content.subarray(offsets[i], offsets[i] + 1000));
+        expect(Buffer.compare(part, content.subarray(offsets[i], offsets[i] + 1000))).toBe(0);
       });
       const room = new Uint8Array(10);
       expect(await open.read(7, 10, room)).toEqual(content.subarray(7, 17));
@@ -238,5 +238,5 @@ export function describeBackend(
       expect(await backend.removeLeftovers()).toBe(0);
     });
   });
-  describeWriting(name, create, options);
+  if (options.isReadOnly !== true) describeWriting(name, create, options);
 }
