@@ -13,6 +13,8 @@ export interface BackendFixture {
 export interface BackendSuiteOptions {
   /** Only the promises of reading; what fills it is held to the others on its own. Default false. */
   readonly isReadOnly?: boolean;
+  /** Where a server allows less than 255. */
+  readonly maxSegmentLength?: number;
   /** Values in the listing that is longer than a page; default 1,050. */
   readonly manyCount?: number;
   /** Byte length of the large value; default 24 MiB. */
