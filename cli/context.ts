@@ -3,8 +3,6 @@ import type { ExportLoraOptions, ExportLoraReport } from '../src/export/peft.js'
 import type {
   DecodeOptions,
   DecodeReport,
-  DiffOptions,
-  DiffReport,
   EncodeEstimate,
   EncodeOptions,
   EncodeReport,
@@ -14,6 +12,7 @@ import type {
   VerifyOptions,
   VerifyReport,
 } from '../src/residual/api.js';
+import type { DiffOptions, DiffReport } from '../src/residual/diff-report.js';
 
 /** The library's operations that commands call. */
 export interface Operations {

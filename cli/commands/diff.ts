@@ -1,7 +1,8 @@
 /** `ere diff`: what changed between a base and its fine-tune, and what an archive of it would take. */
 import { type Command, Option } from 'commander';
 import type { Device } from '../../src/linalg/devices.js';
-import type { Budget, DiffOptions } from '../../src/residual/api.js';
+import type { Budget } from '../../src/residual/api.js';
+import type { DiffOptions } from '../../src/residual/diff-report.js';
 import type { CliContext } from '../context.js';
 import { diffReportText, diffSummaryText } from '../output/diff.js';
 import { warningText } from '../output/encode.js';

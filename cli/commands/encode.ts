@@ -7,7 +7,13 @@ import { strategyOf } from '../../src/residual/encode-options.js';
 import { MIN_ENCODER_MEMORY_CAP } from '../../src/residual/memory-budget.js';
 import { importanceConflict, PRESETS, type PresetName, presetConflict } from '../../src/residual/presets.js';
 import type { CliContext } from '../context.js';
-import { encodeReportText, encodeSummaryText, estimateText, warningText } from '../output/encode.js';
+import {
+  chosenBaseText,
+  encodeReportText,
+  encodeSummaryText,
+  estimateText,
+  warningText,
+} from '../output/encode.js';
 import { jsonText, writeText } from '../output/write.js';
 import {
   parseBits,
@@ -28,6 +34,7 @@ import {
 
 interface EncodeFlags extends RunFlags {
   readonly output: string;
+  readonly orBase?: readonly string[];
   readonly ratio?: number;
   readonly size?: number;
   readonly rank?: number;
@@ -86,7 +93,13 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
     )
     .argument('<base>', 'base checkpoint')
     .argument('<finetuned>', 'fine-tuned checkpoint')
-    .requiredOption('-o, --output <file>', 'archive to write');
+    .requiredOption('-o, --output <file>', 'archive to write')
+    .addOption(
+      new Option(
+        '--or-base <path>',
+        'another base that it may belong to, any number of times: the one with the nearest weights is taken, and named',
+      ).argParser((path: string, others: readonly string[] | undefined) => [...(others ?? []), path]),
+    );
   const budgets = budgetOptions();
   for (const option of budgets) {
     const others = budgets.filter((other) => other !== option);
@@ -166,6 +179,7 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
       '\nExamples:\n' +
         '  $ ere encode llama my-finetune -o my-finetune.ere\n' +
         '  $ ere encode llama my-finetune -o my-finetune.ere --size 500MB\n' +
+        '  $ ere encode llama my-finetune -o my-finetune.ere --or-base mistral --or-base qwen\n' +
         '  $ ere encode llama my-finetune -o my-finetune.ere --memory 4GiB --dry-run\n' +
         '  $ ere encode base.safetensors tuned.safetensors -o tuned.ere --max-error 0.3 --json',
     )
@@ -177,14 +191,14 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
           estimateEncode(fineTuned, { ...common, ...options }),
         );
         if (flags.json) return await writeText(context.stdout, jsonText(estimate));
-        await writeText(context.stderr, warningText(estimate.warnings));
+        await writeText(context.stderr, chosenBaseText(estimate) + warningText(estimate.warnings));
         return await writeText(context.stdout, estimateText(flags.output, estimate));
       }
       const report = await withProgress(context, flags, (common) =>
         encode(fineTuned, { ...common, ...options }),
       );
       if (flags.json) return await writeText(context.stdout, jsonText(report));
-      await writeText(context.stderr, warningText(report.warnings));
+      await writeText(context.stderr, chosenBaseText(report) + warningText(report.warnings));
       const text = flags.quiet
         ? encodeSummaryText(flags.output, report)
         : encodeReportText(flags.output, report, flags.all === true);
@@ -233,9 +247,10 @@ function encodeOptions(base: string, flags: EncodeFlags, command: Command): Enco
 
 /** Options that say nothing of how tensors are coded. */
 function commonOptions(base: string, flags: EncodeFlags): EncodeOptions {
-  const { output, device, failAbove, sideFiles, baseName, baseRevision, force, overwrite, resume } = flags;
+  const { output, orBase, device, failAbove, sideFiles, baseName, baseRevision, force, overwrite, resume } =
+    flags;
   return withoutUndefined<EncodeOptions>({
-    base,
+    base: orBase === undefined ? base : [base, ...orBase],
     output,
     device,
     failAbove,

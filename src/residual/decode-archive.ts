@@ -1,4 +1,5 @@
 /** Decodes every tensor of an archive on the worker pool: into output files, or only to check it. */
+import { resolve } from 'node:path';
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import { tensorByteLength } from '../../formats/dtype.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
@@ -10,7 +11,7 @@ import { openWorkerPool, type WorkerPool } from '../io/worker-pool.js';
 import type { CommonOptions, Progress } from './api.js';
 import { assertBaseLayout, baseTensorOf } from './archive-base.js';
 import type { Comparison } from './compare-decoded.js';
-import type { DecodeJob, DecodeJobResult, DecodeJobsInit, TensorJob } from './decode-jobs.js';
+import type { DecodeJob, DecodeJobResult, DecodeJobsInit, FileSources, TensorJob } from './decode-jobs.js';
 import { decodeBudget } from './decode-memory.js';
 import { decodeShared } from './decode-shared.js';
 import { assertDigests } from './decode-verified.js';
@@ -18,10 +19,8 @@ import { type Selection, selectTensor } from './select-tensors.js';
 
 export interface DecodeArchiveInput {
   readonly archive: Archive;
-  /** Absolute paths, for the worker threads. */
-  readonly archivePath: string;
   readonly base: Checkpoint;
-  readonly basePath: string;
+  readonly workers: DecodeWorkers;
   /** Paths of output files, there already. */
   readonly outputs: readonly string[];
   /** What to decode, and where to. */
@@ -36,6 +35,20 @@ export interface DecodeArchiveInput {
   /** Elements of a block at most; default: as many as the memory budget allows. */
   readonly blockElements?: number;
   readonly options: CommonOptions;
+}
+
+/** How worker threads open archive and base for themselves. */
+export interface DecodeWorkers {
+  /** URL of a module whose `openJobs` takes a DecodeJobsInit with these sources. */
+  readonly module: URL;
+  /** Structured-cloneable. */
+  readonly sources: unknown;
+}
+
+/** Workers that open files. */
+export function fileWorkers(archive: string, base: string): DecodeWorkers {
+  const sources: FileSources = { archive: resolve(archive), base: resolve(base) };
+  return { module: new URL('./decode-jobs.js', import.meta.url), sources };
 }
 
 /** One tensor of the archive, and its place in the outputs. */
@@ -69,11 +82,10 @@ export async function decodeArchive(input: DecodeArchiveInput): Promise<DecodeRe
   const least = leastShared(input, totalByteLength, budget.threads);
   const isShared = (i: number): boolean => byteLengths[i]! >= least;
   const wanted = order.some(isShared) ? budget.threads : placements.length;
-  const pool = await openWorkerPool<DecodeJobsInit, DecodeJob, DecodeJobResult>({
-    module: new URL('./decode-jobs.js', import.meta.url),
+  const pool = await openWorkerPool<DecodeJobsInit<unknown>, DecodeJob, DecodeJobResult>({
+    module: input.workers.module,
     init: {
-      archive: input.archivePath,
-      base: input.basePath,
+      sources: input.workers.sources,
       kernels: options.kernels ?? 'wasm',
       selection: input.selection,
       outputs: input.outputs,

@@ -4,9 +4,9 @@
  */
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
-import { openArchive } from '../../formats/ere/open-archive.js';
+import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
 import { KNOWN_CODECS } from '../codecs/registry.js';
-import { type FileSource, openFileSource } from '../io/file-source.js';
+import { openFileSource } from '../io/file-source.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import { type OpenOutputFile, openOutputFile } from '../io/output-file.js';
@@ -21,9 +21,9 @@ import type { Hasher } from './runtime.js';
 import { type Selection, selectTensor } from './select-tensors.js';
 import { type Block, openTensorDecoder, type TensorDecoder } from './tensor-decoder.js';
 
-export interface DecodeJobsInit {
-  readonly archive: string;
-  readonly base: string;
+export interface DecodeJobsInit<Sources = FileSources> {
+  /** What each thread opens for itself. */
+  readonly sources: Sources;
   readonly kernels: KernelPath;
   readonly selection: Selection;
   /** Output files, there already. */
@@ -33,6 +33,19 @@ export interface DecodeJobsInit {
   readonly blockElements: number;
   /** As in DecodeSources. */
   readonly checkBase: boolean;
+}
+
+/** Paths of an archive and its base. */
+export interface FileSources {
+  readonly archive: string;
+  readonly base: string;
+}
+
+/** Archive and base, open. */
+export interface OpenSources {
+  readonly archive: Archive;
+  readonly base: Checkpoint;
+  close(): Promise<void>;
 }
 
 /** One tensor from first to last byte. */
@@ -93,10 +106,15 @@ export interface DecodeJobResult {
 }
 
 export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJob, DecodeJobResult>> {
-  const source = await openFileSource(init.archive);
-  // Whether the file may be cut short was decided where the selection was made.
-  const archive = await openArchive(source, { codecs: KNOWN_CODECS, allowTruncated: true });
-  const base = await openCheckpoint(init.base);
+  return openDecodeJobs(init, await openFileSources(init.sources));
+}
+
+/** The runner of a module that opens sources of another kind. */
+export async function openDecodeJobs(
+  init: DecodeJobsInit<unknown>,
+  sources: OpenSources,
+): Promise<JobRunner<DecodeJob, DecodeJobResult>> {
+  const { archive, base } = sources;
   const against = init.against === undefined ? undefined : await openCheckpoint(init.against);
   const outputs = await Promise.all(init.outputs.map((path) => openOutputFile(path)));
   const { selection, blockElements, checkBase } = init;
@@ -104,7 +122,7 @@ export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJo
   const rooms = new BlockRooms();
   const chunkRooms = new ChunkRooms(archive);
   return new DecodeJobs({
-    source,
+    sources,
     archive,
     base,
     against,
@@ -118,8 +136,19 @@ export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJo
   });
 }
 
+async function openFileSources({ archive, base }: FileSources): Promise<OpenSources> {
+  const source = await openFileSource(archive);
+  // Whether the file may be cut short was decided where the selection was made.
+  const opened = await openArchive(source, { codecs: KNOWN_CODECS, allowTruncated: true });
+  const checkpoint = await openCheckpoint(base);
+  const close = async (): Promise<void> => {
+    await Promise.all([source.close(), checkpoint.close()]);
+  };
+  return { archive: opened, base: checkpoint, close };
+}
+
 interface OpenFiles extends DecodeSources {
-  readonly source: FileSource;
+  readonly sources: OpenSources;
   readonly against: Checkpoint | undefined;
   readonly outputs: readonly OpenOutputFile[];
   readonly selection: Selection;
@@ -163,13 +192,8 @@ class DecodeJobs implements JobRunner<DecodeJob, DecodeJobResult> {
   }
 
   async close(): Promise<void> {
-    const { source, base, against, outputs } = this.#files;
-    await Promise.all([
-      source.close(),
-      base.close(),
-      against?.close(),
-      ...outputs.map((output) => output.close()),
-    ]);
+    const { sources, against, outputs } = this.#files;
+    await Promise.all([sources.close(), against?.close(), ...outputs.map((output) => output.close())]);
   }
 
   async #decodeTensor(job: TensorJob): Promise<DecodeJobResult> {

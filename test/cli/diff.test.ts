@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { DiffOptions, DiffReport } from '../../src/residual/api.js';
+import type { DiffOptions, DiffReport } from '../../src/residual/diff-report.js';
 import { diffReport, runWith } from './doubles.js';
 
 const ARGUMENTS = ['diff', 'llama', 'tuned'];

@@ -1,13 +1,8 @@
 /** Doubles for CLI tests in process: captured streams, and operations that return or throw what a test says. */
 import type { CliContext, Operations, OutputStream } from '../../cli/context.js';
 import { run } from '../../cli/program.js';
-import type {
-  DiffReport,
-  EncodeReport,
-  InspectReport,
-  TensorDiff,
-  TensorReport,
-} from '../../src/residual/api.js';
+import type { EncodeReport, InspectReport, TensorReport } from '../../src/residual/api.js';
+import type { DiffReport, TensorDiff } from '../../src/residual/diff-report.js';
 
 export interface CapturedStream extends OutputStream {
   text: string;
@@ -84,6 +79,7 @@ export function tensorReport(fields: Partial<TensorReport> = {}): TensorReport {
 
 export function encodeReport(fields: Partial<EncodeReport> = {}): EncodeReport {
   return {
+    base: 'llama',
     archiveByteLength: 594_000,
     fineTunedByteLength: 9_909_200,
     ratio: 594_000 / 9_909_200,
