@@ -8,11 +8,16 @@ import { increment } from './increment.js';
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (value: Uint8Array) => new TextDecoder().decode(value);
 
+/** Declares the tests of write, remove and compareAndSwap. */
 export function describeWriting(
   name: string,
   create: () => Promise<BackendFixture>,
-  options: BackendSuiteOptions,
+  options: BackendSuiteOptions = {},
 ): void {
+  describe(name, () => describeChanges(create, options));
+}
+
+function describeChanges(create: () => Promise<BackendFixture>, options: BackendSuiteOptions): void {
   let fixture: BackendFixture;
   let backend: StoreBackend;
   beforeEach(async () => {
@@ -24,7 +29,7 @@ export function describeWriting(
     await fixture.remove();
   });
 
-  describe(`${name}: writing`, () => {
+  describe('writing', () => {
     it('a value is replaced whole, by a longer, a shorter and an empty one', async () => {
       for (const value of ['first', 'second one', 'x', '']) {
         await backend.write('a/b', bytes(value));
@@ -148,7 +153,7 @@ export function describeWriting(
     });
   });
 
-  describe(`${name}: compareAndSwap`, () => {
+  describe('compareAndSwap', () => {
     it('sets, replaces and removes where the value is the expected one', async () => {
       expect(await backend.compareAndSwap('r/a', undefined, bytes('1'))).toBe(true);
       expect(await backend.compareAndSwap('r/a', bytes('1'), bytes('22'))).toBe(true);

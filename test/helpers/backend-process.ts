@@ -55,10 +55,8 @@ const MODES: Record<string, () => Promise<void>> = {
     const backend = await openFolderBackend(folder);
     await dieAt(Number(number));
     await backend.write('objects/new/one', bytes('new'));
-    await backend.write('objects/old', bytes('new'));
     await backend.compareAndSwap(key, bytes('old'), bytes('new'));
     await backend.compareAndSwap('refs/removed', bytes('old'), undefined);
-    await backend.remove('objects/removed');
     acknowledge('done');
   },
 };
@@ -81,7 +79,8 @@ async function dieAt(call: number): Promise<void> {
     for (const name of names) {
       const original = functions[name];
       functions[name] = function (this: unknown, ...values: unknown[]) {
-        if (++count === call) process.kill(process.pid, 'SIGKILL');
+        const isChange = name !== 'open' || values[1] === 'wx';
+        if (isChange && ++count === call) process.kill(process.pid, 'SIGKILL');
         return original.apply(this, values);
       };
     }

@@ -4,7 +4,7 @@
  * If-None-Match and If-Match.
  */
 import crypto from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, utimes } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -41,8 +41,10 @@ export interface S3Server {
   readonly requests: string[];
   /** Asked about every request: a status instead of its answer, or an answer that is lost after it took effect. */
   fault: (request: string) => number | 'lost' | undefined;
-  /** Whether conditions are heeded, as on an older server. */
-  isConditional: boolean;
+  /** Which requests' conditions are heeded; fewer on other servers. */
+  heeds: { put: boolean; delete: boolean };
+  /** Makes an object two days old. */
+  age(connection: S3Connection, key: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -55,7 +57,11 @@ export async function startS3Server(): Promise<S3Server> {
   const state: S3Server = {
     requests: [],
     fault: () => undefined,
-    isConditional: true,
+    heeds: { put: true, delete: true },
+    async age({ bucket, prefix }, key) {
+      const time = Date.now() / 1000 - 2 * 24 * 60 * 60;
+      await utimes(join(directory, bucket, prefix, `${key}._S3rver_object`), time, time);
+    },
     async createBucket() {
       const bucket = `bucket-${Math.random().toString(36).slice(2)}`;
       const store = server.store as unknown as { putBucket(name: string): Promise<void> };
@@ -81,7 +87,8 @@ export async function startS3Server(): Promise<S3Server> {
     // Until the answer is sent: its bytes come from the file.
     before = new Promise((resolve) => context.res.once('close', resolve));
     await turn;
-    if (state.isConditional && context.method === 'PUT' && !(await isConditionMet(server, context))) {
+    const isHeeded = { PUT: state.heeds.put, DELETE: state.heeds.delete }[context.method] === true;
+    if (isHeeded && !(await isConditionMet(server, context))) {
       return refuse(context, 412, 'PreconditionFailed');
     }
     // Of "/bucket/" it takes the signature without the slash.

@@ -28,6 +28,9 @@ export interface KeyLock {
 /** Longest pause between two attempts; the first one is about a millisecond, as long as a small write takes. */
 const MAX_PAUSE_MS = 50;
 
+/** A free lock that cannot be taken so often is none: the file system does not do what is written above. */
+const MAX_LATE_ATTEMPTS = 100;
+
 /** What rename(2) answers where the lock is held. Windows replaces no folder at all, and says so in other words. */
 const HELD = ['ENOTEMPTY', 'EEXIST', ...(process.platform === 'win32' ? ['EPERM', 'EACCES', 'EBUSY'] : [])];
 
@@ -72,7 +75,7 @@ async function lockAndRun<T>(lock: KeyLock, work: () => Promise<T>): Promise<T> 
 async function acquire(lock: KeyLock, owner: string, prepared: string): Promise<void> {
   await mkdir(prepared);
   await (await open(join(prepared, owner), 'wx')).close();
-  for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
+  for (let pauseMs = 1, lateCount = 0; ; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
     try {
       return await rename(prepared, lock.path);
     } catch (error) {
@@ -80,10 +83,12 @@ async function acquire(lock: KeyLock, owner: string, prepared: string): Promise<
       const holder = await freeOrHolder(lock.path, isOfGoneWriter);
       // A network file system may have done it, lost the answer and asked again.
       if (holder === owner) return;
-      if (isSystemError(error, 'ENOENT') || (holder === undefined && Date.now() > lock.deadlineMs))
-        throw error;
+      if (isSystemError(error, 'ENOENT')) throw error;
+      const isLate = Date.now() > lock.deadlineMs;
+      if (isLate && holder !== undefined) throw heldError(lock, holder);
+      // What was freed a moment ago is worth another attempt, also when it is late.
+      if (isLate && ++lateCount > MAX_LATE_ATTEMPTS) throw error;
       if (holder === undefined) continue;
-      if (Date.now() > lock.deadlineMs) throw heldError(lock, holder);
     }
     await delay(pauseMs * (0.5 + Math.random()), lock.signal);
   }

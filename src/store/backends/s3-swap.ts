@@ -2,8 +2,8 @@
  * compareAndSwap on S3 (docs/spec/store-backends.md §4.2), by conditional writes: If-None-Match: * where there is no
  * object, If-Match with its ETag where there is one.
  *
- * Deletes are conditional on few servers, so that a removed value stays as a tombstone: an object that says it is
- * none. Its content is random, since an ETag follows from the content: no two are taken for each other.
+ * Where deletes are not conditional too, a removed value stays as a tombstone: an object that says it is none. Its
+ * content is random, since an ETag follows from the content: no two are taken for each other.
  */
 import { randomBytes } from 'node:crypto';
 import { ConflictError, UnsupportedError } from '../../../formats/errors.js';
@@ -18,11 +18,16 @@ const STATE = 'ere-state';
 const WRITER = 'ere-writer';
 
 const TOMBSTONE_START = 'ere: removed ';
-/** Only objects of this length need to be asked whether they are one; no ref or manifest is so short. */
+/** Only objects of this length need to be asked whether they are one; few are so short. */
 export const TOMBSTONE_BYTE_LENGTH = TOMBSTONE_START.length + 32;
 
 /** A condition fails where another writer was faster; as often in a row means that something is wrong. */
 const MAX_ATTEMPTS = 20;
+
+/** What a server heeds, beside conditions on writes, without which there is no compareAndSwap. */
+export interface S3Conditions {
+  readonly onDelete: boolean;
+}
 
 type Metadata = Readonly<Record<string, string>> | undefined;
 
@@ -34,6 +39,7 @@ export function isTombstone(metadata: Metadata): boolean {
 export async function swapObject(
   access: S3Access,
   target: S3Target,
+  conditions: S3Conditions,
   expected: Uint8Array | undefined,
   next: Uint8Array | undefined,
   signal: AbortSignal | undefined,
@@ -45,7 +51,8 @@ export async function swapObject(
     if (!equalContents(current.bytes, expected)) return false;
     if (current.bytes === undefined && next === undefined) return true;
     try {
-      await putIf(access, target, current.etag, next, writer, signal);
+      if (next === undefined && conditions.onDelete) await deleteIf(access, target, current.etag, signal);
+      else await putIf(access, target, current.etag, next, writer, signal);
       return true;
     } catch (error) {
       if (!isConditionFailure(error)) throw error;
@@ -109,28 +116,70 @@ async function putIf(
   await client.send(new s3.PutObjectCommand(input), abortedBy(signal));
 }
 
+/** Errors of the client unchanged. */
+async function deleteIf(
+  { client, s3 }: S3Access,
+  { bucket, objectKey }: S3Target,
+  etag: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const input = { Bucket: bucket, Key: objectKey, ...(etag !== undefined && { IfMatch: etag }) };
+  await client.send(new s3.DeleteObjectCommand(input), abortedBy(signal));
+}
+
+/** An ETag that no object has. */
+const NO_ETAG = '"00000000000000000000000000000000"';
+
 /**
- * Makes sure that the server heeds conditions: one that does not know them would let every writer win.
+ * Asks which conditions the server heeds: one that does not know them would let every writer win.
  * @param target an object of no other use
- * @throws UnsupportedError
+ * @throws UnsupportedError where it heeds none on writes
  */
-export async function assertConditionalWrites(access: S3Access, target: S3Target): Promise<void> {
-  const isRefused = async (etag: string | undefined): Promise<boolean> => {
-    try {
-      await putIf(access, target, etag, new Uint8Array(0), 'probe', undefined);
-      return false;
-    } catch (error) {
-      const status = statusOf(error);
-      if (status === 412 || status === 409) return true;
-      if (status === 400 || status === 501) return false;
-      throw error;
-    }
-  };
+export async function probeConditions(access: S3Access, target: S3Target): Promise<S3Conditions> {
+  const put = (etag: string | undefined) =>
+    isRefused(() => putIf(access, target, etag, new Uint8Array(0), 'probe', undefined));
   // The first one makes it where it is not there.
-  const isIgnored = !(await isRefused(undefined)) && !(await isRefused(undefined));
-  if (isIgnored || !(await isRefused('"00000000000000000000000000000000"'))) {
+  const isIgnored = !(await put(undefined)) && !(await put(undefined));
+  if (isIgnored || !(await put(NO_ETAG))) {
     const reason =
       'the server does not heed If-None-Match and If-Match, and parallel writers would lose versions';
     throw new UnsupportedError('conditional writes', `${target.shown}: cannot write: ${reason}`);
+  }
+  return { onDelete: await isRefused(() => deleteIf(access, target, NO_ETAG, undefined)) };
+}
+
+async function isRefused(request: () => Promise<void>): Promise<boolean> {
+  try {
+    await request();
+    return false;
+  } catch (error) {
+    const status = statusOf(error);
+    if (status === 412 || status === 409) return true;
+    if (status === 400 || status === 501) return false;
+    throw error;
+  }
+}
+
+/**
+ * Removes a tombstone, if it is one. Where deletes are not conditional, a value that is written meanwhile would go
+ * with it: nobody may write there. Errors of the client unchanged.
+ * @returns whether it was one
+ */
+export async function removeTombstone(
+  access: S3Access,
+  target: S3Target,
+  conditions: S3Conditions,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const { client, s3 } = access;
+  const input = { Bucket: target.bucket, Key: target.objectKey };
+  try {
+    const { ETag, Metadata } = await client.send(new s3.HeadObjectCommand(input), abortedBy(signal));
+    if (!isTombstone(Metadata)) return false;
+    await deleteIf(access, target, conditions.onDelete ? ETag : undefined, signal);
+    return true;
+  } catch (error) {
+    if (!isConditionFailure(error)) throw error;
+    return false;
   }
 }

@@ -17,9 +17,15 @@ import {
   statusOf,
   withS3Errors,
 } from './s3-client.js';
-import { removeS3Leftovers } from './s3-leftovers.js';
+import { endOldUploads, removeOldTombstones } from './s3-leftovers.js';
 import { assertS3Location } from './s3-location.js';
-import { assertConditionalWrites, isTombstone, swapObject, TOMBSTONE_BYTE_LENGTH } from './s3-swap.js';
+import {
+  isTombstone,
+  probeConditions,
+  type S3Conditions,
+  swapObject,
+  TOMBSTONE_BYTE_LENGTH,
+} from './s3-swap.js';
 import { abortedBy, type S3Target, uploadContent } from './s3-upload.js';
 
 export type { S3Connection, S3Credentials } from './s3-client.js';
@@ -44,8 +50,8 @@ class S3Backend implements StoreBackend {
   readonly #prefix: string;
   readonly #pageLength: number;
   readonly #access: S3Access;
-  /** That the server heeds conditions, asked once, for all callers. */
-  #conditions: Promise<void> | undefined;
+  /** Which conditions the server heeds, asked once for all callers. */
+  #conditions: Promise<S3Conditions> | undefined;
 
   constructor({ bucket, prefix, pageLength }: S3Connection, access: S3Access) {
     this.#pageLength = pageLength ?? 1000;
@@ -138,16 +144,9 @@ class S3Backend implements StoreBackend {
   ): Promise<boolean> {
     const target = this.#target(key);
     const { signal } = options;
-    return withS3Errors('write', target.shown, signal, async () => {
-      const probe = `${RESERVED_SEGMENT}/conditional-writes`;
-      this.#conditions ??= assertConditionalWrites(this.#access, this.#targetOf(probe));
-      // What hindered the question need not hinder the next one.
-      await this.#conditions.catch((error: unknown) => {
-        this.#conditions = undefined;
-        throw error;
-      });
-      return swapObject(this.#access, target, expected, next, signal);
-    });
+    return withS3Errors('write', target.shown, signal, async () =>
+      swapObject(this.#access, target, await this.#askConditions(), expected, next, signal),
+    );
   }
 
   async remove(key: Key, options: RequestOptions = {}): Promise<void> {
@@ -159,13 +158,31 @@ class S3Backend implements StoreBackend {
   }
 
   async removeLeftovers(options: RequestOptions = {}): Promise<number> {
-    return withS3Errors('remove', this.location, options.signal, () =>
-      removeS3Leftovers(this.#access, this.#bucket, this.#prefix, options.signal),
-    );
+    const folder = { bucket: this.#bucket, prefix: this.#prefix };
+    const { signal } = options;
+    return withS3Errors('remove', this.location, signal, async () => {
+      const parts = await endOldUploads(this.#access, folder, signal);
+      const conditions = () => this.#askConditions();
+      return parts + (await removeOldTombstones(this.#access, folder, conditions, signal));
+    });
   }
 
   async close(): Promise<void> {
     this.#access.client.destroy();
+  }
+
+  async #askConditions(): Promise<S3Conditions> {
+    this.#conditions ??= probeConditions(
+      this.#access,
+      this.#targetOf(`${RESERVED_SEGMENT}/conditional-writes`),
+    );
+    try {
+      return await this.#conditions;
+    } catch (error) {
+      // What hindered the question need not hinder the next one.
+      this.#conditions = undefined;
+      throw error;
+    }
   }
 
   async #head(target: S3Target, signal: AbortSignal | undefined) {

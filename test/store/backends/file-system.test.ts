@@ -207,61 +207,42 @@ describe('processes that share a folder', () => {
 });
 
 describe('kill -9', () => {
-  it('before any call of the file system leaves each key with its old value or the new one', async () => {
+  it('before any change of the file system leaves each key with its old value or the new one', async () => {
     const seen = new Set<string>();
     let isDone = false;
     for (let call = 1; !isDone; call++) {
       await withTempFolder(async (folder) => {
-        await writeTree(folder, {
-          'objects/old': 'old',
-          'objects/removed': 'old',
-          'refs/a': 'old',
-          'refs/removed': 'old',
-        });
+        await writeTree(folder, { 'refs/a': 'old', 'refs/removed': 'old' });
         const argv = [PROCESS, 'die-at', folder, 'refs/a', String(call)];
         const { stdout, stderr } = await spawnNode(folder, ...argv);
         expect(stderr).toBe('');
         isDone = stdout === 'done\n';
-        const backend = await openFolderBackend(folder, { lockTimeoutMs: 100 });
-        const keys = ['objects/new/one', 'objects/old', 'refs/a', 'refs/removed', 'objects/removed'];
-        const allowed = [
-          ['new', ''],
-          ['old', 'new'],
-          ['old', 'new'],
-          ['old', ''],
-          ['old', ''],
-        ];
+        const backend = await openFolderBackend(folder);
+        const keys = ['objects/new/one', 'refs/a', 'refs/removed'];
         const found: string[] = [];
-        for (const [i, key] of keys.entries()) {
+        for (const key of keys) {
           found.push((await backend.stat(key)) === undefined ? '' : await textOf(backend, key));
-          expect(allowed[i], key).toContain(found[i]);
         }
         seen.add(found.join());
         expect((await collect(backend.list(''))).map(({ key }) => key).sort()).toEqual(
-          keys.filter((_, i) => found[i] !== '').sort(),
+          keys.filter((_, i) => found[i] !== ''),
         );
         // The next process goes on at once.
-        expect(await backend.compareAndSwap('refs/a', bytes(found[2]), bytes('next'))).toBe(true);
+        const start = performance.now();
+        expect(await backend.compareAndSwap('refs/a', bytes(found[1]), bytes('next'))).toBe(true);
+        expect(performance.now() - start).toBeLessThan(5000);
         await backend.removeLeftovers();
         expect(await readdir(join(folder, 'tmp')).catch(() => [])).toEqual([]);
       });
     }
-    // It died between every two of its six states.
-    expect([...seen]).toEqual([
-      ',old,old,old,old',
-      'new,old,old,old,old',
-      'new,new,old,old,old',
-      'new,new,new,old,old',
-      'new,new,new,,old',
-      'new,new,new,,',
-    ]);
+    expect([...seen]).toEqual([',old,old', 'new,old,old', 'new,new,old', 'new,new,']);
   });
 
   it('at random points of parallel writers loses nothing that was acknowledged', async () => {
     await withTempFolder(async (folder) => {
       const backend = await openFolderBackend(folder);
       let acknowledged = 0;
-      for (let round = 0; round < 8; round++) {
+      for (let round = 0; round < 6; round++) {
         const writers = [0, 1].map(() => spawn(process.execPath, [PROCESS, 'churn', folder, 'refs/n']));
         const counts = writers.map((writer) => {
           let output = '';

@@ -4,6 +4,7 @@ import type { StoreBackend } from '../../../src/store/backend.js';
 import { openS3Backend, parseS3Url, type S3Connection } from '../../../src/store/backends/s3.js';
 import { collect } from '../../conformance/backend-fixture.js';
 import { describeBackend } from '../../conformance/backend-suite.js';
+import { describeWriting } from '../../conformance/backend-writing.js';
 import { type S3Server, startS3Server } from '../../helpers/s3-server.js';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -16,18 +17,21 @@ afterAll(() => server.close());
 afterEach(() => {
   server.requests.length = 0;
   server.fault = () => undefined;
-  server.isConditional = true;
+  server.heeds = { put: true, delete: true };
 });
 
-describeBackend(
-  's3',
-  async () => {
-    const connection = { ...(await server.createBucket()), pageLength: 50 };
-    return { backend: await openS3Backend(connection), async remove() {} };
-  },
-  // s3rver adds to the names of its files.
-  { maxSegmentLength: 200, manyCount: 120, largeByteLength: 40 << 20 },
-);
+const suite = async () => {
+  const connection = { ...(await server.createBucket()), pageLength: 50 };
+  return { backend: await openS3Backend(connection), async remove() {} };
+};
+// s3rver adds to the names of its files.
+describeBackend('s3', suite, { maxSegmentLength: 200, manyCount: 120, largeByteLength: 40 << 20 });
+
+const withoutConditionalDeletes = async () => {
+  server.heeds.delete = false;
+  return suite();
+};
+describeWriting('s3 without conditional deletes', withoutConditionalDeletes, { largeByteLength: 1 << 20 });
 
 async function open(change: Partial<S3Connection> = {}): Promise<StoreBackend> {
   return openS3Backend({ ...(await server.createBucket()), ...change });
@@ -118,7 +122,16 @@ describe('compareAndSwap in S3', () => {
     expect(await backend.read('r')).toEqual(bytes('2'));
   });
 
-  it('leaves a tombstone for a value that it removes, which no operation shows', async () => {
+  it('deletes what it removes, where deletes are conditional', async () => {
+    const backend = await open();
+    await backend.compareAndSwap('r', undefined, bytes('1'));
+    server.requests.length = 0;
+    await backend.compareAndSwap('r', bytes('1'), undefined);
+    expect(server.requests.map((request) => request.split(' ')[0])).toEqual(['GET', 'DELETE']);
+  });
+
+  it('else leaves a tombstone, which no operation shows, and which goes as a leftover after a day', async () => {
+    server.heeds.delete = false;
     const connection = await server.createBucket();
     const backend = await openS3Backend(connection);
     await backend.compareAndSwap('r', undefined, bytes('1'));
@@ -130,12 +143,17 @@ describe('compareAndSwap in S3', () => {
     await backend.write('r', bytes('2'));
     expect(await backend.read('r')).toEqual(bytes('2'));
     await backend.compareAndSwap('r', bytes('2'), undefined);
-    await backend.remove('r');
+    expect(await backend.removeLeftovers()).toBe(0);
+    for (const key of ['r', 'like-one']) await server.age(connection, key);
+    expect(await backend.removeLeftovers()).toBe(45);
+    server.requests.length = 0;
+    expect((await collect(backend.list(''))).map(({ key }) => key)).toEqual(['like-one']);
+    expect(server.requests.length).toBe(2);
     expect(await backend.compareAndSwap('r', undefined, bytes('3'))).toBe(true);
   });
 
   it('refuses a server that does not heed conditions, where every writer would win', async () => {
-    server.isConditional = false;
+    server.heeds = { put: false, delete: false };
     const backend = await open();
     for (let i = 0; i < 2; i++) {
       await expect(backend.compareAndSwap('r', undefined, bytes('1'))).rejects.toMatchObject({
