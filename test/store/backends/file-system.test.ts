@@ -13,6 +13,8 @@ import { PROJECT_ROOT, spawnNode } from '../../helpers/project.js';
 import { listTree, withTempFolder, writeTree } from '../../helpers/temp-folder.js';
 
 const PROCESS = join(PROJECT_ROOT, 'dist/test/helpers/backend-process.js');
+/** What a process of another host writes. */
+const FOREIGN = `${Buffer.from(JSON.stringify(['elsewhere', 1, '1', '1'])).toString('base64url')}.0123456789abcdef`;
 const bytes = (text: string) => new TextEncoder().encode(text);
 const textOf = async (backend: StoreBackend, key: string) =>
   new TextDecoder().decode(await backend.read(key));
@@ -179,18 +181,50 @@ describe('processes that share a folder', () => {
     });
   });
 
-  it('keep the lock of another host, and remove it as a leftover after a day', async () => {
+  it('wait for the lock of another host, and take it for left when it is ten minutes old', async () => {
     await withTempFolder(async (folder) => {
       const backend = await openFolderBackend(folder, { lockTimeoutMs: 50 });
-      const name = await lockNameOf(folder, backend, 'a');
-      const foreign = `${Buffer.from(JSON.stringify(['elsewhere', 1, '1', '1'])).toString('base64url')}.0123456789abcdef`;
-      await writeTree(join(folder, 'tmp'), { [`${name}/${foreign}`]: '', [foreign]: 'half a value' });
+      const lock = join(folder, 'tmp', await lockNameOf(folder, backend, 'a'));
+      await writeTree(lock, { [FOREIGN]: '' });
+      const ago = (minutes: number) => Date.now() / 1000 - 60 * minutes;
+      await utimes(lock, ago(9), ago(9));
       await expect(backend.compareAndSwap('a', undefined, bytes('x'))).rejects.toThrow('"elsewhere",1');
       expect(await backend.removeLeftovers()).toBe(0);
-      const yesterday = Date.now() / 1000 - 25 * 60 * 60;
-      for (const path of [name, foreign]) await utimes(join(folder, 'tmp', path), yesterday, yesterday);
-      expect(await backend.removeLeftovers()).toBe('half a value'.length);
+      await utimes(lock, ago(11), ago(11));
       expect(await backend.compareAndSwap('a', undefined, bytes('x'))).toBe(true);
+      expect(await listTree(folder)).toEqual(['a', 'tmp/']);
+    });
+  });
+
+  it('change nothing when they have lost their lock meanwhile', async () => {
+    await withTempFolder(async (folder) => {
+      const backend = await openFolderBackend(folder);
+      const lock = join(folder, 'tmp', await lockNameOf(folder, backend, 'a'));
+      await backend.write('a', bytes('old'));
+      // Others take it for left while its content is on the way to the disk.
+      const losing = withSync(
+        folder,
+        () => rm(lock, { recursive: true }),
+        async () => {
+          await backend.compareAndSwap('a', bytes('old'), bytes('new'));
+        },
+      );
+      const message = `${join(folder, 'a')}: cannot write: took so long that another process changed it`;
+      await expect(losing).rejects.toMatchObject({ code: 'ERE_CONFLICT', message });
+      expect(await textOf(backend, 'a')).toBe('old');
+      expect(await listTree(folder)).toEqual(['a', 'tmp/']);
+    });
+  });
+
+  it('leave what another host has half-written for a day', async () => {
+    await withTempFolder(async (folder) => {
+      const backend = await openFolderBackend(folder);
+      await writeTree(join(folder, 'tmp'), { [FOREIGN]: 'half a value' });
+      expect(await backend.removeLeftovers()).toBe(0);
+      const yesterday = Date.now() / 1000 - 25 * 60 * 60;
+      await utimes(join(folder, 'tmp', FOREIGN), yesterday, yesterday);
+      expect(await backend.removeLeftovers()).toBe('half a value'.length);
+      expect(await listTree(folder)).toEqual(['tmp/']);
     });
   });
 
@@ -273,25 +307,37 @@ describe('kill -9', () => {
   });
 });
 
-/** The name of a key's lock, which is made for a moment. */
-async function lockNameOf(folder: string, backend: StoreBackend, key: string): Promise<string> {
-  const names = new Set<string>();
-  const temporaryFolder = join(folder, 'tmp');
-  await mkdir(temporaryFolder, { recursive: true });
+/** Does something before each flush of a file or folder. */
+async function withSync(
+  folder: string,
+  before: () => Promise<void>,
+  use: () => Promise<void>,
+): Promise<void> {
   const handle = await open(folder, 'r');
   const prototype = Object.getPrototypeOf(handle);
   const sync = prototype.sync;
   const spy = vi.spyOn(prototype, 'sync').mockImplementation(async function (this: unknown) {
-    for (const name of await readdir(temporaryFolder)) names.add(name);
+    await before();
     return sync.call(this);
   });
   try {
-    await backend.compareAndSwap(key, undefined, bytes('x'));
-    await backend.compareAndSwap(key, bytes('x'), undefined);
+    await use();
   } finally {
     spy.mockRestore();
     await handle.close();
   }
+}
+
+/** The name of a key's lock, which is made for a moment. */
+async function lockNameOf(folder: string, backend: StoreBackend, key: string): Promise<string> {
+  const names = new Set<string>();
+  const look = async () => {
+    for (const name of await readdir(join(folder, 'tmp'))) names.add(name);
+  };
+  await withSync(folder, look, async () => {
+    await backend.compareAndSwap(key, undefined, bytes('x'));
+    await backend.compareAndSwap(key, bytes('x'), undefined);
+  });
   return [...names].find((name) => name.startsWith('lock-'))!;
 }
 
