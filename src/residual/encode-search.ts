@@ -19,7 +19,13 @@ import type { EncodeSession } from './encode-session.js';
 import { predictedIndexByteLength } from './predicted-index.js';
 import { presetOf } from './presets.js';
 import { fullSpectrum } from './spectrum-summary.js';
-import { medianStep, type StepAttempt, type StepOf, type StepSearchInput, searchStep } from './step-search.js';
+import {
+  medianStep,
+  type StepAttempt,
+  type StepOf,
+  type StepSearchInput,
+  searchStep,
+} from './step-search.js';
 
 /** What is searched, and how an attempt becomes an archive. */
 export interface LossySearch<Archive> {

@@ -20,6 +20,9 @@ export interface ExpectedBits {
   readonly bitsPerWeight: number;
   /** bits over those of the checkpoint's own tensors; 0 without. */
   readonly ratio: number;
+  /** Σ(w − w_reference)² and what of it the quantiser leaves, over float tensors that the reference has; not finite ones aside. */
+  readonly squaredResidual: number;
+  readonly squaredError: number;
 }
 
 /**
@@ -47,12 +50,22 @@ export function expectedBits(
     parts.push(...partsOf(tensor, found, coding));
   }
   const sparse = sparseModel(parts);
-  const bits = parts.reduce((sum, part) => sum + part.elementCount * bitsPerElement(part, sparse), 0);
+  const sumOf = (each: (part: Part) => number) =>
+    parts.reduce((sum, part) => sum + part.elementCount * each(part), 0);
+  const bits = sumOf((part) => bitsPerElement(part, sparse));
   return {
+    squaredResidual: sumOf((part) => meanSquare(part, ({ difference }) => difference)),
+    squaredError: 'step' in coding ? sumOf((part) => meanSquare(part, ({ error }) => error)) : 0,
     bits,
     bitsPerWeight: elements === 0 ? 0 : bits / elements,
     ratio: storedBits === 0 ? 0 : bits / storedBits,
   };
+}
+
+/** A cell with the difference that lies in it, and its distance from the middle, which stands for it. */
+interface SampledCell extends Cell {
+  readonly difference: number;
+  readonly error: number;
 }
 
 /** Elements of one tensor that are coded alike. */
@@ -61,7 +74,7 @@ interface Part {
   /** Bits of an element as it is: no code is longer. */
   readonly width: number;
   /** Of the samples; undefined for values that are not finite, which are stored as they are. */
-  readonly cells: readonly (Cell | undefined)[];
+  readonly cells: readonly (SampledCell | undefined)[];
   /** Whether there is something that the cells can be equal to. */
   readonly isPredicted: boolean;
 }
@@ -87,6 +100,13 @@ function partsOf(
   const commonCount = count * Math.min(1, referenceRows / rows);
   const predicted = { elementCount: commonCount, width, cells, isPredicted: true };
   return commonCount === count ? [predicted] : [predicted, { ...whole, elementCount: count - commonCount }];
+}
+
+/** Of the samples that are finite, where there is a reference. */
+function meanSquare({ cells, isPredicted }: Part, of: (cell: SampledCell) => number): number {
+  const finite = cells.filter((cell) => cell !== undefined);
+  if (!isPredicted || finite.length === 0) return 0;
+  return finite.reduce((sum, cell) => sum + of(cell) ** 2, 0) / finite.length;
 }
 
 function bitsPerElement({ width, cells, isPredicted }: Part, sparse: SparseModel): number {
@@ -143,22 +163,28 @@ function changedOf(cells: readonly Cell[]): Cell[] {
 }
 
 /** The differences that round to the value that is there. */
-function ulpCells({ dtype }: SketchedTensor, { fineTuned, base }: CommonSamples): (Cell | undefined)[] {
+function ulpCells(
+  { dtype }: SketchedTensor,
+  { fineTuned, base }: CommonSamples,
+): (SampledCell | undefined)[] {
   if (!isFloatDtype(dtype)) return [];
   const rounded = roundTo(dtype, base);
   return Array.from(fineTuned, (value, i) => {
     const difference = value - base[i]!;
     if (!Number.isFinite(difference)) return undefined;
     const half = unitInLastPlace(dtype, value) / 2;
-    return { low: difference - half, high: difference + half, isZero: value === rounded[i] };
+    const isZero = value === rounded[i];
+    return { low: difference - half, high: difference + half, isZero, difference, error: 0 };
   });
 }
 
 /** The differences that a quantiser of this step takes for the same. */
-function stepCells({ fineTuned, base }: CommonSamples, step: number): (Cell | undefined)[] {
+function stepCells({ fineTuned, base }: CommonSamples, step: number): (SampledCell | undefined)[] {
   return Array.from(fineTuned, (value, i) => {
-    const level = Math.round((value - base[i]!) / step);
+    const difference = value - base[i]!;
+    const level = Math.round(difference / step);
     if (!Number.isFinite(level)) return undefined;
-    return { low: (level - 0.5) * step, high: (level + 0.5) * step, isZero: level === 0 };
+    const error = difference - level * step;
+    return { low: (level - 0.5) * step, high: (level + 0.5) * step, isZero: level === 0, difference, error };
   });
 }

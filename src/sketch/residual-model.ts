@@ -21,14 +21,18 @@ export interface ResidualModel {
   readonly bits: number;
 }
 
-/** Scales that are tried, relative to the root mean square of the differences: half octaves. */
-const SCALES = Array.from({ length: 21 }, (_, i) => 2 ** ((i - 16) / 2));
+/**
+ * Octaves of the scales that are tried first, relative to the root mean square of the differences, which outliers make
+ * much larger than the scale of most. Then half a step on either side of the best, twice: to half an octave.
+ */
+const FIRST_OCTAVES = [-8, -6, -4, -2, 0, 2] as const;
+const FINER_STEPS = [1, 0.5] as const;
 
 /** No cell is taken to be rarer: outliers are escaped. */
 const LEAST_MASS = 2 ** -40;
 
 /** Steps of expectation–maximisation: the share has settled to a percent by then. */
-const SHARE_STEPS = 12;
+const SHARE_STEPS = 8;
 
 /** Cumulative distributions below 0, of scale 1; both are symmetric. Residuals lie between them in their tails. */
 const TAILS = [
@@ -45,14 +49,24 @@ export function fitResidual(cells: readonly Cell[]): ResidualModel {
   const spread = Math.sqrt(squares / cells.length);
   let best: ResidualModel = { unchanged: 1, scale: 0, bits: Number.POSITIVE_INFINITY };
   for (const tail of TAILS) {
-    for (const relative of SCALES) {
-      const scale = spread * relative;
+    const fitAt = (octave: number) => {
+      const scale = spread * 2 ** octave;
       const masses = cells.map((cell) => Math.max(LEAST_MASS, massOf(cell, scale, tail)));
-      const fitted = { scale, ...fitUnchanged(cells, masses) };
-      if (fitted.bits < best.bits) best = fitted;
+      return { octave, fitted: { scale, ...fitUnchanged(cells, masses) } };
+    };
+    let fits = FIRST_OCTAVES.map(fitAt);
+    for (const step of FINER_STEPS) {
+      const nearest = shortest(fits);
+      fits = [nearest, fitAt(nearest.octave - step), fitAt(nearest.octave + step)];
     }
+    const { fitted } = shortest(fits);
+    if (fitted.bits < best.bits) best = fitted;
   }
   return best;
+}
+
+function shortest<Fit extends { readonly fitted: ResidualModel }>(fits: readonly Fit[]): Fit {
+  return fits.reduce((best, fit) => (fit.fitted.bits < best.fitted.bits ? fit : best));
 }
 
 function massOf({ low, high }: Cell, scale: number, tail: (x: number) => number): number {

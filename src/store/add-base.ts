@@ -2,9 +2,11 @@
 import { resolve } from 'node:path';
 import { checkpointIdentity } from '../../formats/ere/identity.js';
 import { ConflictError } from '../../formats/errors.js';
+import { serializeSketch } from '../../formats/sketch/serialize-sketch.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import { digestTensor } from '../residual/digest-tensor.js';
+import { sketchCheckpoint } from '../sketch/sketch-checkpoint.js';
 import type { AddBaseOptions, BaseSummary } from './api.js';
 import { assertName } from './layout.js';
 import { withSharedLock } from './locks.js';
@@ -39,7 +41,9 @@ export async function addBase(
     const version = before ?? (await writeVersion(backend, await withBlobs(reader, location, manifest)));
     const ref = await updateRef(backend, 'base', name, (current) => {
       if (current !== undefined && current.id !== version.id) {
-        throw new ConflictError(`${backend.location}: base "${name}" was added meanwhile as ${shortId(current.id)}`);
+        throw new ConflictError(
+          `${backend.location}: base "${name}" was added meanwhile as ${shortId(current.id)}`,
+        );
       }
       const others = (current?.locations ?? []).filter((other) => other !== location);
       return { id: version.id, locations: [location, ...others].slice(0, MAX_LOCATIONS) };
@@ -48,7 +52,7 @@ export async function addBase(
   });
 }
 
-type BaseDescription = Omit<Manifest, 'files' | 'sideFiles' | 'addedByteLength'>;
+type BaseDescription = Omit<Manifest, 'files' | 'sideFiles' | 'addedByteLength' | 'sketch'>;
 
 async function describeBase(
   name: string,
@@ -59,11 +63,20 @@ async function describeBase(
   try {
     const runtime = nodeRuntime(kernels);
     const tensors: ManifestTensor[] = [];
-    const totalByteLength = [...checkpoint.tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    const totalByteLength = [...checkpoint.tensors.values()].reduce(
+      (sum, { byteLength }) => sum + byteLength,
+      0,
+    );
     let doneByteLength = 0;
     for (const tensor of checkpoint.tensors.values()) {
       const digest = await digestTensor(checkpoint, tensor, runtime);
-      tensors.push({ name: tensor.name, dtype: tensor.dtype, shape: tensor.shape, file: tensor.file, digest });
+      tensors.push({
+        name: tensor.name,
+        dtype: tensor.dtype,
+        shape: tensor.shape,
+        file: tensor.file,
+        digest,
+      });
       doneByteLength += tensor.byteLength;
       const progress = { phase: 'analyse', doneByteLength, totalByteLength, tensor: tensor.name } as const;
       onEvent?.({ kind: 'progress', progress });
@@ -103,7 +116,15 @@ async function withBlobs(reader: StoreReader, location: string, base: BaseDescri
     for (const { path, byteLength, header } of checkpoint.files) {
       files.push({ path, byteLength, header: await write(header) });
     }
-    return { ...base, files, sideFiles: [], addedByteLength };
+    const digests = new Map(base.tensors.map(({ name, digest }) => [name, digest]));
+    const sketch = await sketchCheckpoint(checkpoint, nodeRuntime('wasm'), { digests });
+    return {
+      ...base,
+      files,
+      sideFiles: [],
+      sketch: await write(await serializeSketch(sketch)),
+      addedByteLength,
+    };
   } finally {
     await checkpoint.close();
   }

@@ -20,7 +20,9 @@ export async function pointAt(
   return withSharedLock(reader.backend, options, async () => {
     const { id, manifest } = await reader.resolve(ref);
     if (kind === 'model' && manifest.kind === 'base') {
-      throw new ConflictError(`${reader.backend.location}: ${ref} is a base; a model begins with a version, made by commit`);
+      throw new ConflictError(
+        `${reader.backend.location}: ${ref} is a base; a model begins with a version, made by commit`,
+      );
     }
     await updateRef(reader.backend, kind, name, (current) => {
       if (current !== undefined && current.id !== id && options.force !== true) {
@@ -58,7 +60,10 @@ export async function removeRef(
     if (named !== undefined && !hasSteps) {
       if (named.kind === 'base') await assertUnusedBase(reader, version);
       await updateRef(reader.backend, named.kind, named.name, (current) => {
-        if (current === undefined) throw new NotFoundError(`${reader.backend.location}: ${named.kind} ${named.name} was removed meanwhile`);
+        if (current === undefined)
+          throw new NotFoundError(
+            `${reader.backend.location}: ${named.kind} ${named.name} was removed meanwhile`,
+          );
         return undefined;
       });
       return { removed: `${named.kind} ${named.name}` };

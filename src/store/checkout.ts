@@ -1,6 +1,7 @@
 /** checkout: a version as a model folder, bit for bit as it was committed or, where that was lossy, as it was decoded. */
-import { readArchiveLayout } from '../residual/archive-layout.js';
+
 import type { CommonOptions } from '../residual/api.js';
+import { readArchiveLayout } from '../residual/archive-layout.js';
 import { decodeOutput } from '../residual/decode.js';
 import { selectUsable } from '../residual/select-tensors.js';
 import type { CheckoutOptions, CheckoutReport } from './api.js';

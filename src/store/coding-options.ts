@@ -1,7 +1,10 @@
 /** How a version's tensors are coded: as asked, else like its parent's, else losslessly. */
-import type { EncodeOptions } from '../residual/api.js';
+import type { Budget, EncodeOptions } from '../residual/api.js';
 import type { CodingOptions } from './api.js';
 import type { StoredVersion } from './manifest.js';
+
+/** Encode's own, where options ask for a loss and do not say how much. */
+const DEFAULT_BUDGET: Budget = { kind: 'ratio', ratio: 0.06 };
 
 /** Options that decide between lossless and lossy, and how much is lost. */
 const CHOICES = ['budget', 'preset', 'allocation', 'bits', 'effort', 'prior', 'lossless'] as const;
@@ -21,13 +24,16 @@ export function codingOptions(
   };
 }
 
-/** Whether these options code every tensor bit for bit, and else the step, where one is known before. */
+/** Whether these options code every tensor bit for bit, and else what they ask for. */
 export function expectedCoding(
   options: CodingOptions,
   parent: StoredVersion | undefined,
-): { readonly lossless: boolean; readonly step: number | undefined } {
-  const { lossless, budget } = codingOptions(options, parent);
-  return { lossless: lossless === true, step: budget?.kind === 'step' ? budget.step : undefined };
+): { readonly lossless: boolean; readonly budget: Budget | undefined } {
+  const { lossless, budget, preset } = codingOptions(options, parent);
+  return {
+    lossless: lossless === true,
+    budget: budget ?? (preset === undefined ? DEFAULT_BUDGET : undefined),
+  };
 }
 
 function inherited(parent: StoredVersion | undefined): Partial<EncodeOptions> {

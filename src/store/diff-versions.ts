@@ -35,7 +35,12 @@ export async function diffVersions(
     const basePath = options.basePath === undefined ? {} : { basePath: options.basePath };
     const checkOut = async (version: StoredVersion, name: string): Promise<string> => {
       const output = join(folder, name);
-      await checkoutVersion(reader, version, { ...commonOptions(options), ...basePath, output, sideFiles: false });
+      await checkoutVersion(reader, version, {
+        ...commonOptions(options),
+        ...basePath,
+        output,
+        sideFiles: false,
+      });
       return output;
     };
     const base = await checkOut(from, 'from');
@@ -85,7 +90,10 @@ async function diffSideFiles(
 }
 
 /** '' for no file; undefined for one that is large or not text. */
-async function readText(reader: StoreReader, file: ManifestSideFile | undefined): Promise<string | undefined> {
+async function readText(
+  reader: StoreReader,
+  file: ManifestSideFile | undefined,
+): Promise<string | undefined> {
   if (file === undefined) return '';
   if (file.content.byteLength > MAX_TEXT_BYTE_LENGTH) return undefined;
   const bytes = await readBlob(reader.backend, file.content);

@@ -40,7 +40,12 @@ export async function exportVersion(
       output: options.output,
       overwrite: options.overwrite ?? false,
     });
-    return { version: summaryOf(version), output: options.output, byteLength: archiveByteLength, isDirect: false };
+    return {
+      version: summaryOf(version),
+      output: options.output,
+      byteLength: archiveByteLength,
+      isDirect: false,
+    };
   });
 }
 

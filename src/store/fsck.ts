@@ -7,7 +7,15 @@ import { selectUsable } from '../residual/select-tensors.js';
 import type { FsckOptions, FsckReport, VersionId } from './api.js';
 import type { Key, StoreBackend } from './backend.js';
 import { commonOptions } from './checkout.js';
-import { digestOfKey, objectKey, type RefKind, recipeKey, removedKey, SUMMARIES_KEY, versionKey } from './layout.js';
+import {
+  digestOfKey,
+  objectKey,
+  type RefKind,
+  recipeKey,
+  removedKey,
+  SUMMARIES_KEY,
+  versionKey,
+} from './layout.js';
 import { withExclusiveLock } from './locks.js';
 import type { StoredVersion } from './manifest.js';
 import { namedObjects, tensorsOf } from './reachable.js';
@@ -106,7 +114,12 @@ class StoreCheck {
       await this.#try(`refs of kind ${kind}`, async () => {
         for (const ref of await listRefs(this.#backend, kind)) {
           if (await this.#isThere(ref.id)) continue;
-          this.#report(`${kind} ${ref.name}`, `expected version ${ref.id}, found none`, [], await this.#dropRef(ref));
+          this.#report(
+            `${kind} ${ref.name}`,
+            `expected version ${ref.id}, found none`,
+            [],
+            await this.#dropRef(ref),
+          );
         }
       });
     }
@@ -188,7 +201,8 @@ class StoreCheck {
     };
     for (const [id, version] of this.#versions) {
       for (const object of namedObjects([version], { recipes: new Map(), roots: new Set() })) {
-        if (!this.#objects.has(object)) add(objectKey(object), 'expected an object that is whole, found none', id);
+        if (!this.#objects.has(object))
+          add(objectKey(object), 'expected an object that is whole, found none', id);
       }
       if (version.manifest.kind === 'base') continue;
       for (const tensor of tensorsOf([version])) {
@@ -261,7 +275,11 @@ class StoreCheck {
             base,
             workers,
             outputs: [],
-            placements: archive.index.tensors.map((_, tensor) => ({ tensor, output: undefined, outputOffset: 0 })),
+            placements: archive.index.tensors.map((_, tensor) => ({
+              tensor,
+              output: undefined,
+              outputOffset: 0,
+            })),
             selection: selectUsable(archive, 'best'),
             phase: 'verify',
             options: commonOptions(this.#options),

@@ -85,7 +85,9 @@ async function readSideFiles(
     for (const path of shared) {
       const file = checkpoint.sideFiles.find((candidate) => candidate.path === path);
       if (file === undefined) {
-        throw new NotFoundError(`${checkpoint.location} has no ${path}, which ${archive.source.name} takes from its base`);
+        throw new NotFoundError(
+          `${checkpoint.location} has no ${path}, which ${archive.source.name} takes from its base`,
+        );
       }
       files.push({ path, bytes: await file.read() });
     }

@@ -67,12 +67,7 @@ export class ObjectReader {
   }
 
   /** @throws NotFoundError, IntegrityError where the object is shorter; IoError */
-  async read(
-    object: Digest,
-    byteOffset: number,
-    byteLength: number,
-    room?: Uint8Array,
-  ): Promise<Uint8Array> {
+  async read(object: Digest, byteOffset: number, byteLength: number, room?: Uint8Array): Promise<Uint8Array> {
     const entry = this.#entry(object);
     entry.users++;
     try {

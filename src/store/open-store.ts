@@ -1,26 +1,10 @@
 /** openStore: a versioned store of fine-tunes (docs/spec/store.md), as one object. */
 import { ConflictError } from '../../formats/errors.js';
-import { addBase } from './add-base.js';
 import type { Store } from './api.js';
 import type { StoreBackend } from './backend.js';
 import { openFolderBackend } from './backends/file-system.js';
-import { listNames, pointAt, removeRef } from './change-refs.js';
-import { checkoutVersion } from './checkout.js';
-import { commitVersion } from './commit.js';
-import { diffVersions } from './diff-versions.js';
-import { exportVersion } from './export.js';
-import { checkStore } from './fsck.js';
-import { collectGarbage } from './gc.js';
-import { openStored } from './get.js';
-import { importArchive } from './import.js';
 import { FORMAT_KEY, FORMAT_TEXT } from './layout.js';
-import { logVersions } from './log.js';
-import { showVersion } from './show.js';
-import { storeStats } from './stats.js';
 import { assertFormat, baseSummary, StoreReader } from './store-reader.js';
-
-/** Name of a store's folder inside the folder it belongs to. */
-export const STORE_FOLDER = '.ere-store';
 
 /**
  * Makes a store.
@@ -53,35 +37,46 @@ export async function openStore(location: string | StoreBackend): Promise<Store>
   return storeOf(backend);
 }
 
+/** Operations are imported when they are called: `log` takes no encoder along. */
 function storeOf(backend: StoreBackend): Store {
   // Each operation reads anew: others may have written since the last one.
   const reader = (): StoreReader => new StoreReader(backend);
+  const commit: Store['commit'] = async (path, options) =>
+    (await import('./commit.js')).commitVersion(reader(), path, options);
   return {
     location: backend.location,
-    addBase: (name, path, options = {}) => addBase(reader(), name, path, options),
+    addBase: async (name, path, options = {}) =>
+      (await import('./add-base.js')).addBase(reader(), name, path, options),
     bases: async () => (await reader().bases()).map(baseSummary),
-    commit: (path, options) => commitVersion(reader(), path, options),
-    log: (options = {}) => logVersions(reader(), options),
-    show: (ref) => showVersion(reader(), ref),
-    diff: (from, to, options = {}) => diffVersions(reader(), from, to, options),
+    commit,
+    log: async (options = {}) => (await import('./log.js')).logVersions(reader(), options),
+    show: async (ref) => (await import('./show.js')).showVersion(reader(), ref),
+    diff: async (from, to, options = {}) =>
+      (await import('./diff-versions.js')).diffVersions(reader(), from, to, options),
     checkout: async (ref, options) => {
+      const { checkoutVersion } = await import('./checkout.js');
       const current = reader();
       return checkoutVersion(current, await current.resolve(ref), options);
     },
-    refs: () => listNames(reader()),
-    tag: (name, ref, options = {}) => pointAt(reader(), 'tag', name, ref, options),
-    branch: (name, ref, options = {}) => pointAt(reader(), 'model', name, ref, options),
-    remove: (ref, options = {}) => removeRef(reader(), ref, options),
-    gc: (options = {}) => collectGarbage(reader(), options),
-    fsck: (options = {}) => checkStore(reader(), options),
-    stats: () => storeStats(reader()),
+    refs: async () => (await import('./change-refs.js')).listNames(reader()),
+    tag: async (name, ref, options = {}) =>
+      (await import('./change-refs.js')).pointAt(reader(), 'tag', name, ref, options),
+    branch: async (name, ref, options = {}) =>
+      (await import('./change-refs.js')).pointAt(reader(), 'model', name, ref, options),
+    remove: async (ref, options = {}) => (await import('./change-refs.js')).removeRef(reader(), ref, options),
+    gc: async (options = {}) => (await import('./gc.js')).collectGarbage(reader(), options),
+    fsck: async (options = {}) => (await import('./fsck.js')).checkStore(reader(), options),
+    stats: async () => (await import('./stats.js')).storeStats(reader()),
     export: async (ref, options) => {
+      const { exportVersion } = await import('./export.js');
       const current = reader();
       return exportVersion(current, await current.resolve(ref), options);
     },
-    import: (archive, options = {}) => importArchive(reader(), archive, options),
-    put: (path, options) => commitVersion(reader(), path, options),
+    import: async (archive, options = {}) =>
+      (await import('./import.js')).importArchive(reader(), archive, options),
+    put: commit,
     get: async (ref, options = {}) => {
+      const { openStored } = await import('./get.js');
       const current = reader();
       return openStored(current, await current.resolve(ref), options);
     },

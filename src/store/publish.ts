@@ -8,7 +8,7 @@ import type { Archive } from '../../formats/ere/open-archive.js';
 import type { StoreBackend } from './backend.js';
 import { objectKey, recipeKey } from './layout.js';
 import type { ManifestFile, ManifestTensor } from './manifest.js';
-import { writeBlob, type WrittenObject, writeObject } from './objects.js';
+import { type WrittenObject, writeBlob, writeObject } from './objects.js';
 import { type Recipe, type RecipeChunk, sealRecipe } from './recipe.js';
 import type { StoreReader } from './store-reader.js';
 
@@ -166,6 +166,9 @@ async function writePayload(
   return { digest, addedByteLength: byteLength };
 }
 
-async function* piecesOf(archive: Archive, chunks: readonly number[]): AsyncGenerator<Uint8Array, void, void> {
+async function* piecesOf(
+  archive: Archive,
+  chunks: readonly number[],
+): AsyncGenerator<Uint8Array, void, void> {
   for (const chunk of chunks) yield await archive.readChunk(chunk);
 }

@@ -1,8 +1,8 @@
 /** The end of commit and import: an archive's tensors, the manifest, and the ref, in this order. */
 import { createHash } from 'node:crypto';
-import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
 import type { ArchiveIndex } from '../../formats/ere/archive-index.js';
 import { relativeError } from '../../formats/ere/levels.js';
+import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
 import { NotFoundError } from '../../formats/errors.js';
 import { KNOWN_CODECS } from '../codecs/registry.js';
 import { openFileSource } from '../io/file-source.js';
@@ -92,7 +92,8 @@ export async function recordVersion(reader: StoreReader, input: RecordInput): Pr
     createdAt: new Date().toISOString(),
     parents: parent === undefined ? [] : [parent],
     base: { name: base.ref.name, id: base.id },
-    reference: reference === undefined ? { kind: 'base', id: base.id } : { kind: 'version', id: reference.id },
+    reference:
+      reference === undefined ? { kind: 'base', id: base.id } : { kind: 'version', id: reference.id },
     digest: index.decoded.digest,
     fineTunedByteLength: weightByteLength(index),
     addedByteLength,

@@ -131,13 +131,17 @@ export async function resolveName(
     if (ids.length === 1) return { id: ids[0]!, back, ref: undefined };
     if (ids.length > 1) {
       const shown = ids.slice(0, 3).map(shortId).join(', ');
-      throw new ConflictError(`${backend.location}: ${ids.length} versions begin with ${digits}: ${shown}; give more digits`);
+      throw new ConflictError(
+        `${backend.location}: ${ids.length} versions begin with ${digits}: ${shown}; give more digits`,
+      );
     }
     if ((await backend.stat(removedKey(`sha256:${digits}`))) !== undefined) {
       throw new NotFoundError(`${backend.location}: version ${digits.slice(0, 12)} was removed`);
     }
   }
-  throw new NotFoundError(`${backend.location}: no model, tag, base or version "${ref}"; see what there is with log`);
+  throw new NotFoundError(
+    `${backend.location}: no model, tag, base or version "${ref}"; see what there is with log`,
+  );
 }
 
 function candidatesOf(name: string): readonly (readonly [RefKind, string])[] {

@@ -60,7 +60,8 @@ export class StoreReader {
   /** Ids of all versions and bases. */
   async versionIds(): Promise<VersionId[]> {
     const ids: VersionId[] = [];
-    for await (const { key } of this.backend.list('versions')) ids.push(digestOfKey(key, this.backend.location));
+    for await (const { key } of this.backend.list('versions'))
+      ids.push(digestOfKey(key, this.backend.location));
     return ids;
   }
 
@@ -81,7 +82,8 @@ export class StoreReader {
     let current = await this.#living(id, ref);
     for (let i = 0; i < back; i++) {
       const [parent] = current.manifest.parents;
-      if (parent === undefined) throw new NotFoundError(`${this.backend.location}: ${ref} goes back behind the first version`);
+      if (parent === undefined)
+        throw new NotFoundError(`${this.backend.location}: ${ref} goes back behind the first version`);
       current = await this.#living(parent, ref);
     }
     return { ...current, ref: found };

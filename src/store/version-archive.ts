@@ -3,10 +3,10 @@
  * the archive's decoder checks and decodes versions, and an export only has to copy.
  */
 import { assertRange, type ByteSource } from '../../formats/byte-source.js';
+import { crc32 } from '../../formats/crc32.js';
 import type { ArchiveTensor, ChunkBlob, Digest } from '../../formats/ere/archive-index.js';
 import { decodedIdentities } from '../../formats/ere/levels.js';
 import { type ArchiveDescription, layoutArchive } from '../../formats/ere/write-archive.js';
-import { crc32 } from '../../formats/crc32.js';
 import { matrixView } from '../../formats/matrix-view.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../version.js';
 import type { StoreBackend } from './backend.js';

@@ -80,7 +80,13 @@ export async function openVersion(
 }
 
 /** Opens a version for one thread. */
-export async function openPlace({ name, folder, archive, bases, kernels }: VersionPlace): Promise<OpenSources> {
+export async function openPlace({
+  name,
+  folder,
+  archive,
+  bases,
+  kernels,
+}: VersionPlace): Promise<OpenSources> {
   const backend = await openFolderBackend(folder);
   const places = await openPlaces(bases);
   const source = new TensorSource({

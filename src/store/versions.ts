@@ -3,7 +3,7 @@ import { ConflictError } from '../../formats/errors.js';
 import type { VersionId } from './api.js';
 import type { StoreBackend } from './backend.js';
 import { versionKey } from './layout.js';
-import { type Manifest, sealManifest, type StoredVersion, shortId } from './manifest.js';
+import { type Manifest, type StoredVersion, sealManifest, shortId } from './manifest.js';
 import { type StoredRef, updateRef } from './refs.js';
 
 /** Writes a manifest; its tensors and blobs are there. */

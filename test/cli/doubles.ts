@@ -45,12 +45,17 @@ export async function runWith(
     exportLora: missing,
     truncate: missing,
     diff: missing,
+    initStore: missing,
+    openStore: missing,
+    findStore: async () => undefined,
+    pathExists: async () => true,
     ...operations,
   };
   const status = await run(argv, {
     stdout,
     stderr,
     signal: new AbortController().signal,
+    environment: {},
     loadOperations: async () => all,
     ...fields,
   });

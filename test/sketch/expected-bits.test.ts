@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { parseSketch } from '../../formats/sketch/parse-sketch.js';
 import type { Sketch } from '../../formats/sketch/sketch.js';
 import { expectedBits } from '../../src/sketch/expected-bits.js';
+import { expectedStep } from '../../src/sketch/expected-step.js';
 import { fitResidual } from '../../src/sketch/residual-model.js';
 import { floatTensor, type Model, roundTrip } from '../helpers/models.js';
 import { gaussian } from '../helpers/random.js';
@@ -101,6 +102,39 @@ describe('the expected cost of a lossless step of a real run', () => {
   });
 });
 
+describe('the step of a quantiser for a budget', () => {
+  const [fineTuned, reference] = ['step-000', 'base'];
+  const at = (step: number) => expectedBits(run.get(fineTuned!)!, run.get(reference!), { step });
+
+  it.each([0.01, 0.06, 0.25])('of %d of the bytes takes about as many', (ratio) => {
+    const step = expectedStep(run.get(fineTuned!)!, run.get(reference!)!, { ratio })!;
+    expect(at(step).ratio / ratio).toBeGreaterThan(0.6);
+    expect(at(step).ratio / ratio).toBeLessThan(1.2);
+  });
+
+  it.each([0.05, 0.3, 0.7])('of %d of the residual leaves about as much', (relativeError) => {
+    const step = expectedStep(run.get(fineTuned!)!, run.get(reference!)!, { relativeError })!;
+    const { squaredError, squaredResidual } = at(step);
+    expect(Math.sqrt(squaredError / squaredResidual) / relativeError).toBeGreaterThan(0.9);
+    expect(Math.sqrt(squaredError / squaredResidual) / relativeError).toBeLessThan(1.1);
+    // ‖R‖ of the real pair is 20.11.
+    expect(Math.sqrt(squaredResidual)).toBeGreaterThan(19);
+    expect(Math.sqrt(squaredResidual)).toBeLessThan(21.5);
+  });
+
+  it('is undefined where exact coding is within the budget, and where nothing differs', () => {
+    const [before, after] = [run.get('step-000')!, run.get('step-020')!];
+    expect(expectedStep(after, before, { ratio: 0.25 })).toBeUndefined();
+    expect(expectedStep(before, before, { relativeError: 0.5 })).toBeUndefined();
+    expect(expectedStep({ tensors: new Map() }, before, { ratio: 0.1 })).toBeUndefined();
+  });
+
+  it.each([0, 1, Number.NaN])('of %d is refused', (ratio) => {
+    const sketch = run.get('base')!;
+    expect(() => expectedStep(sketch, sketch, { ratio })).toThrow(/expected a budget in \(0, 1\)/);
+  });
+});
+
 /** Matrices of a small model, in BF16. */
 function smallModel(count = 24): TensorToWrite[] {
   return Array.from({ length: count }, (_, i) =>
@@ -173,7 +207,7 @@ describe('expectedBits', () => {
   it('takes integers as they are unless their digests are the same', async () => {
     const ids = [{ name: 'ids', dtype: 'I32', shape: [10], data: new Uint8Array(40) } as const];
     const sketch = await sketchOf(ids);
-    expect(expectedBits(sketch, sketch, LOSSLESS)).toEqual({ bits: 320, bitsPerWeight: 32, ratio: 1 });
+    expect(expectedBits(sketch, sketch, LOSSLESS)).toMatchObject({ bits: 320, bitsPerWeight: 32, ratio: 1 });
   });
 
   it('counts added rows as weights without a reference', async () => {
@@ -200,7 +234,13 @@ describe('expectedBits', () => {
 
   it('of nothing is 0', () => {
     const nothing = { tensors: new Map() };
-    expect(expectedBits(nothing, nothing, LOSSLESS)).toEqual({ bits: 0, bitsPerWeight: 0, ratio: 0 });
+    expect(expectedBits(nothing, nothing, LOSSLESS)).toEqual({
+      bits: 0,
+      bitsPerWeight: 0,
+      ratio: 0,
+      squaredResidual: 0,
+      squaredError: 0,
+    });
   });
 
   it.each([0, -1, Number.NaN])('refuses a step of %d', (step) => {

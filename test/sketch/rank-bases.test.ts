@@ -122,7 +122,7 @@ describe('the base of a real fine-tune', () => {
     expect(right).toMatchObject({ verdict: 'fine-tune', matchedTensorCount: 57, matchedShare: 1 });
     expect(right.distance).toBeLessThan(0.03);
     expect(right.correlation).toBeGreaterThan(0.97);
-    // ‖R‖/‖W_base‖ over all weights is 0.146.
+    // ‖R‖ / ‖W_base‖ over all weights is 0.134.
     expect(right.relativeResidual).toBeGreaterThan(0.13);
     expect(right.relativeResidual).toBeLessThan(0.16);
     for (const wrong of [anew, shuffled]) {
