@@ -78,7 +78,10 @@ export interface StoreBackend {
   ): Promise<boolean>;
   /** Removes a value; nothing happens where there is none. */
   remove(key: Key, options?: RequestOptions): Promise<void>;
-  /** Removes what writers that were killed left half-written, where that can be told. Returns its bytes. */
+  /**
+   * Removes what writers that were killed left half-written, where that can be told; for whoever changes the store
+   * alone. Returns its bytes.
+   */
   removeLeftovers(options?: RequestOptions): Promise<number>;
   close(): Promise<void>;
 }

@@ -132,20 +132,21 @@ const NO_ETAG = '"00000000000000000000000000000000"';
 
 /**
  * Asks which conditions the server heeds: one that does not know them would let every writer win.
- * @param target an object of no other use
+ * @param target an object that is not there, and that nobody else uses; it is removed again
  * @throws UnsupportedError where it heeds none on writes
  */
 export async function probeConditions(access: S3Access, target: S3Target): Promise<S3Conditions> {
   const put = (etag: string | undefined) =>
-    isRefused(() => putIf(access, target, etag, new Uint8Array(0), 'probe', undefined));
-  // The first one makes it where it is not there.
-  const isIgnored = !(await put(undefined)) && !(await put(undefined));
-  if (isIgnored || !(await put(NO_ETAG))) {
-    const reason =
-      'the server does not heed If-None-Match and If-Match, and parallel writers would lose versions';
-    throw new UnsupportedError('conditional writes', `${target.shown}: cannot write: ${reason}`);
-  }
-  return { onDelete: await isRefused(() => deleteIf(access, target, NO_ETAG, undefined)) };
+    putIf(access, target, etag, new Uint8Array(0), 'probe', undefined);
+  // Makes it. Where the answer is lost and the request repeated, that one is refused already.
+  await isRefused(() => put(undefined));
+  const areHeeded = (await isRefused(() => put(undefined))) && (await isRefused(() => put(NO_ETAG)));
+  const onDelete = areHeeded && (await isRefused(() => deleteIf(access, target, NO_ETAG, undefined)));
+  await deleteIf(access, target, undefined, undefined);
+  if (areHeeded) return { onDelete };
+  const reason =
+    'the server does not heed If-None-Match and If-Match, and parallel writers would lose versions';
+  throw new UnsupportedError('conditional writes', `${target.shown}: cannot write: ${reason}`);
 }
 
 async function isRefused(request: () => Promise<void>): Promise<boolean> {

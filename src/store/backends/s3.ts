@@ -2,6 +2,7 @@
  * A store in a bucket of S3, or of a server that speaks its protocol (docs/spec/store-backends.md §4): the value of a
  * key is the object `<prefix>/<key>`. An object is there whole or not at all, and every later request sees it.
  */
+import { randomBytes } from 'node:crypto';
 import { assertRange } from '../../../formats/byte-source.js';
 import { IoError, NotFoundError } from '../../../formats/errors.js';
 import { throwIfAborted } from '../../io/abort.js';
@@ -172,10 +173,8 @@ class S3Backend implements StoreBackend {
   }
 
   async #askConditions(): Promise<S3Conditions> {
-    this.#conditions ??= probeConditions(
-      this.#access,
-      this.#targetOf(`${RESERVED_SEGMENT}/conditional-writes`),
-    );
+    const probe = `${RESERVED_SEGMENT}/conditions-${randomBytes(16).toString('hex')}`;
+    this.#conditions ??= probeConditions(this.#access, this.#targetOf(probe));
     try {
       return await this.#conditions;
     } catch (error) {
