@@ -4,6 +4,7 @@
  * without a store they are paths whatever they are.
  */
 import { type Command, Option } from 'commander';
+import { isEreError, NotFoundError } from '../../formats/errors.js';
 import type { Device } from '../../src/linalg/devices.js';
 import type { Budget } from '../../src/residual/api.js';
 import type { DiffOptions } from '../../src/residual/diff-report.js';
@@ -87,9 +88,16 @@ async function areRefs(context: CliContext, flags: DiffFlags, operands: readonly
 
 async function diffVersions(context: CliContext, flags: DiffFlags, from: string, to: string): Promise<void> {
   const { basePath } = flags;
-  const report = await withStore(context, flags, (store, options) =>
-    store.diff(from, to, withoutUndefined<StoreDiffOptions>({ ...options, basePath })),
-  );
+  const report = await withStore(context, flags, async (store, options) => {
+    try {
+      return await store.diff(from, to, withoutUndefined<StoreDiffOptions>({ ...options, basePath }));
+    } catch (error) {
+      if (flags.store !== undefined || !isEreError(error, 'ERE_NOT_FOUND')) throw error;
+      // Perhaps a path was meant.
+      const hint = `taken for versions, as not both '${from}' and '${to}' are paths that exist`;
+      throw new NotFoundError(`${error.message}; ${hint}`, { cause: error });
+    }
+  });
   if (flags.json) return await writeText(context.stdout, jsonText(report));
   const text = flags.quiet ? storeDiffSummaryText(report) : storeDiffText(report, flags.all === true);
   await writeText(context.stdout, text);

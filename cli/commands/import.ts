@@ -1,4 +1,5 @@
 /** `ere import`: an archive as a version. */
+import { basename } from 'node:path';
 import type { Command } from 'commander';
 import type { ImportOptions } from '../../src/store/api.js';
 import type { CliContext } from '../context.js';
@@ -23,14 +24,14 @@ export function addImportCommand(program: Command, context: CliContext): void {
       'Adds an archive of `ere encode` or `ere export` as a version, as it is coded. Its base must be registered.',
     )
     .argument('<archive>', 'archive to read')
-    .option('-m, --message <text>', 'what the version is (default: the name of the file)')
+    .option('-m, --message <text>', 'what the version is (default: which file it was)')
     .option('--model <name>', 'model that it is the newest version of (default: main)', parseNameOf('model'))
     .option('--parent <ref>', "version that it follows (default: the model's newest)")
     .option('--no-parent', 'it follows none');
   addRunOptions(addMemoryOption(addStoreOption(command)))
     .addHelpText('after', '\nExamples:\n  $ ere import chat-v1.0.ere --model chat -m "from the other store"')
     .action(async (archive: string, flags: ImportFlags) => {
-      const { message, model, parent } = flags;
+      const { message = `imported from ${basename(archive)}`, model, parent } = flags;
       const report = await withStore(context, flags, async (store, options, reporter) => {
         const report = await store.import(
           archive,

@@ -1,19 +1,28 @@
 /** base add: what a base is, by digests, and where it lies; with `keep` its tensors too. */
-import { resolve } from 'node:path';
+import { writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { checkpointIdentity } from '../../formats/ere/identity.js';
+import type { Archive } from '../../formats/ere/open-archive.js';
 import { ConflictError } from '../../formats/errors.js';
+import { serializeSafetensorsHeader } from '../../formats/safetensors/serialize-header.js';
 import { serializeSketch } from '../../formats/sketch/serialize-sketch.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import { digestTensor } from '../residual/digest-tensor.js';
+import { encode } from '../residual/encode.js';
 import { sketchCheckpoint } from '../sketch/sketch-checkpoint.js';
 import type { AddBaseOptions, BaseSummary } from './api.js';
+import type { StoreBackend } from './backend.js';
+import { commonOptions } from './checkout.js';
 import { assertName } from './layout.js';
 import { withSharedLock } from './locks.js';
 import { type Manifest, type ManifestTensor, shortId } from './manifest.js';
 import { writeBlob } from './objects.js';
+import { publishArchive } from './publish.js';
+import { withArchive } from './record-version.js';
 import { readRef, updateRef } from './refs.js';
 import { baseSummary, type StoreReader } from './store-reader.js';
+import { withTemporaryFolder } from './temporary.js';
 import { writeVersion } from './versions.js';
 
 /** Places of a base that are remembered. */
@@ -30,7 +39,7 @@ export async function addBase(
   const { backend } = reader;
   const location = resolve(path);
   const manifest = await describeBase(name, location, options);
-  return withSharedLock(backend, options, async () => {
+  const register = async (): Promise<BaseSummary> => {
     const known = await readRef(backend, 'base', name);
     const before = known && (await reader.version(known.id));
     if (before !== undefined && before.manifest.digest !== manifest.digest) {
@@ -46,9 +55,43 @@ export async function addBase(
         );
       }
       const others = (current?.locations ?? []).filter((other) => other !== location);
-      return { id: version.id, locations: [location, ...others].slice(0, MAX_LOCATIONS) };
+      return {
+        id: version.id,
+        locations: [location, ...others].slice(0, MAX_LOCATIONS),
+        isKept: options.keep === true || current?.isKept === true,
+      };
     });
     return baseSummary({ ref: ref!, ...version });
+  };
+  if (options.keep !== true) return withSharedLock(backend, options, register);
+  return withWholeArchive(backend, location, options, (archive) =>
+    withSharedLock(backend, options, async () => {
+      await publishArchive(reader, archive, () => false);
+      return register();
+    }),
+  );
+}
+
+/** Runs `use` with an archive of every tensor that refers to no base: coded against a checkpoint without tensors. */
+async function withWholeArchive<T>(
+  backend: StoreBackend,
+  location: string,
+  options: AddBaseOptions,
+  use: (archive: Archive) => Promise<T>,
+): Promise<T> {
+  return withTemporaryFolder(backend, async (folder) => {
+    const nothing = join(folder, 'nothing.safetensors');
+    await writeFile(nothing, serializeSafetensorsHeader([]));
+    const output = join(folder, 'base.ere');
+    await encode(location, {
+      ...commonOptions(options),
+      base: nothing,
+      output,
+      lossless: true,
+      force: true,
+      sideFiles: false,
+    });
+    return withArchive(output, use);
   });
 }
 

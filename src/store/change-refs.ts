@@ -30,7 +30,7 @@ export async function pointAt(
           `${reader.backend.location}: ${kind} ${name} is ${shortId(current.id)} already; remove it first${kind === 'tag' ? ', or force' : ''}`,
         );
       }
-      return { id, locations: [] };
+      return { id };
     });
     return { kind, name, id };
   });

@@ -44,6 +44,9 @@ export async function checkoutVersion(
   }
 }
 
+/** What decides how a version is decoded, and not where to. */
+export type CheckoutInputs = Omit<CheckoutOptions, 'output' | 'overwrite' | 'sideFiles'>;
+
 /** Events of the store as progress of the decoder. */
 export function commonOptions({
   threads,

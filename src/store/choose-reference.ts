@@ -36,8 +36,8 @@ export interface Plan {
   readonly sketch: Uint8Array;
   /** Coded bytes that one step from the base is expected to take, relative to the weights. */
   readonly directRatio: number;
-  /** ‖W − W_reference‖ / ‖W − W_base‖: turns errors relative to the one into errors relative to the other. */
-  readonly residualShare: number;
+  /** ‖W − W_base‖², from samples: what errors are relative to; undefined where the base is the reference. */
+  readonly squaredResidual: number | undefined;
 }
 
 /** Versions that are considered besides the parent: the newest of the same base. */
@@ -53,10 +53,12 @@ export async function chooseReference(
   const { sketch, elementCount } = await sketchPath(path, options);
   const { base, sketch: baseSketch } = await chooseBase(reader, path, sketch, parent, options);
   const coding = codingOf(options, parent, sketch, baseSketch);
-  const directRatio = expectedBits(sketch, baseSketch, coding).ratio;
+  const fromBase = expectedBits(sketch, baseSketch, coding);
+  const versions = await versionsToConsider(reader, base, parent, options);
+  const directRatio = measuredRatio(versions, coding) ?? fromBase.ratio;
   const scale = { elementCount, directRatio, byteLength: weightByteLength(sketch) };
-  const all: Candidate[] = [{ version: undefined, expectedRatio: directRatio, decodeCost: 1 }];
-  for (const version of await versionsToConsider(reader, base, parent, options)) {
+  const all: Candidate[] = [{ version: undefined, expectedRatio: fromBase.ratio, decodeCost: 1 }];
+  for (const version of versions) {
     const candidate = await consider(reader, version, sketch, coding, scale);
     if (candidate !== undefined) all.push(candidate);
   }
@@ -78,7 +80,7 @@ export async function chooseReference(
     })),
     sketch: await serializeSketch(sketch),
     directRatio,
-    residualShare: reference === undefined ? 1 : await residualShare(reader, sketch, baseSketch, reference),
+    squaredResidual: reference === undefined ? undefined : fromBase.squaredResidual,
   };
 }
 
@@ -206,6 +208,19 @@ async function versionsToConsider(
   return [...(parent === undefined ? [] : [parent]), ...others.filter((version) => version !== undefined)];
 }
 
+/**
+ * What one step from the base took of the newest version that was coded so, and alike: samples see no low-rank structure,
+ * and what a fine-tune takes changes little from one version to the next.
+ */
+function measuredRatio(versions: readonly StoredVersion[], coding: ExpectedCoding): number | undefined {
+  const found = versions.find(
+    ({ manifest: { reference, encoding } }) =>
+      reference?.kind === 'base' &&
+      ('step' in coding ? encoding.step === coding.step : encoding.lossless === coding.lossless),
+  );
+  return found && found.manifest.directByteLength / found.manifest.fineTunedByteLength;
+}
+
 interface Scale {
   readonly elementCount: number;
   readonly directRatio: number;
@@ -241,19 +256,6 @@ async function askedReference(
   if (against === 'base') return { version: undefined };
   const version = await reader.resolve(against);
   return { version: version.manifest.kind === 'base' ? undefined : version };
-}
-
-async function residualShare(
-  reader: StoreReader,
-  sketch: Sketch,
-  base: Sketch,
-  reference: StoredVersion,
-): Promise<number> {
-  const below = await readSketch(reader, reference);
-  if (below === undefined) return 1;
-  const toBase = expectedBits(sketch, base, { lossless: true }).squaredResidual;
-  const toReference = expectedBits(sketch, below, { lossless: true }).squaredResidual;
-  return toBase === 0 ? 1 : Math.sqrt(toReference / toBase);
 }
 
 function weightByteLength({ tensors }: Sketch): number {

@@ -7,11 +7,11 @@ import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { EncodeReport } from '../residual/api.js';
 import { encode } from '../residual/encode.js';
 import type { CommitOptions, CommitReport } from './api.js';
+import { basePathOf } from './base-path.js';
 import { checkoutVersion, commonOptions } from './checkout.js';
 import { chooseReference, type Plan } from './choose-reference.js';
 import { codingOptions } from './coding-options.js';
 import { assertName } from './layout.js';
-import { locateBase } from './located-bases.js';
 import { withSharedLock } from './locks.js';
 import { type StoredVersion, summaryOf } from './manifest.js';
 import { recordVersion, type SideFileContent, withArchive } from './record-version.js';
@@ -35,7 +35,7 @@ export async function commitVersion(
   const head = (await readRef(backend, 'model', model))?.id;
   const parent = await parentOf(reader, options.parent, head);
   const plan = await chooseReference(reader, path, parent, options);
-  const { description, candidates, base, reference, sketch, residualShare, directRatio } = plan;
+  const { description, candidates, base, reference, sketch, squaredResidual, directRatio } = plan;
   options.onEvent?.({ kind: 'reference-chosen', reference: description, candidates });
   const sideFiles = options.sideFiles === false ? [] : await readSideFiles(path);
   return withTemporaryFolder(backend, async (folder) => {
@@ -55,7 +55,7 @@ export async function commitVersion(
           sideFiles,
           sketch,
           directByteLength: reference === undefined ? undefined : direct,
-          residualShare,
+          squaredResidual,
         }),
       ),
     );
@@ -106,7 +106,7 @@ async function encodeAgainst(
   return encode(path, {
     ...commonOptions(options),
     ...codingOptions(options, parent),
-    base: reference === undefined ? await locateBase(reader, base, options.basePath) : decoded,
+    base: reference === undefined ? await basePathOf(reader, base, folder, options) : decoded,
     baseName: base.ref.name,
     sideFiles: false,
     output,

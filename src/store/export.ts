@@ -5,8 +5,8 @@ import { NotFoundError } from '../../formats/errors.js';
 import { withAtomicFile } from '../io/atomic-output.js';
 import { encode } from '../residual/encode.js';
 import type { ExportOptions, ExportReport } from './api.js';
+import { basePathOf } from './base-path.js';
 import { checkoutVersion, commonOptions } from './checkout.js';
-import { locateBase } from './located-bases.js';
 import { type StoredVersion, summaryOf } from './manifest.js';
 import { ObjectReader } from './objects.js';
 import type { StoredBase, StoreReader, Trace } from './store-reader.js';
@@ -34,7 +34,7 @@ export async function exportVersion(
     await checkoutVersion(reader, version, { ...commonOptions(options), ...basePath, output: decoded });
     const { archiveByteLength } = await encode(decoded, {
       ...commonOptions(options),
-      base: await locateBase(reader, base, options.basePath),
+      base: await basePathOf(reader, base, folder, options),
       baseName: base.ref.name,
       lossless: true,
       output: options.output,

@@ -40,7 +40,7 @@ export async function importArchive(
         sideFiles,
         sketch: undefined,
         directByteLength: undefined,
-        residualShare: 1,
+        squaredResidual: undefined,
       }),
     );
     const { version, addedByteLength, sharedTensorCount } = recorded;

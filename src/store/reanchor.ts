@@ -6,9 +6,9 @@ import { openFileSource } from '../io/file-source.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
 import { encode } from '../residual/encode.js';
 import type { GcOptions } from './api.js';
+import { basePathOf } from './base-path.js';
 import { checkoutVersion, commonOptions } from './checkout.js';
 import { decodeCost } from './decode-cost.js';
-import { locateBase } from './located-bases.js';
 import { withSharedLock } from './locks.js';
 import type { StoredVersion } from './manifest.js';
 import { publishArchive } from './publish.js';
@@ -57,7 +57,7 @@ async function reanchor(reader: StoreReader, version: StoredVersion, options: Gc
     const archive = join(folder, 'version.ere');
     await encode(output, {
       ...commonOptions(options),
-      base: await locateBase(reader, base, undefined),
+      base: await basePathOf(reader, base, folder, options),
       lossless: true,
       sideFiles: false,
       output: archive,

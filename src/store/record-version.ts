@@ -47,8 +47,8 @@ export interface RecordInput {
   readonly sketch: Uint8Array | undefined;
   /** Coded bytes that one step from the base is expected to take; undefined where the archive is that step. */
   readonly directByteLength: number | undefined;
-  /** Turns the archive's error into one relative to the residual against the base. */
-  readonly residualShare: number;
+  /** ‖W − W_base‖², which errors are relative to; undefined where the archive says it, being coded against the base. */
+  readonly squaredResidual: number | undefined;
 }
 
 export interface RecordedVersion {
@@ -97,7 +97,7 @@ export async function recordVersion(reader: StoreReader, input: RecordInput): Pr
     digest: index.decoded.digest,
     fineTunedByteLength: weightByteLength(index),
     addedByteLength,
-    relativeError: relativeError(index.tensors, index.decoded.squaredResidual) * input.residualShare,
+    relativeError: relativeError(index.tensors, input.squaredResidual ?? index.decoded.squaredResidual),
     decodeCost: decodeCost(cost, directByteLength),
     encoding: index.encoding,
     tensors: published.tensors,

@@ -14,7 +14,12 @@ export interface StoredRef {
   readonly id: VersionId;
   /** Of a base: where it was seen, the latest first. */
   readonly locations: readonly string[];
+  /** Of a base: whether the store holds its tensors. */
+  readonly isKept: boolean;
 }
+
+/** What of a ref may change. */
+export type RefValue = Pick<StoredRef, 'id'> & Partial<Pick<StoredRef, 'locations' | 'isKept'>>;
 
 /** A ref, and its bytes as they were read. */
 interface ReadRef {
@@ -55,7 +60,7 @@ export async function updateRef(
   backend: StoreBackend,
   kind: RefKind,
   name: string,
-  change: (current: StoredRef | undefined) => Pick<StoredRef, 'id' | 'locations'> | undefined,
+  change: (current: StoredRef | undefined) => RefValue | undefined,
   options?: RequestOptions,
 ): Promise<StoredRef | undefined> {
   for (let i = 0; i < MAX_TRIES; i++) {
@@ -63,7 +68,7 @@ export async function updateRef(
     const next = change(current?.ref);
     const bytes = next && serializeRef(next);
     if (await backend.compareAndSwap(refKey(kind, name), current?.bytes, bytes, options)) {
-      return next && { kind, name, ...next };
+      return next && { kind, name, locations: [], isKept: false, ...next };
     }
   }
   throw new ConflictError(`${backend.location}: other writers keep changing ${kind} ${name}; try again`);
@@ -93,11 +98,16 @@ async function findRef(
   const record = new JsonCursor(value, file, 'ref');
   const id = fields.digest(record.field('version'));
   const locations = record.optional('locations')?.items((item) => item.string()) ?? [];
-  return { ref: { kind, name, id, locations }, bytes };
+  const isKept = record.optional('kept')?.boolean() ?? false;
+  return { ref: { kind, name, id, locations, isKept }, bytes };
 }
 
-function serializeRef({ id, locations }: Pick<StoredRef, 'id' | 'locations'>): Uint8Array {
-  const value = { version: id, ...(locations.length === 0 ? {} : { locations }) };
+function serializeRef({ id, locations = [], isKept = false }: RefValue): Uint8Array {
+  const value = {
+    version: id,
+    ...(locations.length === 0 ? {} : { locations }),
+    ...(isKept ? { kept: true } : {}),
+  };
   return new TextEncoder().encode(`${JSON.stringify(value)}\n`);
 }
 

@@ -158,7 +158,7 @@ export function baseSummary({ ref, id, manifest }: StoredBase): BaseSummary {
     tensorCount: manifest.tensors.length,
     byteLength: manifest.fineTunedByteLength,
     locations: ref.locations,
-    isKept: manifest.encoding.keep === true,
+    isKept: ref.isKept,
   };
 }
 

@@ -25,7 +25,7 @@ export async function advanceModel(
   id: VersionId,
 ): Promise<StoredRef | undefined> {
   return updateRef(backend, 'model', model, (current) => {
-    if (current?.id === expected) return { id, locations: [] };
+    if (current?.id === expected) return { id };
     const found = current === undefined ? 'none' : shortId(current.id);
     throw new ConflictError(
       `${backend.location}: model ${model} has changed meanwhile: expected ${expected === undefined ? 'none' : shortId(expected)} as its newest version, found ${found}; commit again`,

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { NotFoundError } from '../../formats/errors.js';
 import type { DiffOptions, DiffReport } from '../../src/residual/diff-report.js';
 import { diffReport, runWith } from './doubles.js';
 import { runWithStore, storeDiffReport } from './store-doubles.js';
@@ -183,6 +184,17 @@ describe('ere diff of versions', () => {
     expect((await runWithStore(['diff', 'chat', 'tuned', '--quiet'], {}, {}, outside)).opened).toEqual([]);
     const named = { environment: { ERE_STORE: '/s' } };
     expect((await runWithStore(['diff', 'x', 'y'], { diff }, named)).opened).toEqual(['/s']);
+  });
+
+  test('a ref that is none may be a mistyped path: the error says how it was taken', async () => {
+    const failing = async () => {
+      throw new NotFoundError('no version "tuend"');
+    };
+    const { status, stderr } = await runWithStore(['diff', 'llama', 'tuend'], { diff: failing });
+    expect(status).toBe(10);
+    expect(stderr).toContain("taken for versions, as not both 'llama' and 'tuend' are paths that exist");
+    const told = await runWithStore(['diff', 'llama', 'tuend', '--store', '/s'], { diff: failing });
+    expect(told.stderr).toBe('error: no version "tuend"\n');
   });
 
   test('options for checkpoints are usage errors', async () => {

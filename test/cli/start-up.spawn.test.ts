@@ -8,6 +8,7 @@ import { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
 import { COMMANDS } from '../../cli/commands.js';
 import { loadOperations } from '../../cli/context.js';
+import { initStore } from '../../src/store/open-store.js';
 import { BIN, PROJECT_ROOT } from '../helpers/project.js';
 import { writeSevenBillionArchive } from '../helpers/seven-billion-archive.js';
 import { withTempFolder } from '../helpers/temp-folder.js';
@@ -68,6 +69,24 @@ describe('what is loaded', () => {
       expect(modules.length).toBeLessThanOrEqual(60);
     });
   });
+
+  test.each(['log', 'log --graph', 'stats', 'base list'])(
+    '%s of a store loads no encoder, decoder, kernel or worker',
+    async (command) => {
+      await withTempFolder(async (folder) => {
+        const location = join(folder, 'store');
+        await (await initStore(location)).close();
+        const { modules } = await runListingModules(...command.split(' '), '--store', location);
+        expect(modules).toContain('src/store/open-store.js');
+        const foreign =
+          /^src\/(kernels|codecs|linalg\/(?!devices)|allocation|rate-distortion|export|evaluate|sketch)/;
+        expect(modules.filter((name) => foreign.test(name))).toEqual([]);
+        expect(modules.filter((name) => /worker|encode|decode(?!-cost)|^src\/index/.test(name))).toEqual([]);
+        expect(ofPackages(modules).filter((name) => !name.startsWith('commander/'))).toEqual([]);
+        expect(modules.length).toBeLessThanOrEqual(80);
+      });
+    },
+  );
 
   test.each(COMMANDS)('the help of $name loads no other command and no operation', async ({ name }) => {
     const { stdout, modules } = await runListingModules(name, '--help');

@@ -215,15 +215,29 @@ describe('ere commit', () => {
     expect(stdout).toBe(
       [
         'chat 3f2a5e5e: 284 kB, 2.9 % of 9.91 MB; bit-exact',
-        'parent 81b05e5e, base llama, coded against version 81b05e5e, decode cost 1.25',
+        'parent 81b05e5e, coded against it, base llama, decode cost 1.25',
         'reference         expected size  decode cost',
-        'base llama                4.1 %         1.00',
-        'version 81b05e5e          2.8 %         1.25',
         'version 9c1d5e5e          2.6 %         2.50  over the limit of decode cost',
+        'version 81b05e5e          2.8 %         1.25  taken',
+        'base llama                4.1 %         1.00',
         '57 tensors, 12 of them shared with others; 4.2 s',
         '',
       ].join('\n'),
     );
+  });
+
+  test('of many candidates it lists the smallest, and the one that was taken', async () => {
+    const others = Array.from({ length: 9 }, (_, i) => ({
+      reference: versionId(0x1000 + i).slice(7, 19),
+      expectedRatio: 0.01 + i / 1000,
+      decodeCost: 3,
+      isWithinLimit: false,
+    }));
+    const commit = async () => commitReport({ candidates: [...commitReport().candidates, ...others] });
+    const { stdout } = await runWithStore(['commit', 'tuned', '-m', 'x'], { commit });
+    expect(stdout.match(/over the limit/g)).toHaveLength(4);
+    expect(stdout).toContain('version 10005e5e          1.0 %');
+    expect(stdout).toMatch(/version 81b05e5e .*taken\n… and 7 more\n57 tensors/);
   });
 
   test('--quiet is one line that states the loss, --json the report', async () => {
@@ -528,6 +542,10 @@ describe('ere export and import', () => {
     expect(calls[0]![1]).toMatchObject({ message: 'from elsewhere', parent: null });
     expect(stdout).toContain('chat 3f2a5e5e: 284 kB, 2.9 % of 9.91 MB; bit-exact\n');
     expect(stdout).not.toContain('expected size');
+    const unnamed = recorder(commitReport());
+    await runWithStore(['import', 'archives/x.ere'], { import: unnamed.operation });
+    expect(unnamed.calls[0]![1]).toMatchObject({ message: 'imported from x.ere' });
+    expect(unnamed.calls[0]![1]).not.toHaveProperty('parent');
   });
 });
 
