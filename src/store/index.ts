@@ -13,5 +13,6 @@ export type {
 } from './backend.js';
 export { type FolderBackendOptions, openFolderBackend } from './backends/file-system.js';
 export { createMemoryBackend } from './backends/memory.js';
+export { type OpenBackendOptions, openBackend } from './backends/open-backend.js';
 export { initStore, openStore } from './open-store.js';
 export { STORE_FOLDER } from './store-folder.js';

@@ -6,7 +6,7 @@ export interface BackendFixture {
   /** Of a read-only backend: what writes the values that it reads. */
   readonly filler?: StoreBackend;
   /** Of a read-only backend: makes what the filler has written listable. */
-  publish?(): Promise<void>;
+  publish?(): Promise<unknown>;
   remove(): Promise<void>;
 }
 

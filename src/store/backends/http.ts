@@ -98,7 +98,7 @@ class HttpBackend implements StoreBackend {
     const bytes = await readWhole(this.#access, inventory, MAX_INVENTORY_BYTE_LENGTH, options.signal).catch(
       (error: unknown) => {
         if (!isEreError(error, 'ERE_NOT_FOUND')) throw error;
-        const message = `${this.location}: cannot list: it has no inventory; write one where the store is kept`;
+        const message = `${this.location}: cannot list: it has no inventory; write one with inventory where the store is kept`;
         throw new UnsupportedError('listing over HTTP', message, { cause: error });
       },
     );

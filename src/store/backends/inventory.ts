@@ -17,10 +17,14 @@ export async function inventoryText(backend: StoreBackend, options: RequestOptio
   return lines.sort().join('');
 }
 
-/** Makes a store ready to be served over plain HTTP: writes its inventory, to be done after every change. */
-export async function writeInventory(backend: StoreBackend, options: RequestOptions = {}): Promise<void> {
+/**
+ * Makes a store ready to be served over plain HTTP: writes its inventory, to be done after every change.
+ * @returns the number of values listed
+ */
+export async function writeInventory(backend: StoreBackend, options: RequestOptions = {}): Promise<number> {
   const text = await inventoryText(backend, options);
   await backend.write(INVENTORY_KEY, new TextEncoder().encode(text), options);
+  return text.split('\n').length - 1;
 }
 
 /**

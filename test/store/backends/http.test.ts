@@ -201,7 +201,7 @@ describe('the inventory', () => {
   });
 
   it('that is not there makes a listing unsupported', async () => {
-    const message = `${server.url}/models: cannot list: it has no inventory; write one where the store is kept`;
+    const message = `${server.url}/models: cannot list: it has no inventory; write one with inventory where the store is kept`;
     await expect(collect(open().list(''))).rejects.toMatchObject({ code: 'ERE_UNSUPPORTED', message });
   });
 
