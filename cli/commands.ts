@@ -6,8 +6,14 @@ import type { Command } from 'commander';
 import type { CliContext } from './context.js';
 
 /** Headings of the help. */
-const [ARCHIVES, STORE, UPKEEP, HELP] = ['Archives:', 'Store:', 'Upkeep of the store:', 'Help:'] as const;
-type Group = typeof ARCHIVES | typeof STORE | typeof UPKEEP;
+const [ARCHIVES, HUB, STORE, UPKEEP, HELP] = [
+  'Archives:',
+  'Hugging Face Hub:',
+  'Store:',
+  'Upkeep of the store:',
+  'Help:',
+] as const;
+type Group = typeof ARCHIVES | typeof HUB | typeof STORE | typeof UPKEEP;
 
 export interface CommandEntry {
   readonly name: string;
@@ -70,6 +76,20 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'keep the first part of an archive',
     group: ARCHIVES,
     load: async () => (await import('./commands/truncate.js')).addTruncateCommand,
+  },
+  {
+    name: 'push',
+    operands: '<finetuned>',
+    summary: 'upload a fine-tune to the Hub as its residual',
+    group: HUB,
+    load: async () => (await import('./commands/push.js')).addPushCommand,
+  },
+  {
+    name: 'pull',
+    operands: '<repo>',
+    summary: 'rebuild a model from its archive on the Hub',
+    group: HUB,
+    load: async () => (await import('./commands/pull.js')).addPullCommand,
   },
   {
     name: 'init',

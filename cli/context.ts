@@ -1,5 +1,6 @@
 /** What a command needs from outside; tests replace any of it. */
 import type { ExportLoraOptions, ExportLoraReport } from '../src/export/peft.js';
+import type { PullOptions, PullReport, PushOptions, PushReport } from '../src/hub/api.js';
 import type {
   DecodeOptions,
   DecodeReport,
@@ -25,6 +26,8 @@ export interface Operations {
   inspect(archive: string): Promise<InspectReport>;
   exportLora(archive: string, options: ExportLoraOptions): Promise<ExportLoraReport>;
   truncate(archive: string, options: TruncateOptions): Promise<TruncateReport>;
+  push(subject: string, options: PushOptions): Promise<PushReport>;
+  pull(repo: string, options: PullOptions): Promise<PullReport>;
   initStore(location: string): Promise<Store>;
   openStore(location: string): Promise<Store>;
   /** Location of the store that the working folder is in; undefined outside of one. */
@@ -46,7 +49,7 @@ export interface CliContext {
   /** Progress, warnings and errors. */
   readonly stderr: OutputStream;
   readonly signal: AbortSignal;
-  /** Environment variables: ERE_STORE. */
+  /** Environment variables: ERE_STORE, and those of the Hub. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   loadOperations(): Promise<Operations>;
 }
@@ -62,6 +65,8 @@ export async function loadOperations(): Promise<Operations> {
     inspect: async (...args) => (await import('../src/residual/inspect.js')).inspect(...args),
     exportLora: async (...args) => (await import('../src/export/peft.js')).exportLora(...args),
     truncate: async (...args) => (await import('../src/residual/truncate.js')).truncate(...args),
+    push: async (...args) => (await import('../src/hub/push.js')).push(...args),
+    pull: async (...args) => (await import('../src/hub/pull.js')).pull(...args),
     initStore: async (...args) => (await import('../src/store/open-store.js')).initStore(...args),
     openStore: async (...args) => (await import('../src/store/open-store.js')).openStore(...args),
     findStore: async () => (await import('../src/store/find-store.js')).findStore('.'),

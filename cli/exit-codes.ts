@@ -18,6 +18,7 @@ const STATUSES = {
   ERE_NOT_FOUND: 10,
   ERE_CONFLICT: 11,
   ERE_IO: 12,
+  ERE_HUB: 13,
   // 128 + the number of the signal, as shells report it.
   ERE_ABORTED: 130,
   ERE_TERMINATED: 143,

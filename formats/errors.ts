@@ -15,6 +15,7 @@ export type EreErrorCode =
   | 'ERE_NOT_FOUND'
   | 'ERE_CONFLICT'
   | 'ERE_IO'
+  | 'ERE_HUB'
   | 'ERE_ABORTED';
 
 /** Base class. `code` is stable across releases; messages are not. */
@@ -155,6 +156,22 @@ export class ConflictError extends EreError {
 export class IoError extends EreError {
   constructor(message: string, options?: { cause?: unknown }) {
     super('ERE_IO', message, options);
+  }
+}
+
+/** The Hugging Face Hub refused a request, could not be reached, or holds something else than expected. */
+export class HubError extends EreError {
+  /** HTTP status of the answer; undefined where there was none. */
+  readonly statusCode: number | undefined;
+  /** Whether the same request may succeed later. */
+  readonly retryable: boolean;
+  constructor(
+    message: string,
+    details: { statusCode?: number | undefined; retryable?: boolean; cause?: unknown } = {},
+  ) {
+    super('ERE_HUB', message, { cause: details.cause });
+    this.statusCode = details.statusCode;
+    this.retryable = details.retryable ?? false;
   }
 }
 

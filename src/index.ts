@@ -17,6 +17,7 @@ export {
   EreError,
   type EreErrorCode,
   FormatError,
+  HubError,
   IntegrityError,
   IoError,
   isEreError,

@@ -83,6 +83,14 @@ test('only src/store imports the client of S3', () => {
   expect(violations(/^(?!src\/store\/)/, (target) => target.startsWith('@aws-sdk/'))).toEqual([]);
 });
 
+test('only src/hub imports the client of the Hub', () => {
+  expect(violations(/^(?!src\/hub\/)/, (target) => target.startsWith('@huggingface/'))).toEqual([]);
+});
+
+test('only the command line imports src/hub: without it the rest compiles', () => {
+  expect(violations(/^(?:formats|src\/(?!hub\/))/, (target) => target.startsWith('src/hub/'))).toEqual([]);
+});
+
 test('kernels and codecs run in a browser: no node: import', () => {
   expect(violations(/^src\/(kernels|codecs)\//, (target) => target.startsWith('node:'))).toEqual([]);
 });

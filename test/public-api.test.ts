@@ -11,6 +11,7 @@ const PUBLIC_API: Record<string, readonly string[]> = {
     'ConflictError',
     'EreError',
     'FormatError',
+    'HubError',
     'IntegrityError',
     'IoError',
     'LimitError',
@@ -57,6 +58,7 @@ const PUBLIC_API: Record<string, readonly string[]> = {
     'openFolderBackend',
     'openStore',
   ],
+  './hub': ['pull', 'push'],
 };
 
 const manifest: { readonly exports: Record<string, unknown> } = JSON.parse(

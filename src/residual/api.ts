@@ -29,12 +29,12 @@ export type Budget =
 /** How bytes are spread over tensors; 'rate-distortion' codes at one slope, the others choose ranks. */
 export type Allocation = 'rate-distortion' | 'uniform' | 'energy' | 'layerwise';
 
-/** Progress of a long operation, in bytes of fine-tuned weights. */
+/** Progress of a long operation, in bytes of fine-tuned weights, or of what is sent over the network. */
 export interface Progress {
-  readonly phase: 'analyse' | 'encode' | 'refine' | 'decode' | 'verify';
+  readonly phase: 'analyse' | 'encode' | 'refine' | 'decode' | 'verify' | 'download' | 'upload';
   readonly doneByteLength: number;
   readonly totalByteLength: number;
-  /** Tensor that was finished last. */
+  /** Tensor that was finished last, or file that is sent. */
   readonly tensor: string;
 }
 

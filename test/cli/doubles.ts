@@ -45,6 +45,8 @@ export async function runWith(
     exportLora: missing,
     truncate: missing,
     diff: missing,
+    push: missing,
+    pull: missing,
     initStore: missing,
     openStore: missing,
     findStore: async () => undefined,
