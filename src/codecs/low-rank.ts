@@ -117,8 +117,8 @@ interface QuantizedFactors {
   readonly b: QuantizedSide;
 }
 
-/** Squared error over ‖R̂‖² up to which wide codes are coarsened for the int16 kernel: 60 dB below the residual. */
-const INT16_NOISE_LIMIT = 1e-6;
+/** Squared error over ‖R̂‖² up to which wide codes are coarsened for the int16 kernel: 50 dB below the residual. */
+const INT16_NOISE_LIMIT = 1e-5;
 
 /**
  * Wide codes on one grid for all components, as fine as the int16 kernel takes: it decodes four times as fast as

@@ -9,11 +9,11 @@ import { type OpenOutputFile, openOutputFile } from '../io/output-file.js';
 import { openWorkerPool, type WorkerPool } from '../io/worker-pool.js';
 import type { CommonOptions, Progress } from './api.js';
 import { assertBaseLayout, baseTensorOf } from './archive-base.js';
+import { assertDigests } from './assert-digests.js';
 import type { Comparison } from './compare-decoded.js';
 import type { DecodeJob, DecodeJobResult, DecodeJobsInit, TensorJob } from './decode-jobs.js';
 import { decodeBudget } from './decode-memory.js';
 import { decodeShared } from './decode-shared.js';
-import { assertDigests } from './decode-verified.js';
 import { type Selection, selectTensor } from './select-tensors.js';
 
 export interface DecodeArchiveInput {

@@ -5,7 +5,7 @@
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import { openArchive } from '../../formats/ere/open-archive.js';
-import { KNOWN_CODECS } from '../codecs/registry.js';
+import { KNOWN_CODECS } from '../codecs/known-codecs.js';
 import { type FileSource, openFileSource } from '../io/file-source.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';

@@ -1,7 +1,7 @@
 /** verify: that an archive is whole, and with a base, that it decodes to what it promises. Writes nothing. */
 import { resolve } from 'node:path';
 import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
-import { KNOWN_CODECS } from '../codecs/registry.js';
+import { KNOWN_CODECS } from '../codecs/known-codecs.js';
 import { openFileSource } from '../io/file-source.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { VerifyOptions, VerifyReport } from './api.js';
