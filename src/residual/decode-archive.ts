@@ -68,7 +68,8 @@ export async function decodeArchive(input: DecodeArchiveInput): Promise<DecodeRe
   const budget = decodeBudget(options, tensors, index, archive.source.name);
   const least = leastShared(input, totalByteLength, budget.threads);
   const isShared = (i: number): boolean => byteLengths[i]! >= least;
-  const wanted = order.some(isShared) ? budget.threads : placements.length;
+  const areShared = order.some(isShared);
+  const wanted = areShared ? budget.threads : placements.length;
   const pool = await openWorkerPool<DecodeJobsInit, DecodeJob, DecodeJobResult>({
     module: new URL('./decode-jobs.js', import.meta.url),
     init: {
@@ -82,6 +83,8 @@ export async function decodeArchive(input: DecodeArchiveInput): Promise<DecodeRe
       blockElements: input.blockElements ?? budget.blockElements,
     },
     threads: Math.max(1, Math.min(budget.threads, wanted)),
+    // Except where it reads and writes for all of them.
+    isWorker: !areShared,
     signal: options.signal,
   });
   const outputs = new LazyOutputs(input.outputs);
