@@ -7,6 +7,7 @@ import type { Digest } from '../../formats/ere/archive-index.js';
 import { openArchive } from '../../formats/ere/open-archive.js';
 import { KNOWN_CODECS } from '../codecs/known-codecs.js';
 import { type FileSource, openFileSource } from '../io/file-source.js';
+import { inflateAtOnce } from '../io/inflate-at-once.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import { type OpenOutputFile, openOutputFile } from '../io/output-file.js';
@@ -95,7 +96,11 @@ export interface DecodeJobResult {
 export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJob, DecodeJobResult>> {
   const source = await openFileSource(init.archive);
   // Whether the file may be cut short was decided where the selection was made.
-  const archive = await openArchive(source, { codecs: KNOWN_CODECS, allowTruncated: true });
+  const archive = await openArchive(source, {
+    codecs: KNOWN_CODECS,
+    allowTruncated: true,
+    inflate: inflateAtOnce,
+  });
   const base = await openCheckpoint(init.base);
   const against = init.against === undefined ? undefined : await openCheckpoint(init.against);
   const outputs = await Promise.all(init.outputs.map((path) => openOutputFile(path)));

@@ -12,6 +12,7 @@ import { KNOWN_CODECS } from '../codecs/known-codecs.js';
 import { withAtomicFile, withAtomicFolder } from '../io/atomic-output.js';
 import { openFileSource } from '../io/file-source.js';
 import { flushAhead } from '../io/flush-ahead.js';
+import { inflateAtOnce } from '../io/inflate-at-once.js';
 import { createNodeHasher } from '../io/node-hasher.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { OutputFile } from '../io/output-file.js';
@@ -45,7 +46,11 @@ export async function decode(archive: string, options: DecodeOptions): Promise<D
   assertDecodeOptions(options);
   const source = await openFileSource(archive);
   try {
-    const opened = await openArchive(source, { codecs: KNOWN_CODECS, allowTruncated: true });
+    const opened = await openArchive(source, {
+      codecs: KNOWN_CODECS,
+      allowTruncated: true,
+      inflate: inflateAtOnce,
+    });
     if (opened.isTruncated && options.partial !== true) throw truncatedError(opened);
     const selection = selectUsable(opened, options.quality === 'lossy' ? 'lossy' : 'best');
     const numbers =
