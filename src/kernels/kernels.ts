@@ -189,6 +189,18 @@ export interface MatrixDecoder {
   free(): void;
 }
 
+/**
+ * Householder reflections x − w (wᵀx) / q in float64, each operation rounded: wᵀx in four sums of ascending index, by index
+ * modulo 4, added as (s0 + s1) + (s2 + s3).
+ */
+export interface Reflections {
+  readonly count: number;
+  /** Adds one. Entries of `w` before its own number, `count`, are 0. */
+  add(w: Float64Array, q: number): void;
+  /** Applies them all to x, the last one first where `isBackward`. */
+  apply(x: Float64Array, isBackward: boolean): void;
+}
+
 export interface Kernels {
   readonly path: KernelPath;
 
@@ -313,6 +325,9 @@ export interface Kernels {
 
   /** Σ (x_i − y_i)² in float64, each operation rounded, in the lane order of `statistics`. */
   squaredDistance(dtype: FloatDtype, x: Uint8Array, y: Uint8Array): number;
+
+  /** No reflections yet, of vectors of so many entries. */
+  createReflections(dimension: number): Reflections;
 
   /** A fresh encoder of one matrix. */
   createMatrixEncoder(options: MatrixCoderOptions): MatrixEncoder;

@@ -11,6 +11,7 @@ import { CoderPool, createMatrixDecoder, createMatrixEncoder } from './matrix-co
 import { combineWords, joinPlanes, splitPlanes } from './planes.js';
 import { prepareProduct, prepareWideProduct } from './product.js';
 import { codeSums, squaredDistance, squaredPowers, statistics } from './reduce.js';
+import { createReflections } from './reflections.js';
 
 export interface WasmKernelOptions {
   /**
@@ -65,6 +66,7 @@ export function wasmKernels(options: WasmKernelOptions = {}): Kernels {
     combineWords: (x, y, sign, width, out) => combineWords(arena, x, y, sign, width, out),
     unpackCodes: (bytes, bits, count, out, layout) => unpackCodes(arena, bytes, bits, count, out, layout),
     packCodes: (codes, bits, out, bitOffset) => packCodes(arena, codes, bits, out, bitOffset),
+    createReflections: (dimension) => createReflections(arena, dimension),
     createMatrixEncoder: (options) => createMatrixEncoder(coders, options),
     createMatrixDecoder: (options) => createMatrixDecoder(coders, options),
     subtract: (fineDtype, fine, baseDtype, base, out) =>
