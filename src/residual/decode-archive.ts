@@ -74,6 +74,7 @@ export async function decodeArchive(input: DecodeArchiveInput): Promise<DecodeRe
     module: new URL('./decode-jobs.js', import.meta.url),
     init: {
       archive: input.archivePath,
+      contents: { index, chunksOffset: archive.chunkOffset(0) },
       base: input.basePath,
       kernels: options.kernels ?? 'wasm',
       selection: input.selection,

@@ -4,8 +4,7 @@
  */
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
-import { openArchive } from '../../formats/ere/open-archive.js';
-import { KNOWN_CODECS } from '../codecs/known-codecs.js';
+import { type ArchiveContents, lazyArchive } from '../../formats/ere/lazy-archive.js';
 import { type FileSource, openFileSource } from '../io/file-source.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
 import { nodeRuntime } from '../io/node-runtime.js';
@@ -24,6 +23,8 @@ import { type Block, openTensorDecoder, type TensorDecoder } from './tensor-deco
 
 export interface DecodeJobsInit {
   readonly archive: string;
+  /** Of the archive, as it was opened. */
+  readonly contents: ArchiveContents;
   readonly base: string;
   readonly kernels: KernelPath;
   readonly selection: Selection;
@@ -95,12 +96,7 @@ export interface DecodeJobResult {
 
 export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJob, DecodeJobResult>> {
   const source = await openFileSource(init.archive);
-  // Whether the file may be cut short was decided where the selection was made.
-  const archive = await openArchive(source, {
-    codecs: KNOWN_CODECS,
-    allowTruncated: true,
-    inflate: inflateAtOnce,
-  });
+  const archive = lazyArchive(source, init.contents, inflateAtOnce);
   const base = await openCheckpoint(init.base);
   const against = init.against === undefined ? undefined : await openCheckpoint(init.against);
   const outputs = await Promise.all(init.outputs.map((path) => openOutputFile(path)));
