@@ -102,7 +102,7 @@ export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJo
   const outputs = await Promise.all(init.outputs.map((path) => openOutputFile(path)));
   const { selection, blockElements, checkBase } = init;
   const runtime = nodeRuntime(init.kernels);
-  const rooms = new BlockRooms();
+  const rooms = new BlockRooms(runtime.kernels);
   const chunkRooms = new ChunkRooms(archive);
   return new DecodeJobs({
     source,
@@ -120,6 +120,7 @@ export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJo
 }
 
 interface OpenFiles extends DecodeSources {
+  readonly rooms: BlockRooms;
   readonly source: FileSource;
   readonly against: Checkpoint | undefined;
   readonly outputs: readonly OpenOutputFile[];
@@ -164,7 +165,8 @@ class DecodeJobs implements JobRunner<DecodeJob, DecodeJobResult> {
   }
 
   async close(): Promise<void> {
-    const { source, base, against, outputs } = this.#files;
+    const { source, base, against, outputs, rooms } = this.#files;
+    rooms.free();
     await Promise.all([
       source.close(),
       base.close(),

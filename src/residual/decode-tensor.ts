@@ -2,6 +2,7 @@
  * Rebuilds one tensor block by block. Every byte of the base tensor is read once, in order and one block ahead, and
  * hashed on the way, as is every byte that is given out. Writing a block overlaps with decoding the next.
  */
+import type { KernelRooms, Kernels } from '../kernels/kernels.js';
 import type { DecodedDigests } from './assert-digests.js';
 import { blockSteps, type Step, stepsOf } from './decode-steps.js';
 import type { ReadTensor, Runtime } from './runtime.js';
@@ -18,18 +19,30 @@ export interface DecodeTensorInput extends Omit<TensorPiecesInput, 'withValues'>
   readonly hashBase?: boolean;
 }
 
-/** Room for two blocks of the base and two of the output. */
+/** Room for two blocks of the base and two of the output: the kernels' own where they have it, others beyond. */
 export class BlockRooms {
   readonly #rooms: Uint8Array[] = [];
+  readonly #ofKernels: KernelRooms | undefined;
+
+  /** @param kernels whose rooms are taken until `free`; default: none */
+  constructor(kernels?: Kernels) {
+    this.#ofKernels = kernels?.takeRooms();
+  }
 
   /** @param index 0 to 3 */
   room(index: number, byteLength: number): Uint8Array {
+    const own = this.#ofKernels?.room(index, byteLength);
+    if (own !== undefined) return own;
     let room = this.#rooms[index];
     if (room === undefined || room.byteLength < byteLength) {
       room = new Uint8Array(byteLength);
       this.#rooms[index] = room;
     }
     return room.subarray(0, byteLength);
+  }
+
+  free(): void {
+    this.#ofKernels?.free();
   }
 }
 

@@ -33,6 +33,7 @@ export function scalarKernels(): Kernels {
         throw new RangeError(`expected at most ${MAX_RESIDUAL_BLOCK} residuals, got ${count}`);
       return residual.subarray(0, count);
     },
+    takeRooms: () => undefined,
     addAndRound,
     prepareProduct,
     prepareWideProduct,

@@ -16,7 +16,7 @@ import { createReflections } from './reflections.js';
 export interface WasmKernelOptions {
   /**
    * Bytes of linear memory for packed operands, at least 2 MiB; default 8 MiB. Operands over it stream
-   * through it. With the scratch and coder regions, the whole memory stays under this plus 11 MiB.
+   * through it. With the other regions, the whole memory stays under this plus 27 MiB.
    */
   readonly operandByteLength?: number;
 }
@@ -51,6 +51,7 @@ export function wasmKernels(options: WasmKernelOptions = {}): Kernels {
     toFloat32: (dtype, bytes, out) => toFloat32(arena, dtype, bytes, out),
     fromFloat32: (dtype, values, out) => fromFloat32(arena, dtype, values, out),
     residualBlock: (count) => arena.residual(count),
+    takeRooms: () => arena.takeRooms(),
     addAndRound: (dtype, baseDtype, base, residual, out) =>
       addAndRound(arena, dtype, baseDtype, base, residual, out),
     prepareProduct: (b, columns, k, scale) => prepareProduct(arena, b, columns, k, scale),
