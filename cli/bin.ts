@@ -11,5 +11,6 @@ process.exitCode = await run(process.argv.slice(2), {
   stdout,
   stderr,
   signal: interruptSignal(process),
+  environment: process.env,
   loadOperations,
 });

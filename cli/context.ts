@@ -3,8 +3,6 @@ import type { ExportLoraOptions, ExportLoraReport } from '../src/export/peft.js'
 import type {
   DecodeOptions,
   DecodeReport,
-  DiffOptions,
-  DiffReport,
   EncodeEstimate,
   EncodeOptions,
   EncodeReport,
@@ -14,6 +12,8 @@ import type {
   VerifyOptions,
   VerifyReport,
 } from '../src/residual/api.js';
+import type { DiffOptions, DiffReport } from '../src/residual/diff-report.js';
+import type { Store } from '../src/store/api.js';
 
 /** The library's operations that commands call. */
 export interface Operations {
@@ -25,6 +25,12 @@ export interface Operations {
   inspect(archive: string): Promise<InspectReport>;
   exportLora(archive: string, options: ExportLoraOptions): Promise<ExportLoraReport>;
   truncate(archive: string, options: TruncateOptions): Promise<TruncateReport>;
+  initStore(location: string): Promise<Store>;
+  openStore(location: string): Promise<Store>;
+  /** Location of the store that the working folder is in; undefined outside of one. */
+  findStore(): Promise<string | undefined>;
+  /** Whether there is anything at a path. */
+  pathExists(path: string): Promise<boolean>;
 }
 
 /** The part of a Node stream that the CLI uses. */
@@ -40,6 +46,8 @@ export interface CliContext {
   /** Progress, warnings and errors. */
   readonly stderr: OutputStream;
   readonly signal: AbortSignal;
+  /** Environment variables: ERE_STORE. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
   loadOperations(): Promise<Operations>;
 }
 
@@ -54,5 +62,9 @@ export async function loadOperations(): Promise<Operations> {
     inspect: async (...args) => (await import('../src/residual/inspect.js')).inspect(...args),
     exportLora: async (...args) => (await import('../src/export/peft.js')).exportLora(...args),
     truncate: async (...args) => (await import('../src/residual/truncate.js')).truncate(...args),
+    initStore: async (...args) => (await import('../src/store/open-store.js')).initStore(...args),
+    openStore: async (...args) => (await import('../src/store/open-store.js')).openStore(...args),
+    findStore: async () => (await import('../src/store/find-store.js')).findStore('.'),
+    pathExists: async (...args) => (await import('../src/store/find-store.js')).pathExists(...args),
   };
 }

@@ -30,7 +30,10 @@ async function buildProgram(
   help: { stdout: string; stderr: string },
 ): Promise<Command> {
   const program = new Command('ere')
-    .description('Stores a fine-tuned model as a small, verified residual against its base.')
+    .description(
+      'Stores fine-tuned models as small, verified residuals against their base: one in an archive, or many as ' +
+        'versions in a store.',
+    )
     .version(PACKAGE_VERSION)
     .exitOverride()
     .configureOutput({
@@ -47,7 +50,8 @@ async function buildProgram(
       '\nExamples:\n' +
         '  $ ere encode llama my-finetune -o my-finetune.ere\n' +
         '  $ ere decode llama my-finetune.ere -o rebuilt\n' +
-        '  $ ere verify my-finetune.ere --base llama',
+        '  $ ere verify my-finetune.ere --base llama\n' +
+        '  $ ere init && ere base add llama llama && ere commit my-finetune -m "first version"',
     );
   await addCommands(program, context, argv);
   return program;

@@ -17,6 +17,15 @@ const UNITS: ReadonlyMap<string, number> = new Map([
   ['gib', 2 ** 30],
 ]);
 
+/** Milliseconds by their units' names. */
+const DURATIONS: ReadonlyMap<string, number> = new Map([
+  ['', 1e3],
+  ['s', 1e3],
+  ['min', 60e3],
+  ['h', 3_600e3],
+  ['d', 86_400e3],
+]);
+
 /** '6%' or '0.06' → 0.06; over 0 and at most 1. */
 export function parseShare(text: string): number {
   const share = parsePercentOrNumber(text);
@@ -66,6 +75,25 @@ export function parseMemory(text: string, least: number = MIN_MEMORY_CAP): numbe
 /** 'lossy', or a size as of `parseByteLength`. */
 export function parseTruncation(text: string): number | 'lossy' {
   return text === 'lossy' ? 'lossy' : parseByteLength(text);
+}
+
+/** '1h', '90 min', '2d', '0' → milliseconds. Units: s, min, h, d; seconds without one. */
+export function parseDuration(text: string): number {
+  const [, amount, unit] = SIZE.exec(text.trim()) ?? [];
+  const scale = unit === undefined ? undefined : DURATIONS.get(unit.toLowerCase());
+  const durationMs = scale === undefined ? Number.NaN : Math.round(Number(amount) * scale);
+  if (!Number.isSafeInteger(durationMs)) {
+    throw new InvalidArgumentError('Expected a duration, such as 1h, 90min or 0 (units: s, min, h, d)');
+  }
+  return durationMs;
+}
+
+/** A cost relative to another: a number of at least 1. */
+export function parseCost(text: string): number {
+  const cost = NUMBER.test(text.trim()) ? Number(text) : Number.NaN;
+  if (!(cost >= 1 && Number.isFinite(cost)))
+    throw new InvalidArgumentError('Expected a number of at least 1');
+  return cost;
 }
 
 /** A whole number of at least 1. */

@@ -28,4 +28,8 @@ export const LIMITS = {
   pathSegmentByteLength: 255,
   /** Chunks are units of checking and of progressive decoding; larger ones would break memory caps. */
   chunkByteLength: 256 * 1024 * 1024,
+  /** A sketch takes under 500 bytes a tensor: 100 MB covers 200,000. */
+  sketchByteLength: 100_000_000,
+  /** Names deflate 30:1 and samples 2:1; see archiveIndexDeflateRatio. */
+  sketchDeflateRatio: 64,
 } as const;

@@ -35,18 +35,13 @@ export type {
   DecodeOptions,
   DecodeReport,
   DecodeTensorsOptions,
-  DiffOptions,
-  DiffReport,
   EncodeEstimate,
   EncodeOptions,
   EncodeReport,
   InspectReport,
   Loss,
   Progress,
-  SizeEstimate,
-  SpectrumSummary,
   TensorCase,
-  TensorDiff,
   TensorReport,
   TruncateOptions,
   TruncateReport,
@@ -56,10 +51,19 @@ export type {
 } from './residual/api.js';
 export { decode } from './residual/decode.js';
 export { diff } from './residual/diff.js';
+export type {
+  DiffOptions,
+  DiffReport,
+  SizeEstimate,
+  SpectrumSummary,
+  TensorDiff,
+} from './residual/diff-report.js';
 export { encode, estimateEncode } from './residual/encode.js';
 export { inspect } from './residual/inspect.js';
 export { type OpenArchive, openArchive } from './residual/open-archive.js';
 export type { PresetName } from './residual/presets.js';
 export { truncate } from './residual/truncate.js';
 export { verify } from './residual/verify.js';
+export type { PrefixChange } from './sketch/match-names.js';
+export type { BaseRank, BaseVerdict } from './sketch/rank-bases.js';
 export { PACKAGE_VERSION } from './version.js';

@@ -17,7 +17,7 @@ export interface RunFlags {
 
 /** --threads, --kernels, --json and --quiet. */
 export function addRunOptions(command: Command): Command {
-  return command
+  command
     .addOption(
       new Option(
         '--threads <n>',
@@ -29,7 +29,13 @@ export function addRunOptions(command: Command): Command {
         '--kernels <kind>',
         'implementation of the kernels (default: wasm); both give the same bytes',
       ).choices(['wasm', 'scalar']),
-    )
+    );
+  return addReportOptions(command);
+}
+
+/** --json and --quiet. */
+export function addReportOptions(command: Command): Command {
+  return command
     .option('--json', 'print the result as one JSON document, and an error as one JSON object')
     .option('--quiet', 'no progress, and no more than one line of result');
 }

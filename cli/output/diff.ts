@@ -8,7 +8,7 @@ import {
   formatShare,
 } from '../../src/report/numbers.js';
 import { printable } from '../../src/report/printable.js';
-import type { DiffReport } from '../../src/residual/api.js';
+import type { DiffReport } from '../../src/residual/diff-report.js';
 import { nameList } from './summary.js';
 
 /** The whole report; `each` lists every tensor instead of groups. */

@@ -66,6 +66,15 @@ function lossyText({ lossy }: EncodeReport): string {
   return `; its first ${formatByteLength(lossy.byteLength)}, ${formatShare(lossy.ratio)}: ${lossText(lossy.relativeError)}`;
 }
 
+/** 'base: llama, 217 of 219 matrices agree within 3 %', where there was a choice; for stderr. */
+export function chosenBaseText({
+  base,
+  baseCandidates,
+}: Pick<EncodeReport, 'base' | 'baseCandidates'>): string {
+  const because = baseCandidates?.[0]?.because;
+  return because === undefined ? '' : `base: ${printable(base)}, ${printable(because)}\n`;
+}
+
 /** Warnings, one line each, for stderr. */
 export function warningText(warnings: readonly string[]): string {
   return warnings.map((warning) => `warning: ${printable(warning)}\n`).join('');

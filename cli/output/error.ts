@@ -1,8 +1,15 @@
 /** How errors read on stderr: one line for people, or with --json one object with the error's typed fields. */
 import type { CommanderError } from 'commander';
-import { AbortedError, isEreError } from '../../formats/errors.js';
+import { AbortedError, EreError, isEreError } from '../../formats/errors.js';
 import { printableLines } from '../../src/report/printable.js';
 import type { ExitCode } from '../exit-codes.js';
+
+/** An interruption while a store was worked on, which may leave objects in it that nothing needs. */
+export class StoreInterruptedError extends EreError {
+  constructor(cause: unknown) {
+    super('ERE_ABORTED', 'interrupted', { cause });
+  }
+}
 
 /** Text for an error that ended a command. Stack traces appear for unexpected errors only: those are bugs. */
 export function errorText(error: unknown, code: ExitCode, json: boolean): string {
@@ -22,13 +29,20 @@ export function usageErrorText(error: CommanderError, help: string, json: boolea
 }
 
 function messageOf(error: unknown, code: ExitCode): string {
-  const left =
-    error instanceof AbortedError
-      ? `finished tensors are in ${error.unfinished}: go on with --resume, or remove it`
-      : 'nothing was written';
+  const left = leftBy(error);
   if (code === 'ERE_ABORTED') return `interrupted; ${left}`;
   if (code === 'ERE_TERMINATED') return `terminated; ${left}`;
   return error instanceof Error ? error.message : String(error);
+}
+
+/** What an interruption leaves behind. */
+function leftBy(error: unknown): string {
+  if (error instanceof AbortedError) {
+    return `finished tensors are in ${error.unfinished}: go on with --resume, or remove it`;
+  }
+  if (error instanceof StoreInterruptedError)
+    return 'the store is sound, and `ere gc` removes what was left in it';
+  return 'nothing was written';
 }
 
 /** The fields that the error's class declares: format, tensor, expected, … */

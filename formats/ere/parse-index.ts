@@ -3,26 +3,30 @@
  * rules that tie fields to one another in check-index.ts. Unknown fields are ignored; unknown codecs, dtypes
  * and required extensions are refused by name.
  */
-import { type Dtype, isDtype } from '../dtype.js';
 import { FormatError, LimitError, UnsupportedError } from '../errors.js';
 import { LIMITS } from '../limits.js';
-import { assertSafeRelativePath } from '../relative-path.js';
 import type {
   ArchiveBaseTensor,
   ArchiveExtension,
   ArchiveIndex,
-  ArchiveLossyLevel,
-  ArchiveQuality,
   ArchiveSideFile,
   ArchiveTensor,
-  ArchiveTerm,
   ArchiveWeightFile,
   ChunkBlob,
   ChunkRecord,
-  Digest,
 } from './archive-index.js';
 import { checkIndex } from './check-index.js';
-import { isDigest } from './digest.js';
+import {
+  digest,
+  dtype,
+  lossyLevel,
+  optional,
+  path,
+  scalar,
+  shape,
+  tensorQuality,
+  term,
+} from './index-fields.js';
 import { isPlainInteger, JsonCursor } from './json-cursor.js';
 
 const MAX_CRC32 = 0xffffffff;
@@ -170,37 +174,6 @@ function baseTensor(field: JsonCursor): ArchiveBaseTensor {
   };
 }
 
-function term(field: JsonCursor): ArchiveTerm {
-  const rows = field.optional('rows');
-  return {
-    codec: field.field('codec').string(),
-    ...optional('rows', rows && pair(rows)),
-    chunks: field.field('chunks').integers(),
-    ...optional('missing', field.optional('missing')?.integer() || undefined),
-    ...optional('errorDrops', field.optional('errorDrops')?.magnitudes()),
-    ...optional('errorDrop', field.optional('errorDrop')?.magnitude()),
-    params: field.field('params').foreignRecord(),
-  };
-}
-
-function tensorQuality(field: JsonCursor): ArchiveQuality {
-  const gaussianBits = field.optional('gaussianBits');
-  return {
-    squaredError: field.field('squaredError').magnitude(),
-    squaredResidual: field.field('squaredResidual').magnitude(),
-    ...optional('gaussianBits', gaussianBits?.magnitude()),
-    ...optional('estimated', field.optional('estimated')?.boolean() || undefined),
-  };
-}
-
-function lossyLevel(field: JsonCursor): ArchiveLossyLevel {
-  return {
-    terms: field.field('terms').integer(),
-    digest: digest(field.field('digest')),
-    quality: tensorQuality(field.field('quality')),
-  };
-}
-
 function extension(name: string, field: JsonCursor): ArchiveExtension {
   const required = field.field('required').boolean();
   if (required) {
@@ -251,52 +224,4 @@ function bounded(field: JsonCursor, limit: number): number {
     );
   }
   return actual;
-}
-
-function path(field: JsonCursor): string {
-  const value = field.string();
-  assertSafeRelativePath(value, { format: 'ere', file: field.file });
-  return value;
-}
-
-function digest(field: JsonCursor): Digest {
-  return isDigest(field.value) ? field.value : field.fail('"sha256:" and 64 lower-case hexadecimal digits');
-}
-
-function dtype(field: JsonCursor): Dtype {
-  const name = field.string();
-  if (isDtype(name)) return name;
-  throw new UnsupportedError(
-    `dtype ${JSON.stringify(name)}`,
-    `${field.file}: ${field.path}: dtype ${JSON.stringify(name)} is not known to this build; use a newer version of ere`,
-  );
-}
-
-function shape(field: JsonCursor): number[] {
-  const dimensions = field.integers();
-  if (dimensions.length > LIMITS.dimensions) {
-    throw new LimitError(
-      `${field.file}: ${field.path}: ${dimensions.length} dimensions; at most ${LIMITS.dimensions} are read`,
-      LIMITS.dimensions,
-      dimensions.length,
-    );
-  }
-  return dimensions;
-}
-
-function pair(field: JsonCursor): [number, number] {
-  const [start, end] = field.pair('[start, end]');
-  return [start.integer(), end.integer()];
-}
-
-function scalar(field: JsonCursor): string | number | boolean {
-  const { value } = field;
-  if (typeof value === 'string') return field.string();
-  if (typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))) return value;
-  return field.fail('a string, a finite number, true or false');
-}
-
-/** A field that is left out rather than undefined. */
-function optional<K extends string, V>(key: K, value: V | undefined): { [key in K]?: V } {
-  return value === undefined ? {} : ({ [key]: value } as { [key in K]: V });
 }

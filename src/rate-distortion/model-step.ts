@@ -33,8 +33,9 @@ export function modelAtStep(residuals: readonly ResidualSpectrum[], step: number
 /** Halvings of the logarithm of the step: to 1e-4 of it. */
 const BISECTIONS = 18;
 
-/** The largest step whose error meets the target, or the smallest whose bytes do. @param residuals full spectra */
+/** The largest step whose error meets the target, or the smallest whose bytes do; a fixed one is itself. @param residuals full spectra */
 export function modelledStep(residuals: readonly ResidualSpectrum[], target: AllocationTarget): number {
+  if (target.kind === 'fixed') return target.value;
   const elements = residuals.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
   const deviation = Math.sqrt(residuals.reduce((sum, { energy }) => sum + energy, 0) / Math.max(1, elements));
   const needsLarger = ({ byteLength, squaredError }: ModelledArchive): boolean =>

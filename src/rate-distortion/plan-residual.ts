@@ -2,7 +2,7 @@
  * How many components of a residual lie above water at a step, and what that costs: the model of
  * Gaussian components that both the encoder's plans and diff's estimates are made of.
  */
-import { gaussianCost } from './gaussian-cost.js';
+import { type GaussianCost, gaussianCost } from './gaussian-cost.js';
 
 export interface ResidualSpectrum {
   readonly rows: number;
@@ -69,52 +69,89 @@ function componentSides(
   ];
 }
 
-/**
- * The cheapest plans with and without a dense part. Component k has `rows` coefficients of deviation
- * σ_k / √rows and `columns` of σ_k / √columns, in the units in which one step serves all, or k fewer on the shorter
- * side; what is left spreads evenly over the entries.
- */
-export function planResidual(
-  { rows, columns, energy, singularValues }: ResidualSpectrum,
-  { step, lambda, bulkRatio = 1, bulkRateRatio = bulkRatio }: PlanOptions,
-): { readonly withDense: ResidualPlan; readonly alone: ResidualPlan } {
+/** What the first components of a residual take, and what they leave; in squared steps. */
+class ComponentSums {
+  /** D + λ·bits. */
+  cost = 0;
+  bits = 0;
+  left: number;
+  readonly #spectrum: ResidualSpectrum;
+  readonly #step: number;
+  readonly #model: GaussianCost;
+
+  constructor(spectrum: ResidualSpectrum, { step, lambda }: PlanOptions) {
+    this.left = spectrum.energy / step ** 2;
+    this.#spectrum = spectrum;
+    this.#step = step;
+    this.#model = gaussianCost(lambda);
+  }
+
+  /**
+   * Component k: `rows` coefficients of deviation σ_k / √rows and `columns` of σ_k / √columns, in the units in which
+   * one step serves all, or k fewer on the shorter side.
+   * @param rank of so many
+   */
+  add(k: number, rank: number): void {
+    const sigma = this.#spectrum.singularValues[k]!;
+    for (const [codes, length] of componentSides(this.#spectrum, k, rank)) {
+      const deviation = sigma / Math.sqrt(length) / this.#step;
+      this.cost += codes * this.#model.cost(deviation);
+      this.bits += codes * this.#model.rate(deviation);
+    }
+    this.left = Math.max(0, this.left - sigma ** 2 / this.#step ** 2);
+  }
+
+  /** D of the components alone. */
+  get error(): number {
+    return this.cost - this.#model.lambda * this.bits;
+  }
+}
+
+/** What coding the rest takes that spreads evenly over the entries: `left` squared steps in all. */
+function bulkCost(
+  { rows, columns }: ResidualSpectrum,
+  left: number,
+  { lambda, bulkRatio = 1, bulkRateRatio = bulkRatio }: PlanOptions,
+): { readonly cost: number; readonly bits: number } {
   const model = gaussianCost(lambda);
   const elements = rows * columns;
-  const squaredStep = step ** 2;
-  let cost = 0;
-  let bits = 0;
-  let left = energy / squaredStep;
+  const deviation = Math.sqrt(left / elements);
+  return {
+    cost: elements * model.cost(deviation) * bulkRatio,
+    bits: elements * model.rate(deviation) * bulkRateRatio,
+  };
+}
+
+/** The cheapest plans with and without a dense part. */
+export function planResidual(
+  spectrum: ResidualSpectrum,
+  options: PlanOptions,
+): { readonly withDense: ResidualPlan; readonly alone: ResidualPlan } {
+  const squaredStep = options.step ** 2;
+  const sums = new ComponentSums(spectrum, options);
   const alonePlan = (rank: number): ResidualPlan => ({
     rank,
     dense: false,
-    cost: cost + left,
-    bits,
-    squaredError: (cost - lambda * bits + left) * squaredStep,
+    cost: sums.cost + sums.left,
+    bits: sums.bits,
+    squaredError: (sums.error + sums.left) * squaredStep,
   });
   const densePlan = (rank: number): ResidualPlan => {
-    const deviation = Math.sqrt(left / elements);
-    const bulkCost = elements * model.cost(deviation) * bulkRatio;
+    const bulk = bulkCost(spectrum, sums.left, options);
     // A bulk that is cheaper left out is coded as zeros, for next to nothing.
-    if (bulkCost >= left) return { ...alonePlan(rank), dense: true };
-    const bulkBits = elements * model.rate(deviation) * bulkRateRatio;
-    const squaredError = (cost - lambda * bits + bulkCost - lambda * bulkBits) * squaredStep;
+    if (bulk.cost >= sums.left) return { ...alonePlan(rank), dense: true };
     return {
       rank,
       dense: true,
-      cost: cost + bulkCost,
-      bits: bits + bulkBits,
-      squaredError,
+      cost: sums.cost + bulk.cost,
+      bits: sums.bits + bulk.bits,
+      squaredError: (sums.error + bulk.cost - options.lambda * bulk.bits) * squaredStep,
     };
   };
   let alone = alonePlan(0);
   let withDense = densePlan(0);
-  for (const [k, sigma] of singularValues.entries()) {
-    for (const [codes, length] of componentSides({ rows, columns }, k, k + 1)) {
-      const deviation = sigma / Math.sqrt(length) / step;
-      cost += codes * model.cost(deviation);
-      bits += codes * model.rate(deviation);
-    }
-    left = Math.max(0, left - sigma ** 2 / squaredStep);
+  for (const k of spectrum.singularValues.keys()) {
+    sums.add(k, k + 1);
     const candidate = alonePlan(k + 1);
     if (candidate.cost < alone.cost) alone = candidate;
     const denseCandidate = densePlan(k + 1);
@@ -127,35 +164,19 @@ export function planResidual(
 export function pricePlan(
   spectrum: ResidualSpectrum,
   { rank, dense }: Pick<ResidualPlan, 'rank' | 'dense'>,
-  { step, lambda, bulkRatio = 1, bulkRateRatio = bulkRatio }: PlanOptions,
+  options: PlanOptions,
 ): Pick<ResidualPlan, 'bits' | 'squaredError'> & {
   /** Those of the low-rank part, of all bits. */
   readonly factorBits: number;
 } {
-  const { rows, columns, energy, singularValues } = spectrum;
-  const model = gaussianCost(lambda);
-  const elements = rows * columns;
-  let factorBits = 0;
-  let error = 0;
-  let left = energy / step ** 2;
-  for (const [k, sigma] of singularValues.subarray(0, rank).entries()) {
-    for (const [codes, length] of componentSides(spectrum, k, rank)) {
-      const deviation = sigma / Math.sqrt(length) / step;
-      const bits = codes * model.rate(deviation);
-      factorBits += bits;
-      error += codes * model.cost(deviation) - lambda * bits;
-    }
-    left = Math.max(0, left - sigma ** 2 / step ** 2);
-  }
-  if (!dense) return { bits: factorBits, factorBits, squaredError: (error + left) * step ** 2 };
-  const deviation = Math.sqrt(left / elements);
-  const bulkBits = elements * model.rate(deviation) * bulkRateRatio;
-  const bulkError = elements * model.cost(deviation) * bulkRatio - lambda * bulkBits;
-  return {
-    bits: factorBits + bulkBits,
-    factorBits,
-    squaredError: (error + Math.max(0, bulkError)) * step ** 2,
-  };
+  const squaredStep = options.step ** 2;
+  const sums = new ComponentSums(spectrum, options);
+  for (let k = 0; k < Math.min(rank, spectrum.singularValues.length); k++) sums.add(k, rank);
+  const { bits: factorBits, error, left } = sums;
+  if (!dense) return { bits: factorBits, factorBits, squaredError: (error + left) * squaredStep };
+  const bulk = bulkCost(spectrum, left, options);
+  const bulkError = Math.max(0, bulk.cost - options.lambda * bulk.bits);
+  return { bits: factorBits + bulk.bits, factorBits, squaredError: (error + bulkError) * squaredStep };
 }
 
 /** The cheaper of the two; without a dense part where that would be all zeros. */

@@ -1,5 +1,5 @@
 /** The tables of `ere diff`: what changed, tensor by tensor, and what archives would take. */
-import type { SizeEstimate, SpectrumSummary, TensorDiff } from '../residual/api.js';
+import type { SizeEstimate, SpectrumSummary, TensorDiff } from '../residual/diff-report.js';
 import { formatByteLength, formatRange, formatRelativeError, formatShare } from './numbers.js';
 import { renderTable, type TableColumn } from './table.js';
 import { extent, groupByPattern } from './tensor-groups.js';
@@ -82,6 +82,8 @@ function budgetText({ budget }: SizeEstimate): string {
       return `energy ${formatShare(budget.energy)}`;
     case 'max-error':
       return `error ${formatRelativeError(budget.relativeError)}`;
+    case 'step':
+      return `step ${budget.step.toPrecision(3)}`;
   }
 }
 

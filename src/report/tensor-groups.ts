@@ -28,13 +28,18 @@ export interface TensorGroup {
 const NUMBER_COMPONENT = /^\d+$/;
 
 /** What decides on a tensor's group. */
-export type GroupableTensor = Pick<TensorReport, 'name' | 'case' | 'dtype'>;
+export interface GroupableTensor {
+  readonly name: string;
+  /** How it was handled. */
+  readonly case: string;
+  readonly dtype?: string;
+}
 
 /** Tensors that one line stands for. */
 export interface PatternGroup<Tensor extends GroupableTensor> {
   /** As in TensorGroup. */
   readonly pattern: string;
-  readonly case: TensorCase;
+  readonly case: Tensor['case'];
   readonly tensors: readonly Tensor[];
 }
 

@@ -1,10 +1,11 @@
-/** Options and reports of the library's operations: encode, decode, verify, inspect, truncate, diff. */
+/** Options and reports of encode, decode, verify, inspect and truncate; those of diff are in diff-report.ts. */
 import type { Dtype } from '../../formats/dtype.js';
 import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
 import type { ArchiveLevel } from '../../formats/ere/levels.js';
 import type { KernelPath } from '../kernels/kernels.js';
 import type { Device } from '../linalg/devices.js';
 import type { Effort } from '../rate-distortion/efforts.js';
+import type { BaseRank } from '../sketch/rank-bases.js';
 import type { PresetName } from './presets.js';
 
 /** What the user asks for; exactly one. Sizes in bytes, errors relative in Frobenius norm over all residuals. */
@@ -18,7 +19,12 @@ export type Budget =
   /** Archive size in bytes. */
   | { readonly kind: 'size'; readonly byteLength: number }
   /** ‖R − R̂‖ / ‖R‖ over all residuals. */
-  | { readonly kind: 'max-error'; readonly relativeError: number };
+  | { readonly kind: 'max-error'; readonly relativeError: number }
+  /**
+   * Quantiser step of every residual, in units of the weights: the slope λ of 'rate-distortion', so that fine-tunes
+   * coded at one step have lost alike, whatever bytes that takes. An archive's `encoding.step` tells its own.
+   */
+  | { readonly kind: 'step'; readonly step: number };
 
 /** How bytes are spread over tensors; 'rate-distortion' codes at one slope, the others choose ranks. */
 export type Allocation = 'rate-distortion' | 'uniform' | 'energy' | 'layerwise';
@@ -46,9 +52,23 @@ export interface CommonOptions {
   readonly onProgress?: (progress: Progress) => void;
 }
 
-export interface EncodeOptions extends CommonOptions {
-  /** Path of the base: a model folder, an index.json, or one .safetensors file. */
-  readonly base: string;
+/** Where the products of large matrices run. */
+export interface GemmOptions {
+  /** Matrix products: 'auto' (default) is onnxruntime-node where it loads, else WebAssembly. */
+  readonly gemm?: 'auto' | 'wasm';
+  /**
+   * Where large matrix products run; default 'cpu'. A device that is not available is a warning, and products run on
+   * the CPU. Devices round differently, so archives may differ between them; each decodes to what it states.
+   */
+  readonly device?: Device;
+}
+
+export interface EncodeOptions extends CommonOptions, GemmOptions {
+  /**
+   * Path of the base: a model folder, an index.json, or one .safetensors file. Of several the one is taken that
+   * the fine-tune has moved least from, by samples of their weights.
+   */
+  readonly base: string | readonly string[];
   /** Path of the archive to write. */
   readonly output: string;
   /**
@@ -88,13 +108,6 @@ export interface EncodeOptions extends CommonOptions {
   readonly exactOnTop?: boolean;
   /** Carry config, tokenizer and other small files; default true. */
   readonly sideFiles?: boolean;
-  /** Matrix products: 'auto' (default) is onnxruntime-node where it loads, else WebAssembly. */
-  readonly gemm?: 'auto' | 'wasm';
-  /**
-   * Where large matrix products run; default 'cpu'. A device that is not available is a warning, and products run on
-   * the CPU. Devices round differently, so archives may differ between them; each decodes to what it states.
-   */
-  readonly device?: Device;
   /** Name of the base to record; default: last part of its path. */
   readonly baseName?: string;
   readonly baseRevision?: string;
@@ -111,6 +124,10 @@ export interface EncodeOptions extends CommonOptions {
 
 /** What encode is expected to write. */
 export interface EncodeEstimate {
+  /** Path of the base, as it was given. */
+  readonly base: string;
+  /** Of several bases how each fits, the one that was taken first. */
+  readonly baseCandidates?: readonly BaseRank[];
   readonly archiveByteLength: number;
   /** Sum of the fine-tuned weight files. */
   readonly fineTunedByteLength: number;
@@ -166,6 +183,10 @@ export interface TensorReport {
 }
 
 export interface EncodeReport {
+  /** Path of the base, as it was given. */
+  readonly base: string;
+  /** Of several bases how each fits, the one that was taken first. */
+  readonly baseCandidates?: readonly BaseRank[];
   readonly archiveByteLength: number;
   /** Sum of the fine-tuned weight files. */
   readonly fineTunedByteLength: number;
@@ -331,105 +352,5 @@ export interface TruncateReport {
   readonly loss: Loss;
   /** Identity of what the new archive decodes to. */
   readonly digest: Digest;
-  readonly durationMs: number;
-}
-
-export interface DiffOptions extends CommonOptions {
-  /** Path of the base: a model folder, an index.json, or one .safetensors file. */
-  readonly base: string;
-  /** Sizes, errors or ranks to estimate an archive for; default: ratios of 1 %, 3 %, 6 %, 12 % and 25 %. */
-  readonly budgets?: readonly Budget[];
-  /** Leading singular values to compute of each residual, at least 1; default 64. Estimates continue them. */
-  readonly maxRank?: number;
-  /** Matrix products: 'auto' (default) is onnxruntime-node where it loads, else WebAssembly. */
-  readonly gemm?: 'auto' | 'wasm';
-  /**
-   * Where large matrix products run; default 'cpu'. A device that is not available is a warning, and products run on
-   * the CPU. Devices round differently, so archives may differ between them; each decodes to what it states.
-   */
-  readonly device?: Device;
-}
-
-/** The spectrum of one residual in a few numbers. */
-export interface SpectrumSummary {
-  /** Singular values that were computed. */
-  readonly knownRank: number;
-  /** Whether these are all there are; else the effective rank rests on a continuation of them. */
-  readonly complete: boolean;
-  /** Share of ‖R‖² in the strongest component. */
-  readonly energyTop1: number;
-  readonly energyTop8: number;
-  /** Like the others at most what the known values hold: with a maxRank below 32 a lower bound. */
-  readonly energyTop32: number;
-  /** exp of the entropy of σ_i / Σσ (Roy and Vetterli 2007): from 1 to min(rows, columns). */
-  readonly effectiveRank: number;
-}
-
-export interface TensorDiff {
-  readonly name: string;
-  readonly case: TensorCase;
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly elementCount: number;
-  /** Elements with the dtype and the bits of the base's (6-bit elements in groups of four); added rows have none. */
-  readonly unchangedCount: number;
-  /** unchangedCount / elementCount; 1 for a tensor without elements. */
-  readonly unchangedShare: number;
-  /** Bytes in the fine-tuned checkpoint. */
-  readonly fineTunedByteLength: number;
-  /** ‖R‖² over the common rows; absent without a base and, unless identical, for integers and non-finite values. */
-  readonly squaredResidual?: number;
-  /** ‖R‖ / ‖W_base‖ over the common rows; absent likewise, and for a base of zeros. */
-  readonly relativeResidual?: number;
-  /** Of a float matrix that differs from the base's. */
-  readonly spectrum?: SpectrumSummary;
-}
-
-/** What an archive would take, predicted from spectra without encoding. */
-export interface SizeEstimate {
-  readonly budget: Budget;
-  /** Whole file. */
-  readonly archiveByteLength: number;
-  /** archiveByteLength / fineTunedByteLength. */
-  readonly ratio: number;
-  /** ‖R − R̂‖ / ‖R‖ over all tensors with a residual. */
-  readonly relativeError: number;
-  /** Whether the budget can be met: a size may be below what index, side files and exact tensors take. */
-  readonly reachable: boolean;
-  /** Whether it rests on singular values that were not computed but continued. */
-  readonly extrapolated: boolean;
-}
-
-export interface DiffReport {
-  /** Sum of the fine-tuned weight files. */
-  readonly fineTunedByteLength: number;
-  /** Of the fine-tuned checkpoint, all tensors together. */
-  readonly elementCount: number;
-  readonly unchangedCount: number;
-  readonly unchangedShare: number;
-  /** Tensors that are in the base and differ from it in dtype, shape or bytes. */
-  readonly changedTensorCount: number;
-  /** ‖R‖ / ‖W_base‖ over the tensors that differ and have both; 0 where there is none. */
-  readonly relativeResidual: number;
-  /** In the order of the fine-tuned checkpoint. */
-  readonly tensors: readonly TensorDiff[];
-  /** Names of tensors that the base has not, or not in a shape that can be used. */
-  readonly added: readonly string[];
-  /** Names of base tensors that the fine-tune does not have. */
-  readonly removed: readonly string[];
-  /** "name: base [..], fine-tuned [..]" of every tensor whose shape in the base cannot be used. */
-  readonly shapeConflicts: readonly string[];
-  readonly sideFiles: readonly {
-    readonly path: string;
-    readonly status: 'same' | 'changed' | 'added' | 'removed';
-  }[];
-  /** Why encode would refuse the pair without `force`: names and shapes that do not match, or weights that look unrelated. */
-  readonly mismatches: readonly string[];
-  /** One a budget, in their order. */
-  readonly estimates: readonly SizeEstimate[];
-  /** An engine fallback, … One sentence each. */
-  readonly warnings: readonly string[];
-  /** 'onnxruntime-node 1.30.0' or 'wasm'; 'none' without a residual. */
-  readonly gemmEngine: string;
   readonly durationMs: number;
 }

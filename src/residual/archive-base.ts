@@ -2,6 +2,7 @@
 import type { Checkpoint, TensorInfo } from '../../formats/checkpoint.js';
 import type { ArchiveIndex, ArchiveTensor, Digest } from '../../formats/ere/archive-index.js';
 import { CheckpointMismatchError } from '../../formats/errors.js';
+import { matchNames, type TensorLayout } from '../sketch/match-names.js';
 
 /** What the archive calls its base: 'llama-7b at revision abc'. */
 export function describeBase({ base }: ArchiveIndex): string {
@@ -31,9 +32,22 @@ export function assertBaseLayout(index: ArchiveIndex, base: Checkpoint): void {
   const needed = index.tensors.filter((tensor) => tensor.base !== undefined).length;
   throw new CheckpointMismatchError(
     `${base.location} is not the base of this archive: tensor "${first.name}": expected ${first.expected}, found ${first.actual} ` +
-      `(${problems.length} of ${needed} tensors differ). The archive needs ${describeBase(index)}.`,
+      `(${problems.length} of ${needed} tensors differ)${prefixHint(index, base)}. The archive needs ${describeBase(index)}.`,
     { tensor: first.name, expected: first.expected, found: first.actual },
   );
+}
+
+/** What to rename, where that is all: the same base as another program saves it. */
+function prefixHint(index: ArchiveIndex, base: Checkpoint): string {
+  const needed = new Map<string, TensorLayout>();
+  for (const tensor of index.tensors) {
+    if (tensor.base === undefined) continue;
+    const { name = tensor.name, dtype = tensor.dtype, shape = tensor.shape } = tensor.base;
+    needed.set(name, { dtype, shape });
+  }
+  const { prefixChange } = matchNames(base.tensors, needed);
+  if (prefixChange === undefined) return '';
+  return `; its names begin with "${prefixChange.base}" where the archive's begin with "${prefixChange.fineTuned}": rename its tensors`;
 }
 
 function describe(dtype: string, shape: readonly number[]): string {

@@ -12,6 +12,22 @@ export type ResolvedBudget =
   | { readonly kind: 'error'; readonly relativeError: number }
   | { readonly kind: 'fixed'; readonly value: number };
 
+/**
+ * What the allocation is asked for, on predictions.
+ * @param fixed bytes of the file that no allocation changes
+ * @param squaredResidual Σ‖R‖²
+ */
+export function targetOf(budget: ResolvedBudget, fixed: number, squaredResidual: number): AllocationTarget {
+  switch (budget.kind) {
+    case 'fixed':
+      return budget;
+    case 'size':
+      return { kind: 'size', byteLength: Math.max(0, budget.byteLength - fixed) };
+    case 'error':
+      return { kind: 'error', squaredError: budget.relativeError ** 2 * squaredResidual };
+  }
+}
+
 /** One encode at one allocation, as measured. */
 export interface Attempt<Archive> {
   readonly archive: Archive;

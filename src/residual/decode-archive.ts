@@ -1,4 +1,5 @@
 /** Decodes every tensor of an archive on the worker pool: into output files, or only to check it. */
+import { resolve } from 'node:path';
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import { tensorByteLength } from '../../formats/dtype.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
@@ -11,17 +12,15 @@ import type { CommonOptions, Progress } from './api.js';
 import { assertBaseLayout, baseTensorOf } from './archive-base.js';
 import { assertDigests } from './assert-digests.js';
 import type { Comparison } from './compare-decoded.js';
-import type { DecodeJob, DecodeJobResult, DecodeJobsInit, TensorJob } from './decode-jobs.js';
+import type { DecodeJob, DecodeJobResult, DecodeJobsInit, FileSources, TensorJob } from './decode-jobs.js';
 import { decodeBudget } from './decode-memory.js';
 import { decodeShared } from './decode-shared.js';
 import { type Selection, selectTensor } from './select-tensors.js';
 
 export interface DecodeArchiveInput {
   readonly archive: Archive;
-  /** Absolute paths, for the worker threads. */
-  readonly archivePath: string;
   readonly base: Checkpoint;
-  readonly basePath: string;
+  readonly workers: DecodeWorkers;
   /** Paths of output files, there already. */
   readonly outputs: readonly string[];
   /** What to decode, and where to. */
@@ -36,6 +35,21 @@ export interface DecodeArchiveInput {
   /** Elements of a block at most; default: as many as the memory budget allows. */
   readonly blockElements?: number;
   readonly options: CommonOptions;
+}
+
+/** How worker threads open archive and base for themselves. */
+export interface DecodeWorkers {
+  /** URL of a module whose `openJobs` takes a DecodeJobsInit with these sources. */
+  readonly module: URL;
+  /** Structured-cloneable. */
+  readonly sources: unknown;
+}
+
+/** Workers that open files: that of an archive which is open here, and its base's. */
+export function fileWorkers(path: string, archive: Archive, base: string): DecodeWorkers {
+  const contents = { index: archive.index, chunksOffset: archive.chunkOffset(0) };
+  const sources: FileSources = { archive: resolve(path), contents, base: resolve(base) };
+  return { module: new URL('./decode-jobs.js', import.meta.url), sources };
 }
 
 /** One tensor of the archive, and its place in the outputs. */
@@ -70,12 +84,10 @@ export async function decodeArchive(input: DecodeArchiveInput): Promise<DecodeRe
   const isShared = (i: number): boolean => byteLengths[i]! >= least;
   const areShared = order.some(isShared);
   const wanted = areShared ? budget.threads : placements.length;
-  const pool = await openWorkerPool<DecodeJobsInit, DecodeJob, DecodeJobResult>({
-    module: new URL('./decode-jobs.js', import.meta.url),
+  const pool = await openWorkerPool<DecodeJobsInit<unknown>, DecodeJob, DecodeJobResult>({
+    module: input.workers.module,
     init: {
-      archive: input.archivePath,
-      contents: { index, chunksOffset: archive.chunkOffset(0) },
-      base: input.basePath,
+      sources: input.workers.sources,
       kernels: options.kernels ?? 'wasm',
       selection: input.selection,
       outputs: input.outputs,

@@ -5,7 +5,8 @@
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import { type ArchiveContents, lazyArchive } from '../../formats/ere/lazy-archive.js';
-import { type FileSource, openFileSource } from '../io/file-source.js';
+import type { Archive } from '../../formats/ere/open-archive.js';
+import { openFileSource } from '../io/file-source.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
@@ -21,11 +22,9 @@ import type { Hasher } from './runtime.js';
 import { type Selection, selectTensor } from './select-tensors.js';
 import { type Block, openTensorDecoder, type TensorDecoder } from './tensor-decoder.js';
 
-export interface DecodeJobsInit {
-  readonly archive: string;
-  /** Of the archive, as it was opened. */
-  readonly contents: ArchiveContents;
-  readonly base: string;
+export interface DecodeJobsInit<Sources = FileSources> {
+  /** What each thread opens for itself. */
+  readonly sources: Sources;
   readonly kernels: KernelPath;
   readonly selection: Selection;
   /** Output files, there already. */
@@ -35,6 +34,21 @@ export interface DecodeJobsInit {
   readonly blockElements: number;
   /** As in DecodeSources. */
   readonly checkBase: boolean;
+}
+
+/** Paths of an archive and its base. */
+export interface FileSources {
+  readonly archive: string;
+  /** Of the archive, as it was opened. */
+  readonly contents: ArchiveContents;
+  readonly base: string;
+}
+
+/** Archive and base, open. */
+export interface OpenSources {
+  readonly archive: Archive;
+  readonly base: Checkpoint;
+  close(): Promise<void>;
 }
 
 /** One tensor from first to last byte. */
@@ -95,9 +109,15 @@ export interface DecodeJobResult {
 }
 
 export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJob, DecodeJobResult>> {
-  const source = await openFileSource(init.archive);
-  const archive = lazyArchive(source, init.contents, inflateAtOnce);
-  const base = await openCheckpoint(init.base);
+  return openDecodeJobs(init, await openFileSources(init.sources));
+}
+
+/** The runner of a module that opens sources of another kind. */
+export async function openDecodeJobs(
+  init: DecodeJobsInit<unknown>,
+  sources: OpenSources,
+): Promise<JobRunner<DecodeJob, DecodeJobResult>> {
+  const { archive, base } = sources;
   const against = init.against === undefined ? undefined : await openCheckpoint(init.against);
   const outputs = await Promise.all(init.outputs.map((path) => openOutputFile(path)));
   const { selection, blockElements, checkBase } = init;
@@ -105,7 +125,7 @@ export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJo
   const rooms = new BlockRooms(runtime.kernels);
   const chunkRooms = new ChunkRooms(archive);
   return new DecodeJobs({
-    source,
+    sources,
     archive,
     base,
     against,
@@ -119,9 +139,18 @@ export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJo
   });
 }
 
+async function openFileSources({ archive, contents, base }: FileSources): Promise<OpenSources> {
+  const source = await openFileSource(archive);
+  const checkpoint = await openCheckpoint(base);
+  const close = async (): Promise<void> => {
+    await Promise.all([source.close(), checkpoint.close()]);
+  };
+  return { archive: lazyArchive(source, contents, inflateAtOnce), base: checkpoint, close };
+}
+
 interface OpenFiles extends DecodeSources {
   readonly rooms: BlockRooms;
-  readonly source: FileSource;
+  readonly sources: OpenSources;
   readonly against: Checkpoint | undefined;
   readonly outputs: readonly OpenOutputFile[];
   readonly selection: Selection;
@@ -165,14 +194,9 @@ class DecodeJobs implements JobRunner<DecodeJob, DecodeJobResult> {
   }
 
   async close(): Promise<void> {
-    const { source, base, against, outputs, rooms } = this.#files;
+    const { sources, against, outputs, rooms } = this.#files;
     rooms.free();
-    await Promise.all([
-      source.close(),
-      base.close(),
-      against?.close(),
-      ...outputs.map((output) => output.close()),
-    ]);
+    await Promise.all([sources.close(), against?.close(), ...outputs.map((output) => output.close())]);
   }
 
   async #decodeTensor(job: TensorJob): Promise<DecodeJobResult> {

@@ -19,19 +19,21 @@ import type { OutputFile } from '../io/output-file.js';
 import type { DecodeOptions, DecodeReport, Progress } from './api.js';
 import { describeBase } from './archive-base.js';
 import { type ArchiveLayout, readArchiveLayout } from './archive-layout.js';
-import { decodeArchive, type Placement } from './decode-archive.js';
+import { type DecodeWorkers, decodeArchive, fileWorkers, type Placement } from './decode-archive.js';
 import { assertDecodeOptions } from './decode-options.js';
 import { findTensors } from './find-tensors.js';
 import { lossOf, qualityOf, type Selection, selectTensor, selectUsable } from './select-tensors.js';
 
-interface Inputs {
+/** What is decoded, from what, into what. */
+export interface DecodeInputs {
   readonly archive: Archive;
-  readonly archivePath: string;
   readonly base: Checkpoint;
-  readonly basePath: string;
+  readonly workers: DecodeWorkers;
+  /** Files and folders that the output must not replace. */
+  readonly inputPaths: readonly string[];
   readonly layout: ArchiveLayout;
   readonly selection: Selection;
-  readonly options: DecodeOptions;
+  readonly options: Omit<DecodeOptions, 'base'>;
 }
 
 /**
@@ -62,11 +64,11 @@ export async function decode(archive: string, options: DecodeOptions): Promise<D
     assertQuality(opened, quality, options);
     const base = await openCheckpoint(options.base);
     try {
-      const inputs: Inputs = {
+      const inputs: DecodeInputs = {
         archive: opened,
-        archivePath: resolve(archive),
         base,
-        basePath: resolve(options.base),
+        workers: fileWorkers(archive, opened, options.base),
+        inputPaths: [archive, options.base],
         layout: await readArchiveLayout(opened),
         selection,
         options,
@@ -112,16 +114,17 @@ function assertQuality(
   );
 }
 
-function outputOptions({ archivePath, basePath, options }: Inputs) {
-  return { overwrite: options.overwrite ?? false, inputs: [archivePath, basePath], signal: options.signal };
+function outputOptions({ inputPaths, options }: DecodeInputs) {
+  return { overwrite: options.overwrite ?? false, inputs: inputPaths, signal: options.signal };
 }
 
-type Written = Pick<DecodeReport, 'files' | 'tensorCount' | 'byteLength' | 'digest'>;
+export type Written = Pick<DecodeReport, 'files' | 'tensorCount' | 'byteLength' | 'digest'>;
 
 /** Files that hold a whole checkpoint, and its identity. */
 type WrittenCheckpoint = Pick<Written, 'files' | 'digest'>;
 
-async function decodeOutput(inputs: Inputs, numbers: readonly number[]): Promise<Written> {
+/** Writes the output that the options ask for: all of the archive, or the tensors of these numbers. */
+export async function decodeOutput(inputs: DecodeInputs, numbers: readonly number[]): Promise<Written> {
   const { archive, options } = inputs;
   if (options.tensors !== undefined) return decodeParts(inputs, numbers);
   const { files, tensors } = archive.index;
@@ -132,7 +135,7 @@ async function decodeOutput(inputs: Inputs, numbers: readonly number[]): Promise
   return { ...written, tensorCount: tensors.length, byteLength };
 }
 
-async function decodeToFile(inputs: Inputs): Promise<WrittenCheckpoint> {
+async function decodeToFile(inputs: DecodeInputs): Promise<WrittenCheckpoint> {
   const { archive, options } = inputs;
   const { files } = archive.index;
   if (files.length !== 1) {
@@ -148,8 +151,8 @@ async function decodeToFile(inputs: Inputs): Promise<WrittenCheckpoint> {
 }
 
 /** Some tensors alone, in one .safetensors file, in the archive's order. */
-async function decodeParts(inputs: Inputs, numbers: readonly number[]): Promise<Written> {
-  const { archive, archivePath, base, basePath, selection, options } = inputs;
+async function decodeParts(inputs: DecodeInputs, numbers: readonly number[]): Promise<Written> {
+  const { archive, base, workers, selection, options } = inputs;
   const header = serializeSafetensorsHeader(numbers.map((number) => archive.index.tensors[number]!));
   let end = header.byteLength;
   const placements = numbers.map((tensor): Placement => {
@@ -164,9 +167,8 @@ async function decodeParts(inputs: Inputs, numbers: readonly number[]): Promise<
     const outputs = [resolve(file.path)];
     await decodeArchive({
       archive,
-      archivePath,
       base,
-      basePath,
+      workers,
       outputs,
       placements,
       selection,
@@ -177,7 +179,7 @@ async function decodeParts(inputs: Inputs, numbers: readonly number[]): Promise<
   return { files: [options.output], tensorCount: numbers.length, byteLength: end, digest: undefined };
 }
 
-async function decodeToFolder(inputs: Inputs): Promise<WrittenCheckpoint> {
+async function decodeToFolder(inputs: DecodeInputs): Promise<WrittenCheckpoint> {
   const { archive, options } = inputs;
   const { files, sideFiles } = archive.index;
   return withAtomicFolder(options.output, outputOptions(inputs), async (folder) => {
@@ -198,8 +200,8 @@ async function decodeToFolder(inputs: Inputs): Promise<WrittenCheckpoint> {
 }
 
 /** @returns the identity of the decoded checkpoint */
-async function writeWeights(inputs: Inputs, files: readonly OutputFile[]): Promise<Digest> {
-  const { archive, layout, selection, options, archivePath, base, basePath } = inputs;
+async function writeWeights(inputs: DecodeInputs, files: readonly OutputFile[]): Promise<Digest> {
+  const { archive, layout, selection, options, base, workers } = inputs;
   for (const [i, file] of files.entries()) {
     await file.truncate(archive.index.files[i]!.byteLength);
     await file.writeAt(0, layout.headers[i]!);
@@ -213,9 +215,8 @@ async function writeWeights(inputs: Inputs, files: readonly OutputFile[]): Promi
   };
   const results = await decodeArchive({
     archive,
-    archivePath,
     base,
-    basePath,
+    workers,
     outputs,
     placements,
     selection,
@@ -230,7 +231,7 @@ async function writeWeights(inputs: Inputs, files: readonly OutputFile[]): Promi
 
 /** A carried side file, or the base's of the same path; checked against its digest either way. */
 async function readSideFile(
-  { archive, base }: Inputs,
+  { archive, base }: DecodeInputs,
   file: Archive['index']['sideFiles'][number],
 ): Promise<Uint8Array> {
   const shared = base.sideFiles.find((candidate) => candidate.path === file.path);

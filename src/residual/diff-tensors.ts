@@ -1,6 +1,6 @@
 /** Diff reports of single tensors, and their sums, from an analysed session. */
 import { elementCount } from '../../formats/dtype.js';
-import type { DiffReport, TensorDiff } from './api.js';
+import type { DiffReport, TensorDiff } from './diff-report.js';
 import type { EncodeSession } from './encode-session.js';
 import type { TensorPair } from './pair-tensors.js';
 import { type FullSpectrum, spectrumSummary } from './spectrum-summary.js';

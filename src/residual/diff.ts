@@ -5,8 +5,9 @@ import { CheckpointMismatchError } from '../../formats/errors.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import { assertDevice } from '../linalg/devices.js';
-import type { Budget, DiffOptions, DiffReport } from './api.js';
+import type { Budget } from './api.js';
 import { packBlob } from './assemble-archive.js';
+import type { DiffOptions, DiffReport } from './diff-report.js';
 import { diffTensors, totalsOf } from './diff-tensors.js';
 import {
   assertBudget,
@@ -18,7 +19,7 @@ import {
 import { withEncodePool } from './encode-pool.js';
 import { EncodeSession } from './encode-session.js';
 import { estimateAtBudgets } from './estimate.js';
-import { assertPaired, type Pairing, pairTensors } from './pair-tensors.js';
+import { assertPaired, type Pairing, pairTensors, prefixWarnings } from './pair-tensors.js';
 import { assertRelated, sampleRelativeResidual } from './relatedness.js';
 import type { Runtime } from './runtime.js';
 import { planSideFiles } from './side-files.js';
@@ -112,7 +113,7 @@ async function diffCheckpoints(
       sideFiles: sideFileStatus(base, sideFiles),
       mismatches,
       estimates,
-      warnings,
+      warnings: [...prefixWarnings(pairing), ...warnings],
       gemmEngine: engine,
       durationMs: performance.now() - started,
     };

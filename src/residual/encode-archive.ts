@@ -187,9 +187,6 @@ function lossySearch(
 
 async function encodeLossless({ inputs, session, fixed }: EncodeWork): Promise<Encoded> {
   const tensors = await session.encodeExactly();
-  for (const [pair, tensor] of tensors.entries()) {
-    if (tensor !== undefined) session.assertExact(pair, tensor.decodedDigest);
-  }
   const archive = await assemble(inputs, session, fixed, { encoding: { lossless: true }, tensors });
   return { archive, bits: undefined };
 }

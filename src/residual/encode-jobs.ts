@@ -114,15 +114,18 @@ export interface EngineResult {
   /** What the user should know of it, a sentence each. */
   readonly warnings: readonly string[];
 }
-export type EncodeJobResult =
-  | AnalyseResult
-  | SpectrumResult
-  | EngineResult
-  | ResidualEstimate
-  | EncodedTensor
-  | TensorRefinement
-  | readonly EncodedTensor[]
-  | undefined;
+/** What a job of each kind comes to. */
+export interface EncodeJobResults {
+  readonly analyse: AnalyseResult;
+  readonly engine: EngineResult;
+  readonly spectrum: SpectrumResult;
+  readonly estimate: ResidualEstimate;
+  readonly encode: EncodedTensor;
+  readonly recall: undefined;
+  readonly 'encode-group': readonly EncodedTensor[];
+  readonly refine: TensorRefinement;
+}
+export type EncodeJobResult = EncodeJobResults[EncodeJob['kind']];
 
 export async function openJobs(
   init: EncodeJobsInit,

@@ -86,6 +86,9 @@ export function assertBudget(budget: Budget): void {
       if (!(budget.relativeError >= 0 && budget.relativeError < 1))
         fail('a relative error in [0, 1)', budget.relativeError);
       break;
+    case 'step':
+      if (!(budget.step > 0 && Number.isFinite(budget.step))) fail('a step over 0', budget.step);
+      break;
   }
 }
 
@@ -116,6 +119,8 @@ export function budgetOf(options: EncodeChoices, fineTuned: Checkpoint): Resolve
       return { kind: 'size', byteLength: budget.byteLength };
     case 'max-error':
       return { kind: 'error', relativeError: budget.relativeError };
+    case 'step':
+      return { kind: 'fixed', value: budget.step };
   }
 }
 

@@ -1,7 +1,7 @@
 /** The worker threads that encode and diff share: each opens both checkpoints and works on single tensors. */
 import { openWorkerPool, type WorkerPool } from '../io/worker-pool.js';
 import { openDevice } from '../linalg/device-thread.js';
-import type { CommonOptions, DiffOptions } from './api.js';
+import type { CommonOptions, GemmOptions } from './api.js';
 import type { EncodeJob, EncodeJobResult, EncodeJobsInit } from './encode-jobs.js';
 import type { Importance } from './importance.js';
 import { encoderMemoryBudget } from './memory-budget.js';
@@ -12,7 +12,7 @@ export interface EncodePoolInputs {
   readonly fineTunedPath: string;
   readonly pairing: { readonly pairs: readonly unknown[] };
   readonly importance?: Importance;
-  readonly options: CommonOptions & Pick<DiffOptions, 'gemm' | 'device'>;
+  readonly options: CommonOptions & GemmOptions;
 }
 
 /** Opens the pool, runs `use`, and stops the threads whatever happens. */

@@ -3,7 +3,6 @@
  * and widths; rate–distortion searches for the one quantiser step of the whole model.
  */
 import type { ArchiveIndex } from '../../formats/ere/archive-index.js';
-import { PRELUDE_BYTE_LENGTH } from '../../formats/ere/prelude.js';
 import { BudgetError } from '../../formats/errors.js';
 import type { AllocateOptions, AllocationResult } from '../allocation/allocate.js';
 import { type AllocationTarget, totalByteLength, totalSquaredError } from '../allocation/allocation.js';
@@ -14,12 +13,19 @@ import { FIRST_RANK } from '../rate-distortion/encode-residual.js';
 import { modelledStep } from '../rate-distortion/model-step.js';
 import { bestPlan, type ResidualSpectrum } from '../rate-distortion/plan-residual.js';
 import type { EncodeOptions } from './api.js';
-import { type Attempt, type ResolvedBudget, searchBudget } from './budget-search.js';
+import { type Attempt, type ResolvedBudget, searchBudget, targetOf } from './budget-search.js';
 import { strategyOf } from './encode-options.js';
 import type { EncodeSession } from './encode-session.js';
+import { predictedIndexByteLength } from './predicted-index.js';
 import { presetOf } from './presets.js';
 import { fullSpectrum } from './spectrum-summary.js';
-import { type StepAttempt, type StepOf, type StepSearchInput, searchStep } from './step-search.js';
+import {
+  medianStep,
+  type StepAttempt,
+  type StepOf,
+  type StepSearchInput,
+  searchStep,
+} from './step-search.js';
 
 /** What is searched, and how an attempt becomes an archive. */
 export interface LossySearch<Archive> {
@@ -59,30 +65,15 @@ export interface Prediction {
 export async function predictLossy(search: Omit<LossySearch<unknown>, 'attempt'>): Promise<Prediction> {
   const { session } = search;
   if (strategyOf(search.options) === 'rate-distortion') {
-    const { attempt, ...input } = await predictedSearch(search, await modelSpectra(session));
-    return (await searchStep({ ...input, attempt })).found;
+    return (await searchStep(await predictedSearch(search, await modelSpectra(session)))).found;
   }
   const overhead = predictedFixedByteLength(search);
-  const { points } = await allocatePoints(search, targetOf(search, overhead));
+  const { points } = await allocatePoints(search, targetOf(search.budget, overhead, session.squaredResidual));
   return {
     byteLength: overhead + totalByteLength(points),
     squaredError: Math.max(0, totalSquaredError(points)),
     parts: points,
   };
-}
-
-function targetOf(
-  { budget, session }: Pick<LossySearch<unknown>, 'budget' | 'session'>,
-  fixed: number,
-): AllocationTarget {
-  switch (budget.kind) {
-    case 'fixed':
-      return budget;
-    case 'size':
-      return { kind: 'size', byteLength: Math.max(0, budget.byteLength - fixed) };
-    case 'error':
-      return { kind: 'error', squaredError: budget.relativeError ** 2 * session.squaredResidual };
-  }
 }
 
 async function allocatePoints(
@@ -157,7 +148,9 @@ async function searchSteps<Archive>(search: LossySearch<Archive>): Promise<Found
         const small = affordable < withSmallWeights ? {} : { smallWeights: true as const };
         return { kind: 'low-rank', rank, bits, ...small };
       };
-      return search.attempt(choiceOf, { ...encodingRecord(options), effort });
+      const steps = predicted.residuals.map((_, residual) => stepOf(residual));
+      const step = steps.length === 0 ? {} : { step: medianStep(steps) };
+      return search.attempt(choiceOf, { ...encodingRecord(options), effort, ...step });
     },
   });
   return { archive: found.archive, bits: undefined };
@@ -178,13 +171,14 @@ async function predictedSearch(
   search: Omit<LossySearch<unknown>, 'attempt'>,
   spectra: readonly ResidualSpectrum[],
 ): Promise<StepSearchInput<StepAttempt> & { readonly firstStep: number }> {
-  const { session, budget, options } = search;
+  const { session, budget, fixedByteLength, options } = search;
+  const { squaredResidual } = session;
   const overhead = predictedFixedByteLength(search);
   return {
     budget,
-    squaredResidual: session.squaredResidual,
+    squaredResidual,
     residuals: session.unitShapes,
-    firstStep: modelledStep(spectra, targetOf(search, search.fixedByteLength)),
+    firstStep: modelledStep(spectra, targetOf(budget, fixedByteLength, squaredResidual)),
     attempt: async (stepOf) => {
       const stepOfResidual = byResidual(session, stepOf);
       const parts = await session.estimate((i) =>
@@ -211,17 +205,11 @@ async function predictedSteps(
   }
 }
 
-/** Deflated bytes of the index: of the whole, of an identical tensor, and of any other with its chunks. */
-const INDEX_BYTES = { base: 200, identical: 52, other: 150 };
-
 function predictedFixedByteLength({
   session,
   fixedByteLength,
 }: Omit<LossySearch<unknown>, 'attempt'>): number {
-  return session.analyses.reduce(
-    (sum, analysis) => sum + (analysis.case === 'identical' ? INDEX_BYTES.identical : INDEX_BYTES.other),
-    fixedByteLength + PRELUDE_BYTE_LENGTH + INDEX_BYTES.base,
-  );
+  return fixedByteLength + predictedIndexByteLength(session.analyses);
 }
 
 /** Components to look at while a residual is first in memory; undefined where more must be known first, or none. */

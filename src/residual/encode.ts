@@ -9,12 +9,13 @@ import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import { journalPath, openTensorJournal, type TensorJournalOptions } from '../io/tensor-journal.js';
 import type { EncodeEstimate, EncodeOptions, EncodeReport } from './api.js';
+import { basePaths, type ChosenBase, chooseBase } from './choose-base.js';
 import { type EncodeInputs, encodeArchive, predictArchive } from './encode-archive.js';
 import { assertEncodeOptions, strategyOf, weightByteLength } from './encode-options.js';
 import { readImportance } from './importance.js';
-import { assertPaired, pairTensors } from './pair-tensors.js';
+import { assertPaired, pairTensors, prefixWarnings } from './pair-tensors.js';
 import { assertRelated, sampleRelativeResidual } from './relatedness.js';
-import { encodeReport, relativeErrorOf } from './reports.js';
+import { chosenBase, encodeReport, relativeErrorOf } from './reports.js';
 import type { TensorStore } from './stored-chunks.js';
 
 /**
@@ -35,20 +36,20 @@ export async function encodeJournaled(
   journal: Pick<TensorJournalOptions, 'memoryByteLimit'>,
 ): Promise<EncodeReport> {
   const started = performance.now();
-  return withInputs(fineTuned, options, async (inputs) => {
+  return withInputs(fineTuned, options, async (inputs, chosen) => {
     const outputOptions = {
       overwrite: options.overwrite ?? false,
-      inputs: [options.base, fineTuned],
+      inputs: [...basePaths(options), fineTuned],
       signal: options.signal,
     };
     return withAtomicFile(options.output, outputOptions, async (file) => {
-      const warnings = await checkBase(inputs);
+      const warnings = await checkBase(inputs, chosen);
       return withJournal(inputs, journal, async (store) => {
         const encoded = await encodeArchive({ ...inputs, store });
         assertError(relativeErrorOf(encoded.tensors), options.failAbove, options.output);
         await file.write(encoded.layout.front);
         for (const chunk of encoded.chunks) await file.write(await chunk.read());
-        return encodeReport(inputs, encoded, warnings, performance.now() - started);
+        return encodeReport({ inputs, chosen }, encoded, warnings, performance.now() - started);
       });
     });
   });
@@ -68,12 +69,13 @@ export async function estimateEncode(fineTuned: string, options: EncodeOptions):
       );
     }
   }
-  return withInputs(fineTuned, options, async (inputs) => {
-    const warnings = await checkBase(inputs);
+  return withInputs(fineTuned, options, async (inputs, chosen) => {
+    const warnings = await checkBase(inputs, chosen);
     const predicted = await predictArchive(inputs);
     const fineTunedByteLength = weightByteLength(inputs.fineTuned);
     const { byteLength, squaredError, squaredResidual, gemm } = predicted;
     return {
+      ...chosenBase(chosen),
       archiveByteLength: Math.round(byteLength),
       fineTunedByteLength,
       ratio: byteLength / fineTunedByteLength,
@@ -90,32 +92,34 @@ export async function estimateEncode(fineTuned: string, options: EncodeOptions):
 async function withInputs<T>(
   fineTuned: string,
   options: EncodeOptions,
-  use: (inputs: EncodeInputs) => Promise<T>,
+  use: (inputs: EncodeInputs, chosen: ChosenBase) => Promise<T>,
 ): Promise<T> {
   assertEncodeOptions(options);
-  const base = await openCheckpoint(options.base);
+  const runtime = nodeRuntime(options.kernels ?? 'wasm');
+  const tuned = await openCheckpoint(fineTuned);
   try {
-    const tuned = await openCheckpoint(fineTuned);
+    const chosen = await chooseBase(tuned, runtime, options);
+    const base = chosen.checkpoint;
     try {
       const pairing = pairTensors(base, tuned);
-      const runtime = nodeRuntime(options.kernels ?? 'wasm');
       const importance =
         options.importance && (await readImportance(options.importance, pairing.pairs, runtime.kernels));
-      return await use({
+      const inputs = {
         base,
-        basePath: resolve(options.base),
+        basePath: resolve(chosen.path),
         fineTuned: tuned,
         fineTunedPath: resolve(fineTuned),
         pairing,
         runtime,
         ...(importance ? { importance } : {}),
         options,
-      });
+      };
+      return await use(inputs, chosen);
     } finally {
-      await tuned.close();
+      await base.close();
     }
   } finally {
-    await base.close();
+    await tuned.close();
   }
 }
 
@@ -182,10 +186,17 @@ function assertError(reached: number, accepted: number | undefined, output: stri
  * Warnings for the user.
  * @throws CheckpointMismatchError for a base that does not belong; with `force` that becomes a warning.
  */
-async function checkBase({ base, fineTuned, pairing, runtime, options }: EncodeInputs): Promise<string[]> {
-  const warnings = pairing.shapeConflicts.map(
-    (conflict) => `${conflict}: the base tensor cannot be used, so the tensor is stored whole`,
-  );
+async function checkBase(
+  { base, fineTuned, pairing, runtime, options }: EncodeInputs,
+  chosen: ChosenBase,
+): Promise<string[]> {
+  const warnings = [
+    ...prefixWarnings(pairing),
+    ...pairing.shapeConflicts.map(
+      (conflict) => `${conflict}: the base tensor cannot be used, so the tensor is stored whole`,
+    ),
+    ...chosen.warnings,
+  ];
   try {
     assertPaired(pairing, base, fineTuned);
     assertRelated(await sampleRelativeResidual(pairing, base, fineTuned, runtime), base, fineTuned);

@@ -1,15 +1,16 @@
 /** Archive sizes and errors at several budgets, from spectra alone: what encode would choose, without encoding. */
 
-import { PRELUDE_BYTE_LENGTH } from '../../formats/ere/prelude.js';
 import { type AllocateOptions, allocate } from '../allocation/allocate.js';
 import { type AllocationTarget, totalByteLength, totalSquaredError } from '../allocation/allocation.js';
 import type { AllocationTensor } from '../allocation/operating-points.js';
 import { abortError } from '../io/worker-pool.js';
 import { type ModelledArchive, modelAtStep, modelledStep } from '../rate-distortion/model-step.js';
-import type { Budget, SizeEstimate } from './api.js';
-import type { ResolvedBudget } from './budget-search.js';
+import type { Budget } from './api.js';
+import { type ResolvedBudget, targetOf } from './budget-search.js';
+import type { SizeEstimate } from './diff-report.js';
 import { strategyOf } from './encode-options.js';
 import type { EncodeSession } from './encode-session.js';
+import { predictedIndexByteLength } from './predicted-index.js';
 import type { FullSpectrum } from './spectrum-summary.js';
 
 export interface EstimateInput {
@@ -20,9 +21,6 @@ export interface EstimateInput {
   readonly fineTunedByteLength: number;
   readonly signal?: AbortSignal | undefined;
 }
-
-/** Deflated bytes of the index: of the whole, of an identical tensor, and of any other with its chunks. */
-const INDEX_BYTES = { base: 200, identical: 52, other: 150 };
 
 /**
  * Predicts every budget with the allocation that encode uses by default, on operating points over `spectra`
@@ -38,7 +36,7 @@ export async function estimateAtBudgets(
   const tensors = spectra.map(
     (spectrum): AllocationTensor => ({ ...spectrum, singularValues: spectrum.fullSingularValues }),
   );
-  const fixed = session.exactByteLength + input.blobByteLength + indexByteLength(session);
+  const fixed = session.exactByteLength + input.blobByteLength + predictedIndexByteLength(session.analyses);
   const { squaredResidual } = session;
   const estimates: SizeEstimate[] = [];
   for (const { budget, resolved } of input.budgets) {
@@ -78,22 +76,4 @@ function estimatePoints(
     squaredError: Math.max(0, totalSquaredError(points)),
     ranks: points.map(({ choice }) => (choice.kind === 'low-rank' ? choice.rank : 0)),
   };
-}
-
-function targetOf(resolved: ResolvedBudget, fixed: number, squaredResidual: number): AllocationTarget {
-  switch (resolved.kind) {
-    case 'fixed':
-      return { kind: 'fixed', value: resolved.value };
-    case 'size':
-      return { kind: 'size', byteLength: Math.max(0, resolved.byteLength - fixed) };
-    case 'error':
-      return { kind: 'error', squaredError: resolved.relativeError ** 2 * squaredResidual };
-  }
-}
-
-function indexByteLength(session: EncodeSession): number {
-  return session.analyses.reduce(
-    (sum, analysis) => sum + (analysis.case === 'identical' ? INDEX_BYTES.identical : INDEX_BYTES.other),
-    PRELUDE_BYTE_LENGTH + INDEX_BYTES.base,
-  );
 }

@@ -1,16 +1,22 @@
 /**
- * Pairs the tensors of a fine-tuned checkpoint with those of its base, by name, and says for each
- * how it can be coded (DESIGN: tensor cases). Looks at names, dtypes and shapes only.
+ * Pairs the tensors of a fine-tuned checkpoint with those of its base, by name or by name with another prefix, and
+ * says for each how it can be coded (DESIGN: tensor cases). Looks at names, dtypes and shapes only.
  */
 import type { Checkpoint, TensorInfo } from '../../formats/checkpoint.js';
 import { DTYPES, elementCount, isFloatDtype } from '../../formats/dtype.js';
 import { CheckpointMismatchError } from '../../formats/errors.js';
 import { matrixView } from '../../formats/matrix-view.js';
+import {
+  describePrefixChange,
+  isSameButForRows,
+  matchNames,
+  type PrefixChange,
+} from '../sketch/match-names.js';
 
 /** One tensor of the fine-tune and what is known of it before its bytes are read. */
 export interface TensorPair {
   readonly fineTuned: TensorInfo;
-  /** The base tensor of the same name, when its shape allows a use. */
+  /** The base tensor of the same name, but for the prefix change, when its shape allows a use. */
   readonly base: TensorInfo | undefined;
   /** Matrix view of the fine-tuned tensor; rows × columns = elements. */
   readonly rows: number;
@@ -28,29 +34,25 @@ export interface Pairing {
   readonly removed: readonly string[];
   /** Tensors of the fine-tune whose shape in the base cannot be used: "name: base [..], fine-tuned [..]". */
   readonly shapeConflicts: readonly string[];
+  /** What was changed in names to pair them; undefined where they match as they are. */
+  readonly prefixChange?: PrefixChange;
 }
 
-/** Pairs by name. Never throws on a mismatch: see assertPaired. */
+/** Pairs by name, or by name with one prefix changed where that matches more (match-names.ts). Never throws on a mismatch: see assertPaired. */
 export function pairTensors(base: Checkpoint, fineTuned: Checkpoint): Pairing {
+  const { baseNames, prefixChange } = matchNames(base.tensors, fineTuned.tensors);
   const shapeConflicts: string[] = [];
   const pairs = [...fineTuned.tensors.values()].map((tensor) => {
-    const candidate = base.tensors.get(tensor.name);
-    if (candidate !== undefined && !sameTrailingShape(candidate, tensor)) {
+    const candidate = base.tensors.get(baseNames.get(tensor.name) ?? tensor.name);
+    if (candidate !== undefined && !isSameButForRows(candidate.shape, tensor.shape)) {
       shapeConflicts.push(`${tensor.name}: base [${candidate.shape}], fine-tuned [${tensor.shape}]`);
       return pairOf(tensor, undefined);
     }
     return pairOf(tensor, candidate);
   });
-  const removed = [...base.tensors.keys()].filter((name) => !fineTuned.tensors.has(name));
-  return { pairs, removed, shapeConflicts };
-}
-
-/** Equal but for the first dimension, so that one is the other with rows added or taken away. */
-function sameTrailingShape(base: TensorInfo, fineTuned: TensorInfo): boolean {
-  return (
-    base.shape.length === fineTuned.shape.length &&
-    base.shape.every((dimension, i) => i === 0 || dimension === fineTuned.shape[i])
-  );
+  const paired = new Set(baseNames.values());
+  const removed = [...base.tensors.keys()].filter((name) => !paired.has(name));
+  return { pairs, removed, shapeConflicts, ...(prefixChange === undefined ? {} : { prefixChange }) };
 }
 
 function pairOf(fineTuned: TensorInfo, base: TensorInfo | undefined): TensorPair {
@@ -74,6 +76,12 @@ function exactOrMatrixView(tensor: TensorInfo): { rows: number; columns: number 
   const rowBits = view.columns * DTYPES[tensor.dtype].bits;
   if (rowBits % 8 === 0 || view.rows === 0) return view;
   return { rows: 1, columns: elementCount(tensor.shape) };
+}
+
+/** What to tell of names that were changed; none where they match as they are. */
+export function prefixWarnings({ prefixChange }: Pairing): string[] {
+  if (prefixChange === undefined) return [];
+  return [`tensors are paired by another prefix: ${describePrefixChange(prefixChange)}`];
 }
 
 /** Share of the fine-tune's bytes that must have a counterpart in the base. */

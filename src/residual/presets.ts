@@ -95,7 +95,7 @@ export type PresetName = keyof typeof PRESETS;
 const RATE_DISTORTION: Preset = {
   summary: 'entropy-coded low-rank and dense parts at one rate–distortion slope',
   strategies: ['rate-distortion'],
-  budgets: ['ratio', 'size', 'max-error'],
+  budgets: ['ratio', 'size', 'max-error', 'step'],
   defaultBudget: { kind: 'ratio', ratio: 0.06 },
   bits: 'auto',
   takesBits: false,

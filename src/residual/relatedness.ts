@@ -2,18 +2,13 @@
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import { DTYPES, type FloatDtype } from '../../formats/dtype.js';
 import { CheckpointMismatchError } from '../../formats/errors.js';
+import { distanceOf, UNRELATED_DISTANCE } from '../sketch/distance.js';
 import type { Pairing, TensorPair } from './pair-tensors.js';
 import { blockRows, type Runtime } from './runtime.js';
 
 /** Tensors that are looked at, the largest first, and elements of each: some MB of reading in all. */
 const SAMPLED_TENSORS = 8;
 const SAMPLED_ELEMENTS = 1 << 16;
-
-/**
- * ‖R‖² / (‖W_ft‖² + ‖W_base‖²) is near 1 for independent weights and under 0.1 for fine-tunes;
- * heavy continued training reaches a few tenths.
- */
-const UNRELATED = 0.7;
 
 /** ‖R‖² / (‖W_ft‖² + ‖W_base‖²) over a sample of the matrices; 0 when there is none. */
 export async function sampleRelativeResidual(
@@ -34,7 +29,7 @@ export async function sampleRelativeResidual(
     residual += sample.residual;
     weights += sample.weights;
   }
-  return weights === 0 ? 0 : residual / weights;
+  return distanceOf(residual, weights, 0);
 }
 
 async function samplePair(
@@ -68,11 +63,11 @@ async function samplePair(
 
 /** @throws CheckpointMismatchError when the two look unrelated. */
 export function assertRelated(relativeResidual: number, base: Checkpoint, fineTuned: Checkpoint): void {
-  if (relativeResidual <= UNRELATED) return;
+  if (relativeResidual <= UNRELATED_DISTANCE) return;
   throw new CheckpointMismatchError(
     `${base.location} does not look like the base of ${fineTuned.location}: names and shapes match, but the weights are ` +
       `unrelated (‖fine-tuned − base‖² is ${relativeResidual.toFixed(2)} of ‖fine-tuned‖² + ‖base‖²; fine-tunes stay well under ` +
-      `${UNRELATED}). Give the right base, or --force to encode anyway.`,
-    { expected: `a relative residual of at most ${UNRELATED}`, found: relativeResidual.toFixed(2) },
+      `${UNRELATED_DISTANCE}). Give the right base, or --force to encode anyway.`,
+    { expected: `a relative residual of at most ${UNRELATED_DISTANCE}`, found: relativeResidual.toFixed(2) },
   );
 }

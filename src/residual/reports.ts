@@ -1,19 +1,22 @@
 /** The report of an encode: what the archive holds, from the encoder's side. */
 import { lossyByteLength } from '../../formats/ere/levels.js';
 import type { EncodeReport } from './api.js';
+import type { ChosenBase } from './choose-base.js';
 import type { EncodedArchive, EncodeInputs } from './encode-archive.js';
 import { strategyOf, weightByteLength } from './encode-options.js';
 import { tensorReport } from './tensor-report.js';
 
 export function encodeReport(
-  { fineTuned, pairing, options }: EncodeInputs,
+  { inputs, chosen }: { readonly inputs: EncodeInputs; readonly chosen: ChosenBase },
   encoded: EncodedArchive,
   warnings: readonly string[],
   durationMs: number,
 ): EncodeReport {
+  const { fineTuned, pairing, options } = inputs;
   const archiveByteLength = encoded.layout.byteLength;
   const fineTunedByteLength = weightByteLength(fineTuned);
   return {
+    ...chosenBase(chosen),
     archiveByteLength,
     fineTunedByteLength,
     ratio: archiveByteLength / fineTunedByteLength,
@@ -35,6 +38,11 @@ export function encodeReport(
     gemmEngine: encoded.gemm.engine,
     durationMs,
   };
+}
+
+/** Which base was taken, and of which. */
+export function chosenBase({ path, candidates }: ChosenBase): Pick<EncodeReport, 'base' | 'baseCandidates'> {
+  return { base: path, ...(candidates === undefined ? {} : { baseCandidates: candidates }) };
 }
 
 /** The part of the file that decodes without the exact terms on top; nothing where there are none. */

@@ -5,12 +5,14 @@ import type { TensorPair } from './pair-tensors.js';
 /** A tensor with a residual, as far as it is known. */
 export interface ResidualState {
   readonly pair: number;
-  readonly worker: number;
   readonly energy: number;
   readonly roundingEnergy: number;
   /** Tied tensors that decode from the same terms, this one included: their errors add up, their bytes do not. */
   copies: number;
+  /** The leading ones, as far as they are known. */
   singularValues: Float64Array;
+  /** Whether these are all: as many as the smaller side, or fewer than asked for. */
+  isComplete: boolean;
   /** Set where the residual is a rounded product, and `singularValues` are the product's. */
   productBits: number | undefined;
   /** Payload bytes of the product with its small weights, where it is one. */

@@ -1,6 +1,6 @@
 /** A residual's spectrum in a few numbers. */
 import { extrapolateSpectrum } from '../allocation/extrapolate-spectrum.js';
-import type { SpectrumSummary } from './api.js';
+import type { SpectrumSummary } from './diff-report.js';
 import type { KnownSpectrum } from './residual-state.js';
 
 /** All singular values of a residual: those known, and where they are not all, their continuation. */

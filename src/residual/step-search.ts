@@ -64,10 +64,11 @@ export async function searchStep<Found extends StepAttempt>(
   input: StepSearchInput<Found>,
 ): Promise<FoundSteps<Found>> {
   const { budget, attempt } = input;
-  if (budget.kind === 'fixed') {
-    throw new RangeError('expected a size or an error for a rate–distortion allocation');
-  }
   if (input.residuals.length === 0) return { found: await attempt(() => 1), stepOf: () => 1 };
+  if (budget.kind === 'fixed') {
+    const { value } = budget;
+    return { found: await attempt(() => value), stepOf: () => value };
+  }
   const goal = budget.kind === 'size' ? budget.byteLength : budget.relativeError;
   /** Slope of log value over log step where nothing is measured yet: bytes fall, the error grows. */
   const guessedSlope = budget.kind === 'size' ? -1.1 : 1;
@@ -113,7 +114,7 @@ function isGood({ value }: Sample<unknown>, goal: number): boolean {
 }
 
 /** The step of most residuals. */
-function medianStep(steps: readonly number[]): number {
+export function medianStep(steps: readonly number[]): number {
   return [...steps].sort((x, y) => x - y)[Math.floor(steps.length / 2)]!;
 }
 

@@ -2,7 +2,6 @@
  * truncate: the first part of an archive as an archive of its own. Nothing is coded anew; chunks are copied,
  * and the index is written for what is left.
  */
-import { resolve } from 'node:path';
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import { cutArchive, cutRecord } from '../../formats/ere/cut-archive.js';
@@ -17,7 +16,7 @@ import { openCheckpoint } from '../io/open-checkpoint.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../version.js';
 import type { TruncateOptions, TruncateReport } from './api.js';
 import { INDEX_SLACK } from './budget-search.js';
-import { decodeArchive } from './decode-archive.js';
+import { decodeArchive, fileWorkers } from './decode-archive.js';
 import { assertCommonOptions } from './encode-options.js';
 import {
   lossOf,
@@ -197,9 +196,8 @@ async function decodeCut(
   if (tensors.length === 0) return new Map();
   const results = await decodeArchive({
     archive,
-    archivePath: resolve(path),
     base,
-    basePath: resolve(options.base!),
+    workers: fileWorkers(path, archive, options.base!),
     selection,
     outputs: [],
     placements: tensors.map((tensor) => ({ tensor, output: undefined, outputOffset: 0 })),

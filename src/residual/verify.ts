@@ -9,7 +9,7 @@ import type { VerifyOptions, VerifyReport } from './api.js';
 import { readArchiveLayout } from './archive-layout.js';
 import { ChunkRooms } from './chunk-rooms.js';
 import type { Comparison } from './compare-decoded.js';
-import { assertIdentity, decodeArchive, type Placement } from './decode-archive.js';
+import { assertIdentity, decodeArchive, fileWorkers, type Placement } from './decode-archive.js';
 import { assertCommonOptions } from './encode-options.js';
 import { selectUsable } from './select-tensors.js';
 
@@ -64,9 +64,8 @@ async function verifyDecode(
     const place = (tensor: number): Placement => ({ tensor, output: undefined, outputOffset: 0 });
     const input = {
       archive,
-      archivePath: resolve(path),
       base,
-      basePath: resolve(basePath),
+      workers: fileWorkers(path, archive, basePath),
       outputs: [],
       phase: 'verify',
       checkBase: true,

@@ -3,30 +3,18 @@
  * generated; every payload is decoded and compared. Best of several runs, copies to and from the linear
  * memory included.
  */
-import { availableParallelism, cpus } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { FloatDtype } from '../../formats/dtype.js';
 import { elementByteLength } from '../../src/kernels/arguments.js';
 import type { IntervalModel, IntervalPrediction } from '../../src/kernels/interval-model.js';
 import { loadKernels } from '../../src/kernels/load-kernels.js';
 import { type ExactPair, exactPair, sparsePair } from '../helpers/exact-pairs.js';
+import { bestSeconds, machineText } from './machine.js';
 
 const path = process.argv[2] === 'scalar' ? 'scalar' : 'wasm';
 const kernels = loadKernels(path);
 const RUNS = path === 'wasm' ? 7 : 1;
 const ROWS = path === 'wasm' ? 512 : 32;
 const COLUMNS = 2048;
-
-async function bestSeconds(run: () => void): Promise<number> {
-  let best = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < RUNS; i++) {
-    await sleep(3);
-    const start = performance.now();
-    run();
-    best = Math.min(best, performance.now() - start);
-  }
-  return best / 1000;
-}
 
 function encode(
   model: IntervalModel,
@@ -52,8 +40,8 @@ async function report(
   const count = pair.values.byteLength / elementByteLength(dtype);
   const payload = encode(model, pair, prediction);
   const out = new Uint8Array(pair.values.byteLength);
-  const encodeSeconds = await bestSeconds(() => encode(model, pair, prediction));
-  const decodeSeconds = await bestSeconds(() => {
+  const encodeSeconds = await bestSeconds(RUNS, () => encode(model, pair, prediction));
+  const decodeSeconds = await bestSeconds(RUNS, () => {
     const decoder = kernels.intervalDecoder(model);
     decoder.begin(payload);
     decoder.decode(prediction, out);
@@ -70,9 +58,7 @@ async function report(
   );
 }
 
-console.log(
-  `codec "interval", ${path} kernels, one of ${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}`,
-);
+console.log(`codec "interval", ${path} kernels, one core of ${machineText()}`);
 console.log(`${''.padEnd(40)} bits/weight  %  encode, decode M weights/s`);
 for (const noise of [1e-5, 3e-5, 1e-4, 3e-4, 1e-3]) {
   await report(`BF16 N(0, 0.02²) + N(0, ${noise}²)`, 'BF16', exactPair('BF16', ROWS, COLUMNS, noise), 0);

@@ -6,7 +6,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
-import { availableParallelism, cpus } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Matrix as DenseMatrix, SingularValueDecomposition } from 'ml-matrix';
 import { type GemmEngine, openGemmEngine } from '../../src/linalg/gemm-engine.js';
@@ -18,6 +18,7 @@ import { truncatedSvd } from '../../src/linalg/truncated-svd.js';
 import { withTempFolder } from '../helpers/temp-folder.js';
 import { plainGemm } from '../linalg/plain-gemm.js';
 import { matrixWithSpectrum } from '../linalg/spectra.js';
+import { machineText } from './machine.js';
 
 const size = Number(process.argv[2] ?? 4096);
 const rank = Number(process.argv[3] ?? 128);
@@ -134,7 +135,7 @@ function median(values: readonly number[]): number {
 const { engine } = await openGemmEngine({ fallback: plainGemm, threads: availableParallelism() });
 const residual = await makeResidual(engine);
 console.log(
-  `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, Node ${process.version}, ${engine.name}; ` +
+  `${machineText()}, ${engine.name}; ` +
     `${size} × ${size}, median of ${RUNS} runs of ours and one of the full SVD\n`,
 );
 await engine.close();

@@ -3,11 +3,10 @@
  * Every figure is the best of several runs over arrays that are larger than the caches, copies between
  * the caller's arrays and the linear memory included.
  */
-import { availableParallelism, cpus } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { FLOAT_DTYPES, type FloatDtype } from '../../formats/dtype.js';
 import { elementByteLength } from '../../src/kernels/arguments.js';
 import { loadKernels } from '../../src/kernels/load-kernels.js';
+import { bestSeconds, machineText } from './machine.js';
 
 const path = process.argv[2] === 'scalar' ? 'scalar' : 'wasm';
 const kernels = loadKernels(path);
@@ -15,23 +14,8 @@ const kernels = loadKernels(path);
 const COUNT = 2 * 1024 * 1024;
 const RUNS = path === 'wasm' ? 25 : 5;
 
-/**
- * Seconds of the fastest run. Runs are short, so that some are undisturbed on a busy machine; the pauses
- * let V8 finish its optimised code.
- */
-async function bestSeconds(run: () => void): Promise<number> {
-  let best = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < RUNS; i++) {
-    await sleep(3);
-    const start = performance.now();
-    run();
-    best = Math.min(best, performance.now() - start);
-  }
-  return best / 1000;
-}
-
 async function report(name: string, amount: number, unit: string, run: () => void): Promise<void> {
-  const seconds = await bestSeconds(run);
+  const seconds = await bestSeconds(RUNS, run);
   console.log(`${name.padEnd(44)} ${(amount / seconds / 1e9).toFixed(2).padStart(8)} ${unit}`);
 }
 
@@ -47,9 +31,7 @@ function codes(length: number, bound: number): Int16Array {
   return Int16Array.from(floats(length), (x) => Math.round(x * 20 * bound));
 }
 
-console.log(
-  `${path} kernels, one of ${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}`,
-);
+console.log(`${path} kernels, one core of ${machineText()}`);
 
 const values = floats(COUNT);
 const encoded = new Map<FloatDtype, Uint8Array>();

@@ -3,11 +3,10 @@
  * I.i.d. Gaussian weights at four rates, the best of several runs, copies between the caller's arrays and
  * the linear memory included. The gap is to the Gaussian bound ½·log2(1/D), after the best single gain.
  */
-import { availableParallelism, cpus } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { MatrixCoderOptions } from '../../src/kernels/kernels.js';
 import { loadKernels } from '../../src/kernels/load-kernels.js';
 import { gaussians } from '../kernels/gaussians.js';
+import { bestSeconds, machineText } from './machine.js';
 
 const path = process.argv[2] === 'scalar' ? 'scalar' : 'wasm';
 const kernels = loadKernels(path);
@@ -23,30 +22,19 @@ const STEPS: Readonly<Record<1 | 4 | 8, readonly number[]>> = {
   8: [3, 2.76, 1.96, 1.01],
 };
 
-async function bestSeconds(run: () => void): Promise<number> {
-  let best = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < RUNS; i++) {
-    await sleep(3);
-    const start = performance.now();
-    run();
-    best = Math.min(best, performance.now() - start);
-  }
-  return best / 1000;
-}
-
 async function measure(options: MatrixCoderOptions, step: number): Promise<void> {
   const count = ROWS * COLUMNS;
   const values = gaussians(count, 1).map((x) => x / step);
   const codes = new Int16Array(count);
   let bytes: Uint8Array = new Uint8Array(0);
-  const encodeSeconds = await bestSeconds(() => {
+  const encodeSeconds = await bestSeconds(RUNS, () => {
     const encoder = kernels.createMatrixEncoder(options);
     encoder.encodeRows({ values, rows: ROWS, lambda: LAMBDA, codes });
     bytes = encoder.endChunk();
     encoder.free();
   });
   const out = new Int16Array(count);
-  const decodeSeconds = await bestSeconds(() => {
+  const decodeSeconds = await bestSeconds(RUNS, () => {
     const decoder = kernels.createMatrixDecoder(options);
     decoder.beginChunk(bytes);
     decoder.decodeRows(ROWS, out);
@@ -69,9 +57,7 @@ async function measure(options: MatrixCoderOptions, step: number): Promise<void>
   );
 }
 
-console.log(
-  `${path} kernels, one of ${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}`,
-);
+console.log(`${path} kernels, one core of ${machineText()}`);
 console.log(`${ROWS} × ${COLUMNS} Gaussian weights, lambda ${LAMBDA}`);
 console.log('states  bits/weight  gap (bits)  encode M/s  decode M/s');
 for (const states of [1, 4, 8] as const) {

@@ -4,11 +4,11 @@
  * `npm run bench:startup [-- ROUNDS]`, by default 15 rounds, a few seconds.
  */
 import { spawnSync } from 'node:child_process';
-import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { BIN } from '../helpers/project.js';
 import { writeSevenBillionArchive } from '../helpers/seven-billion-archive.js';
 import { withTempFolder } from '../helpers/temp-folder.js';
+import { machineText } from './machine.js';
 
 const rounds = Number(process.argv[2] ?? 15);
 if (!(Number.isInteger(rounds) && rounds >= 1))
@@ -52,9 +52,7 @@ await withTempFolder(async (folder) => {
   for (let round = 0; round < rounds; round++) {
     for (const [i, { argv }] of cases.entries()) durations[i]!.push(runMs(argv));
   }
-  console.log(
-    `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, Node ${process.version}, ${rounds} rounds\n`,
-  );
+  console.log(`${machineText()}, ${rounds} rounds\n`);
   console.log('| run | median ms | least ms | median over `node -e 0` | target ms |');
   console.log('|---|--:|--:|--:|--:|');
   for (const [i, { name, targetMs }] of cases.entries()) {

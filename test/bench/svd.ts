@@ -3,7 +3,6 @@
  * GEMM throughput, the cost of the small dense problems, the cost of a truncated SVD, and how far
  * randomised SVDs are from Eckart–Young. About two minutes; `node dist/test/bench/svd.js [section …]`.
  */
-import { cpus } from 'node:os';
 import { Matrix as DenseMatrix, EigenvalueDecomposition, SingularValueDecomposition } from 'ml-matrix';
 import { exactSvd } from '../../src/linalg/exact-svd.js';
 import { openGemmEngine } from '../../src/linalg/gemm-engine.js';
@@ -16,6 +15,7 @@ import { sketchMatrix } from '../../src/linalg/sketch.js';
 import { truncatedSvd } from '../../src/linalg/truncated-svd.js';
 import { plainGemm } from '../linalg/plain-gemm.js';
 import { matrixWithSpectrum, worstExcess } from '../linalg/spectra.js';
+import { machineText } from './machine.js';
 
 const { engine } = await openGemmEngine({ fallback: plainGemm, preferred: 'onnxruntime', threads: 1 });
 
@@ -253,9 +253,7 @@ async function growth(): Promise<void> {
 }
 
 const sections: Record<string, () => Promise<void>> = { gemm, dense, speed, error, growth };
-console.log(
-  `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, Node ${process.version}, ${engine.name}`,
-);
+console.log(`${machineText()}, ${engine.name}`);
 for (const name of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(sections))
   await sections[name]();
 await engine.close();

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import type { DiffOptions, DiffReport } from '../../src/residual/api.js';
+import { NotFoundError } from '../../formats/errors.js';
+import type { DiffOptions, DiffReport } from '../../src/residual/diff-report.js';
 import { diffReport, runWith } from './doubles.js';
+import { runWithStore, storeDiffReport } from './store-doubles.js';
 
 const ARGUMENTS = ['diff', 'llama', 'tuned'];
 
@@ -129,5 +131,80 @@ describe('ere diff: output', () => {
     });
     // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
     expect(stdout + stderr).not.toMatch(/[\u001b\u0007\u202e]/);
+  });
+});
+
+describe('ere diff of versions', () => {
+  const diff = async () => storeDiffReport();
+  const checkpoints = { diff: async () => diffReport() };
+
+  test('prints which tensors changed, how far, in how many directions, and the text of files', async () => {
+    expect((await runWithStore(['diff', 'chat~1', 'chat'], { diff })).stdout).toBe(
+      [
+        'chat 81b05e5e → chat 3f2a5e5e: 4 of 57 tensors changed, 1 added, 2 files changed',
+        '',
+        'tensor                             count  relative change   top 1   top 8  rank',
+        'model.layers.*.mlp.up_proj.weight      2    0.0117–0.0225  10.0 %  30.0 %    98',
+        'model.norm.weight                      1          0.00133       –       –     –',
+        'token.counts                           1                –       –       –     –',
+        '',
+        'added tensors (1): adapter.weight',
+        'changed file: config.json',
+        '--- config.json',
+        '+++ config.json',
+        '@@ -1,1 +1,1 @@',
+        '-{"rope": 1}',
+        '+{"rope": 2}',
+        'removed file: merges.txt',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  test('--all lists each tensor, --quiet is one line, --json the report', async () => {
+    const argv = ['diff', 'chat~1', 'chat'];
+    expect((await runWithStore([...argv, '--all'], { diff })).stdout).toContain('model.layers.1.');
+    expect((await runWithStore([...argv, '--quiet'], { diff })).stdout.split('\n')).toHaveLength(2);
+    expect(JSON.parse((await runWithStore([...argv, '--json'], { diff })).stdout)).toEqual(storeDiffReport());
+  });
+
+  test('two paths that exist are checkpoints, unless --store says that they are refs', async () => {
+    const pathExists = async () => true;
+    const paths = await runWithStore(['diff', 'a', 'b', '--quiet'], {}, {}, { ...checkpoints, pathExists });
+    expect([paths.status, paths.opened]).toEqual([0, []]);
+    const refs = await runWithStore(['diff', 'a', 'b', '--store', '/s'], { diff }, {}, { pathExists });
+    expect([refs.status, refs.opened]).toEqual([0, ['/s']]);
+  });
+
+  test('where one path does not exist they are refs, if there is a store to look in', async () => {
+    const pathExists = async (path: string) => path === 'chat';
+    const inStore = await runWithStore(['diff', 'chat', 'chat~1'], { diff }, {}, { pathExists });
+    expect(inStore.opened).toEqual(['/work/.ere-store']);
+    const outside = { ...checkpoints, pathExists, findStore: async () => undefined };
+    expect((await runWithStore(['diff', 'chat', 'tuned', '--quiet'], {}, {}, outside)).opened).toEqual([]);
+    const named = { environment: { ERE_STORE: '/s' } };
+    expect((await runWithStore(['diff', 'x', 'y'], { diff }, named)).opened).toEqual(['/s']);
+  });
+
+  test('a ref that is none may be a mistyped path: the error says how it was taken', async () => {
+    const failing = async () => {
+      throw new NotFoundError('no version "tuend"');
+    };
+    const { status, stderr } = await runWithStore(['diff', 'llama', 'tuend'], { diff: failing });
+    expect(status).toBe(10);
+    expect(stderr).toContain("taken for versions, as not both 'llama' and 'tuend' are paths that exist");
+    const told = await runWithStore(['diff', 'llama', 'tuend', '--store', '/s'], { diff: failing });
+    expect(told.stderr).toBe('error: no version "tuend"\n');
+  });
+
+  test('options for checkpoints are usage errors', async () => {
+    for (const flags of [
+      ['--ratio', '1%'],
+      ['--device', 'cuda'],
+    ]) {
+      const { status, stderr } = await runWithStore(['diff', 'chat~1', 'chat', ...flags]);
+      expect(status).toBe(2);
+      expect(stderr).toContain(flags[0]);
+    }
   });
 });

@@ -1,13 +1,8 @@
 /** Doubles for CLI tests in process: captured streams, and operations that return or throw what a test says. */
 import type { CliContext, Operations, OutputStream } from '../../cli/context.js';
 import { run } from '../../cli/program.js';
-import type {
-  DiffReport,
-  EncodeReport,
-  InspectReport,
-  TensorDiff,
-  TensorReport,
-} from '../../src/residual/api.js';
+import type { EncodeReport, InspectReport, TensorReport } from '../../src/residual/api.js';
+import type { DiffReport, TensorDiff } from '../../src/residual/diff-report.js';
 
 export interface CapturedStream extends OutputStream {
   text: string;
@@ -50,12 +45,17 @@ export async function runWith(
     exportLora: missing,
     truncate: missing,
     diff: missing,
+    initStore: missing,
+    openStore: missing,
+    findStore: async () => undefined,
+    pathExists: async () => true,
     ...operations,
   };
   const status = await run(argv, {
     stdout,
     stderr,
     signal: new AbortController().signal,
+    environment: {},
     loadOperations: async () => all,
     ...fields,
   });
@@ -84,6 +84,7 @@ export function tensorReport(fields: Partial<TensorReport> = {}): TensorReport {
 
 export function encodeReport(fields: Partial<EncodeReport> = {}): EncodeReport {
   return {
+    base: 'llama',
     archiveByteLength: 594_000,
     fineTunedByteLength: 9_909_200,
     ratio: 594_000 / 9_909_200,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { EncodeOptions } from '../../src/residual/api.js';
+import type { BaseRank } from '../../src/sketch/rank-bases.js';
 import { capturedStream, encodeReport, runWith } from './doubles.js';
 
 const ARGUMENTS = ['encode', 'llama', 'tuned', '-o', 'tuned.ere'];
@@ -18,6 +19,26 @@ async function optionsOf(...flags: string[]): Promise<EncodeOptions> {
   expect(status).toBe(0);
   return seen!;
 }
+
+describe('ere encode --or-base', () => {
+  test('adds bases to choose from, in the order given', async () => {
+    expect((await optionsOf()).base).toBe('llama');
+    expect((await optionsOf('--or-base', 'qwen')).base).toEqual(['llama', 'qwen']);
+    const two = await optionsOf('--or-base', 'qwen', '--lossless', '--or-base', 'mistral');
+    expect(two.base).toEqual(['llama', 'qwen', 'mistral']);
+  });
+
+  test('names the one that was taken on stderr, and all of them with --json', async () => {
+    const rank = { name: 'qwen', because: '44 of 44 matrices agree within 3 %' } as BaseRank;
+    const report = encodeReport({ base: 'qwen', baseCandidates: [rank], warnings: [] });
+    const operations = { encode: async () => report };
+    const text = await runWith([...ARGUMENTS, '--or-base', 'qwen'], operations);
+    expect(text.stderr).toBe('base: qwen, 44 of 44 matrices agree within 3 %\n');
+    const json = await runWith([...ARGUMENTS, '--or-base', 'qwen', '--json'], operations);
+    expect(json.stderr).toBe('');
+    expect(JSON.parse(json.stdout)).toMatchObject({ base: 'qwen', baseCandidates: [rank] });
+  });
+});
 
 describe('ere encode: options', () => {
   test('without a budget, 6 % of the fine-tuned bytes is asked for', async () => {

@@ -157,7 +157,7 @@ describe('help', () => {
   test('no command at all is a usage error that shows the help', async () => {
     const { status, stdout, stderr } = await runWith([]);
     expect([status, stdout]).toEqual([2, '']);
-    expect(stderr).toContain('Commands:');
+    expect(stderr).toContain('Archives:');
   });
 
   test('a mistyped command is answered with the nearest one', async () => {

@@ -8,6 +8,7 @@ import { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
 import { COMMANDS } from '../../cli/commands.js';
 import { loadOperations } from '../../cli/context.js';
+import { initStore } from '../../src/store/open-store.js';
 import { BIN, PROJECT_ROOT } from '../helpers/project.js';
 import { writeSevenBillionArchive } from '../helpers/seven-billion-archive.js';
 import { withTempFolder } from '../helpers/temp-folder.js';
@@ -42,7 +43,7 @@ const ofPackages = (modules: readonly string[]) =>
 describe('what is loaded', () => {
   test('--help loads commander and the frame of the command line: no command, nothing of the library', async () => {
     const { stdout, modules } = await runListingModules('--help');
-    expect(stdout).toContain('inspect [options] <archive>');
+    expect(stdout).toContain('inspect <archive>');
     expect(modules).toContain('cli/bin.js');
     expect(modules.filter((name) => name.startsWith('cli/commands/'))).toEqual([]);
     expect(modules.filter((name) => /^(src|formats)\//.test(name))).toEqual([
@@ -69,12 +70,29 @@ describe('what is loaded', () => {
     });
   });
 
+  test.each(['log', 'log --graph', 'stats', 'base list'])(
+    '%s of a store loads no encoder, decoder, kernel or worker',
+    async (command) => {
+      await withTempFolder(async (folder) => {
+        const location = join(folder, 'store');
+        await (await initStore(location)).close();
+        const { modules } = await runListingModules(...command.split(' '), '--store', location);
+        expect(modules).toContain('src/store/open-store.js');
+        const foreign =
+          /^src\/(kernels|codecs|linalg\/(?!devices)|allocation|rate-distortion|export|evaluate|sketch)/;
+        expect(modules.filter((name) => foreign.test(name))).toEqual([]);
+        expect(modules.filter((name) => /worker|encode|decode(?!-cost)|^src\/index/.test(name))).toEqual([]);
+        expect(ofPackages(modules).filter((name) => !name.startsWith('commander/'))).toEqual([]);
+        expect(modules.length).toBeLessThanOrEqual(80);
+      });
+    },
+  );
+
   test.each(COMMANDS)('the help of $name loads no other command and no operation', async ({ name }) => {
     const { stdout, modules } = await runListingModules(name, '--help');
     expect(stdout).toContain(`Usage: ere ${name} `);
-    expect(modules.filter((module) => /^cli\/commands\/(?!shared-options)/.test(module))).toEqual([
-      `cli/commands/${name}.js`,
-    ]);
+    const commands = new Set(COMMANDS.map((entry) => `cli/commands/${entry.name}.js`));
+    expect(modules.filter((module) => commands.has(module))).toEqual([`cli/commands/${name}.js`]);
     // Values of options need to know of devices, threads and memory.
     const operations = /^src\/(io\/(?!default-threads|free-memory)|kernels\/|codecs\/|linalg\/(?!devices))/;
     expect(modules.filter((module) => operations.test(module))).toEqual([]);
@@ -85,11 +103,17 @@ test.each(COMMANDS)('the list of commands says of $name what the command itself 
   const stream = capturedStream();
   const { signal } = new AbortController();
   const program = new Command('ere');
-  (await entry.load())(program, { stdout: stream, stderr: stream, signal, loadOperations });
+  (await entry.load())(program, {
+    stdout: stream,
+    stderr: stream,
+    signal,
+    environment: {},
+    loadOperations,
+  });
   const [command] = program.commands;
   expect([command!.name(), command!.usage(), command!.summary()]).toEqual([
     entry.name,
-    `[options] ${entry.operands}`,
+    `[options] ${entry.operands}`.trimEnd(),
     entry.summary,
   ]);
 });

@@ -3,7 +3,9 @@ import { describe, expect, test } from 'vitest';
 import {
   parseBits,
   parseByteLength,
+  parseCost,
   parseCount,
+  parseDuration,
   parseRelativeError,
   parseShare,
   parseWeight,
@@ -90,6 +92,27 @@ describe('other values', () => {
       expect(() => parseRelativeError(text), text).toThrow('relative error');
   });
 
+  test.each([
+    ['1h', 3_600_000],
+    ['90 min', 5_400_000],
+    ['2d', 172_800_000],
+    ['30s', 30_000],
+    ['1.5', 1500],
+    ['0', 0],
+  ])('%s is %i ms', (text, durationMs) => expect(parseDuration(text)).toBe(durationMs));
+
+  test('durations are not negative and have a unit that is known', () => {
+    for (const text of ['-1h', '1w', '1m', '', 'h', '1e3', '9e99']) {
+      expect(() => parseDuration(text), text).toThrow('Expected a duration');
+    }
+  });
+
+  test('costs are at least 1', () => {
+    expect([parseCost('1'), parseCost('2.5')]).toEqual([1, 2.5]);
+    for (const text of ['0.9', '-2', '', 'x', '1e999'])
+      expect(() => parseCost(text), text).toThrow('at least 1');
+  });
+
   test('weights run from 0 to 1', () => {
     expect([parseWeight('0'), parseWeight('0.25'), parseWeight('1')]).toEqual([0, 0.25, 1]);
     for (const text of ['1.1', '-0.1', 'x']) expect(() => parseWeight(text), text).toThrow('from 0 to 1');
@@ -104,6 +127,8 @@ describe('other values', () => {
           [parseWeight, 0, 1],
           [parseCount, 1, Number.MAX_SAFE_INTEGER],
           [parseByteLength, 1, Number.MAX_SAFE_INTEGER],
+          [parseDuration, 0, Number.MAX_SAFE_INTEGER],
+          [parseCost, 1, Number.MAX_VALUE],
         ] as const) {
           try {
             const value = parse(text);

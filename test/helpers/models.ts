@@ -14,7 +14,7 @@ import {
 import { openCheckpoint } from '../../src/io/open-checkpoint.js';
 import { normalFloats, scalar } from '../kernels/samples.js';
 import { safetensorsBytes, type TensorToWrite } from './safetensors-bytes.js';
-import { writeTree } from './temp-folder.js';
+import { withTempFolder, writeTree } from './temp-folder.js';
 
 export interface Model {
   readonly tensors: readonly TensorToWrite[];
@@ -114,6 +114,30 @@ export function modelPair(
   };
 }
 
+export type ModelPair = ReturnType<typeof modelPair>;
+
+/** Writes both into folders of the given one; their paths. */
+export async function writePair(
+  folder: string,
+  { base, fineTuned }: ModelPair,
+): Promise<{ readonly base: string; readonly fineTuned: string }> {
+  const paths = { base: join(folder, 'base'), fineTuned: join(folder, 'tuned') };
+  await writeModel(paths.base, base);
+  await writeModel(paths.fineTuned, fineTuned);
+  return paths;
+}
+
+/** Writes both into a folder that is gone afterwards. */
+export async function withModels(
+  models: ModelPair,
+  use: (base: string, fineTuned: string, folder: string) => Promise<void>,
+): Promise<void> {
+  await withTempFolder(async (folder) => {
+    const { base, fineTuned } = await writePair(folder, models);
+    await use(base, fineTuned, folder);
+  });
+}
+
 export interface RoundTrip {
   readonly report: EncodeReport;
   /** By name, as the archive alone tells. */
@@ -140,9 +164,7 @@ export async function roundTrip(
   options: EncodeChoices = {},
   decodeOptions: Partial<DecodeOptions> = {},
 ): Promise<RoundTrip> {
-  const [base, fineTuned] = [join(folder, 'base'), join(folder, 'tuned')];
-  await writeModel(base, models.base);
-  await writeModel(fineTuned, models.fineTuned);
+  const { base, fineTuned } = await writePair(folder, models);
   const archive = join(folder, 'a.ere');
   const output = join(folder, 'decoded');
   const report = await encode(fineTuned, { ...QUICK, ...options, base, output: archive });

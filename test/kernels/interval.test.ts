@@ -10,7 +10,7 @@ import {
 import type { Kernels } from '../../src/kernels/kernels.js';
 import { loadKernels } from '../../src/kernels/load-kernels.js';
 import { ScalarInterval } from '../../src/kernels/scalar/interval.js';
-import type { BitCoder, Contexts } from '../../src/kernels/scalar/range-coder.js';
+import { CountingCoder } from '../helpers/counting-coder.js';
 import { exactPair, sparsePair } from '../helpers/exact-pairs.js';
 import { bytesOf, normalFloats, PATHS, randomBytes, scalar, wasm } from './samples.js';
 
@@ -270,24 +270,6 @@ test('a payload over 4 MiB is not made, and one is not read', () => {
   expect(encoder.finish()).toBeUndefined();
   expect(() => wasm.intervalDecoder(model).begin(new Uint8Array((4 << 20) + 1))).toThrow(RangeError);
 });
-
-/** Adds up −log2 of the probabilities that the model gives. */
-class CountingCoder implements BitCoder {
-  readonly decoding = false;
-  bits = 0;
-
-  bit(contexts: Contexts, context: number, value: number, fastShift: number, slowShift: number): number {
-    const zero = contexts.zero(context) / 32_768;
-    this.bits -= Math.log2(value === 0 ? zero : 1 - zero);
-    contexts.update(context, value, fastShift, slowShift);
-    return value;
-  }
-
-  raw(value: number, bits: number): number {
-    this.bits += bits;
-    return value >>> 0;
-  }
-}
 
 describe('size', () => {
   test('is within 0.1 % and a few bytes of the code length of the model', () => {

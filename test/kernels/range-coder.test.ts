@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type BitCoder, Contexts, RangeDecoder, RangeEncoder } from '../../src/kernels/scalar/range-coder.js';
+import { CountingCoder } from '../helpers/counting-coder.js';
 import { randomBits, randomBytes } from './samples.js';
 
 interface Step {
@@ -33,24 +34,6 @@ function bitSteps(count: number, share: number, seed: number): Step[] {
     value: next() < share * 2 ** 32 ? 1 : 0,
     bits: 1,
   }));
-}
-
-/** Adds up −log2 of the probabilities that a model gives. */
-class CountingCoder implements BitCoder {
-  readonly decoding = false;
-  bits = 0;
-
-  bit(contexts: Contexts, context: number, value: number, fastShift: number, slowShift: number): number {
-    const zero = contexts.zero(context) / 32_768;
-    this.bits -= Math.log2(value === 0 ? zero : 1 - zero);
-    contexts.update(context, value, fastShift, slowShift);
-    return value;
-  }
-
-  raw(value: number, bits: number): number {
-    this.bits += bits;
-    return value;
-  }
 }
 
 describe('what was coded comes back', () => {

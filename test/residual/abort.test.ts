@@ -3,9 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { isEreError } from '../../formats/errors.js';
 import { decode, encode, type Progress } from '../../src/index.js';
-import { matrixPair, modelPair, QUICK, writeModel } from '../helpers/models.js';
+import { matrixPair, modelPair, QUICK, withModels } from '../helpers/models.js';
 import { failsCleanly } from '../helpers/nothing-left.js';
-import { withTempFolder } from '../helpers/temp-folder.js';
 
 const models = modelPair(Array.from({ length: 8 }, (_, i) => matrixPair(`w${i}`, [60, 50 + i], i)));
 const budget = { kind: 'ratio', ratio: 0.2 } as const;
@@ -27,10 +26,8 @@ function abortAt(phase: Progress['phase']) {
 for (const threads of [1, 2]) {
   describe(`with ${threads} thread${threads > 1 ? 's' : ''}`, () => {
     it('encode stops in every phase, and decode in the middle', async () => {
-      await withTempFolder(async (folder) => {
-        const [base, tuned, output] = [join(folder, 'base'), join(folder, 'tuned'), join(folder, 'a.ere')];
-        await writeModel(base, models.base);
-        await writeModel(tuned, models.fineTuned);
+      await withModels(models, async (base, tuned, folder) => {
+        const output = join(folder, 'a.ere');
         const options = { ...QUICK, threads, base, output, budget };
         for (const phase of ['analyse', 'encode'] as const) {
           const { reports, ...aborting } = abortAt(phase);
@@ -55,10 +52,8 @@ for (const threads of [1, 2]) {
     });
 
     it('a signal that is aborted already stops both before any work', async () => {
-      await withTempFolder(async (folder) => {
-        const [base, tuned, output] = [join(folder, 'base'), join(folder, 'tuned'), join(folder, 'a.ere')];
-        await writeModel(base, models.base);
-        await writeModel(tuned, models.fineTuned);
+      await withModels(models, async (base, tuned, folder) => {
+        const output = join(folder, 'a.ere');
         const signal = AbortSignal.abort();
         const options = { ...QUICK, threads, base, output, budget };
         const encoding = await failsCleanly(folder, () => encode(tuned, { ...options, signal }));

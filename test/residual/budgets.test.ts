@@ -11,7 +11,7 @@ import {
   modelPair,
   QUICK,
   roundTrip,
-  writeModel,
+  withModels,
 } from '../helpers/models.js';
 import { listTree, withTempFolder } from '../helpers/temp-folder.js';
 import { normalFloats } from '../kernels/samples.js';
@@ -30,16 +30,14 @@ const pairs = [
 const models = modelPair(pairs);
 
 /** Encodes for several budgets. */
-async function withModels(
+async function atBudgets(
   use: (
     encodeAt: (budget: Budget, options?: Partial<Parameters<typeof encode>[1]>) => Promise<Encoded>,
   ) => Promise<void>,
   written: { base: Model; fineTuned: Model } = models,
 ): Promise<void> {
-  await withTempFolder(async (folder) => {
-    const [base, tuned, output] = [join(folder, 'base'), join(folder, 'tuned'), join(folder, 'a.ere')];
-    await writeModel(base, written.base);
-    await writeModel(tuned, written.fineTuned);
+  await withModels(written, async (base, tuned, folder) => {
+    const output = join(folder, 'a.ere');
     await use(async (budget, options = {}) => {
       const report = await encode(tuned, { ...QUICK, ...options, base, output, budget, overwrite: true });
       const { size } = await stat(output);
@@ -53,7 +51,7 @@ type Encoded = Awaited<ReturnType<typeof encode>> & { readonly size: number };
 
 describe('a size', () => {
   it('is never exceeded, and used to within 2 %', async () => {
-    await withModels(async (encodeAt) => {
+    await atBudgets(async (encodeAt) => {
       let previous = Number.POSITIVE_INFINITY;
       for (const byteLength of [6000, 9000, 14_000, 25_000, 50_000]) {
         const report = await encodeAt({ kind: 'size', byteLength });
@@ -67,7 +65,7 @@ describe('a size', () => {
 
   for (const allocation of ['uniform', 'energy', 'layerwise'] as const) {
     it(`is kept by the ${allocation} allocation at every width`, async () => {
-      await withModels(async (encodeAt) => {
+      await atBudgets(async (encodeAt) => {
         for (const bits of [3, 8, 13]) {
           const report = await encodeAt({ kind: 'size', byteLength: 16_000 }, { allocation, bits });
           expect(report.size).toBeLessThanOrEqual(16_000);
@@ -79,7 +77,7 @@ describe('a size', () => {
   }
 
   it('the layerwise allocation has less error than the others at the same size', async () => {
-    await withModels(async (encodeAt) => {
+    await atBudgets(async (encodeAt) => {
       const errors = [];
       for (const allocation of ['layerwise', 'energy', 'uniform'] as const) {
         const report = await encodeAt({ kind: 'size', byteLength: 12_000 }, { allocation, bits: 5 });
@@ -90,7 +88,7 @@ describe('a size', () => {
   });
 
   it('a share is one of the fine-tuned weight files; the default is 6 %', async () => {
-    await withModels(async (encodeAt) => {
+    await atBudgets(async (encodeAt) => {
       const { fineTunedByteLength: whole, size, ratio } = await encodeAt({ kind: 'ratio', ratio: 0.1 });
       expect(size).toBeLessThanOrEqual(0.1 * whole);
       expect(size).toBeGreaterThan(0.098 * whole);
@@ -102,7 +100,7 @@ describe('a size', () => {
   });
 
   it('that is more than the whole model takes gives an exact archive', async () => {
-    await withModels(async (encodeAt) => {
+    await atBudgets(async (encodeAt) => {
       const report = await encodeAt({ kind: 'ratio', ratio: 3 });
       expect(report.relativeError).toBe(0);
       expect(report.ratio).toBeLessThan(1.1);
@@ -110,7 +108,7 @@ describe('a size', () => {
   });
 
   it('that is too small is refused with the smallest there is, which then works', async () => {
-    await withModels(async (encodeAt) => {
+    await atBudgets(async (encodeAt) => {
       const error = await encodeAt({ kind: 'size', byteLength: 100 }).catch((e) => e);
       expect(error).toBeInstanceOf(BudgetError);
       expect(error.asked).toBe(100);
@@ -138,7 +136,7 @@ describe('a relative error', () => {
   );
 
   it('is met as measured, with not much to spare', async () => {
-    await withModels(async (encodeAt) => {
+    await atBudgets(async (encodeAt) => {
       let previous = 0;
       for (const asked of [0.75, 0.4, 0.2, 0.05]) {
         const report = await encodeAt({ kind: 'max-error', relativeError: asked });
@@ -164,7 +162,7 @@ describe('a relative error', () => {
       base: { ...pairs[0]!.base, name: 'tied' },
       fineTuned: { ...pairs[0]!.fineTuned, name: 'tied' },
     };
-    await withModels(
+    await atBudgets(
       async (encodeAt) => {
         const report = await encodeAt({ kind: 'max-error', relativeError: 0.3 });
         expect(report.relativeError).toBeLessThanOrEqual(0.3);
@@ -175,7 +173,7 @@ describe('a relative error', () => {
   });
 
   it('that no width reaches is refused with the least there is', async () => {
-    await withModels(async (encodeAt) => {
+    await atBudgets(async (encodeAt) => {
       const budget = { kind: 'max-error', relativeError: 1e-9 } as const;
       const error = await encodeAt(budget, { allocation: 'uniform', bits: 2 }).catch((e) => e);
       expect(error).toBeInstanceOf(BudgetError);
@@ -190,7 +188,7 @@ describe('a relative error', () => {
 
 describe('a rank and an energy', () => {
   it('a rank is every matrix´s own', async () => {
-    await withModels(async (encodeAt) => {
+    await atBudgets(async (encodeAt) => {
       const { tensors } = await encodeAt({ kind: 'rank', rank: 7 });
       expect(tensors.map(({ name, rank }) => [name, rank])).toEqual([
         ['spiked', 7],
@@ -207,7 +205,7 @@ describe('a rank and an energy', () => {
     const wide = pairs
       .slice(0, 2)
       .map(({ base }, i) => matrixPair(base.name, base.shape, 40 + i, { rank: 3 * i, noise: 0.5 }));
-    await withModels(async (encodeAt) => {
+    await atBudgets(async (encodeAt) => {
       for (const share of [0.5, 0.9]) {
         const { tensors } = await encodeAt({ kind: 'energy', energy: share }, { bits: 16 });
         for (const { relativeError, rank } of tensors) {
@@ -220,7 +218,7 @@ describe('a rank and an energy', () => {
   });
 
   it('an energy of 1 keeps everything', async () => {
-    await withModels(async (encodeAt) => {
+    await atBudgets(async (encodeAt) => {
       expect((await encodeAt({ kind: 'energy', energy: 1 })).relativeError).toBeLessThan(0.01);
     });
   });

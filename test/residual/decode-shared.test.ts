@@ -6,7 +6,7 @@ import { tensorByteLength } from '../../formats/dtype.js';
 import { openArchive } from '../../formats/ere/open-archive.js';
 import { openFileSource } from '../../src/io/file-source.js';
 import { openCheckpoint } from '../../src/io/open-checkpoint.js';
-import { type DecodeArchiveInput, decodeArchive } from '../../src/residual/decode-archive.js';
+import { type DecodeArchiveInput, decodeArchive, fileWorkers } from '../../src/residual/decode-archive.js';
 import { selectUsable } from '../../src/residual/select-tensors.js';
 import { GOLDEN_ARCHIVES, goldenPath } from '../helpers/golden.js';
 import { withTempFolder } from '../helpers/temp-folder.js';
@@ -37,9 +37,8 @@ async function decodeAll(
       await writeFile(output, new Uint8Array(end).fill(255));
       const results = await decodeArchive({
         archive,
-        archivePath,
         base,
-        basePath,
+        workers: fileWorkers(archivePath, archive, basePath),
         outputs: [output],
         placements,
         selection: selectUsable(archive, 'best'),

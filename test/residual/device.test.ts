@@ -11,30 +11,18 @@ import type {
   EncodeJobResult,
   EncodeJobsInit,
 } from '../../src/residual/encode-jobs.js';
-import { matrixPair, modelPair, writeModel } from '../helpers/models.js';
-import { withTempFolder } from '../helpers/temp-folder.js';
+import { matrixPair, modelPair, withModels } from '../helpers/models.js';
 
 /** Large enough that products with its leading directions are worth the journey to a device. */
 const models = modelPair([matrixPair('w', [640, 600], 1)]);
 const options = { budget: { kind: 'rank', rank: 64 }, threads: 2 } as const;
-
-async function withModels(
-  use: (base: string, tuned: string, folder: string) => Promise<void>,
-): Promise<void> {
-  await withTempFolder(async (folder) => {
-    const [base, tuned] = [join(folder, 'base'), join(folder, 'tuned')];
-    await writeModel(base, models.base);
-    await writeModel(tuned, models.fineTuned);
-    await use(base, tuned, folder);
-  });
-}
 
 const fallback = (device: string) =>
   new RegExp(`^device "${device}" is not available: [^\\n]+; matrix products run on the CPU$`);
 
 describe.each(['webgpu', 'cuda'] as const)('device %s', (device) => {
   test('is used or replaced by the CPU with a warning, and the archive decodes to what it states', async () => {
-    await withModels(async (base, tuned, folder) => {
+    await withModels(models, async (base, tuned, folder) => {
       const output = join(folder, 'a.ere');
       const report = await encode(tuned, { ...options, base, output, device });
       const { decodedTensorCount } = await verify(output, { base, threads: 1 });
@@ -57,7 +45,7 @@ describe.each(['webgpu', 'cuda'] as const)('device %s', (device) => {
   });
 
   test('diff says the same', async () => {
-    await withModels(async (base, tuned) => {
+    await withModels(models, async (base, tuned) => {
       const { gemmEngine, warnings } = await diff(tuned, { base, device, threads: 1 });
       if (gemmEngine.includes(device)) expect(warnings).toEqual([]);
       else expect(warnings).toEqual([expect.stringMatching(fallback(device))]);
@@ -84,7 +72,7 @@ describe('jobs over a device thread', () => {
   test.each([1, 2])(
     'give the singular values that they give without one, with %i threads',
     async (threads) => {
-      await withModels(async (base, fineTuned) => {
+      await withModels(models, async (base, fineTuned) => {
         const run = async (name: string | undefined) => {
           const pool = await openWorkerPool<EncodeJobsInit, EncodeJob, EncodeJobResult>({
             module: new URL('../../src/residual/encode-jobs.js', import.meta.url),

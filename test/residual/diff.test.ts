@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { DiffOptions, DiffReport, TensorDiff } from '../../src/residual/api.js';
 import { diff } from '../../src/residual/diff.js';
+import type { DiffOptions, DiffReport, TensorDiff } from '../../src/residual/diff-report.js';
 import { encode } from '../../src/residual/encode.js';
 import { effectiveRank } from '../../src/residual/spectrum-summary.js';
 import { safetensorsBytes, type TensorToWrite } from '../helpers/safetensors-bytes.js';

@@ -104,6 +104,7 @@ describe('an estimate', () => {
 describe('ere encode --dry-run', () => {
   const argv = ['encode', tinylm('base'), TUNED, '-o', 'out.ere', '--dry-run'];
   const estimate = {
+    base: 'base',
     archiveByteLength: 594_000,
     fineTunedByteLength: 9_900_000,
     ratio: 0.06,

@@ -11,9 +11,8 @@ import {
   QUICK,
   readTensors,
   valuesOf,
-  writeModel,
+  withModels,
 } from '../helpers/models.js';
-import { withTempFolder } from '../helpers/temp-folder.js';
 
 const models = modelPair([
   matrixPair('low', [96, 80], 1, { dtype: 'BF16', rank: 6 }),
@@ -21,20 +20,9 @@ const models = modelPair([
   matrixPair('both', [90, 90], 3, { rank: 4, noise: 0.3 }),
 ]);
 
-async function withModels(
-  use: (base: string, tuned: string, folder: string) => Promise<void>,
-): Promise<void> {
-  await withTempFolder(async (folder) => {
-    const [base, tuned] = [join(folder, 'base'), join(folder, 'tuned')];
-    await writeModel(base, models.base);
-    await writeModel(tuned, models.fineTuned);
-    await use(base, tuned, folder);
-  });
-}
-
 describe('rate–distortion', () => {
   it('gives one archive for any threads and both kernel paths', async () => {
-    await withModels(async (base, tuned, folder) => {
+    await withModels(models, async (base, tuned, folder) => {
       const archives: Buffer[] = [];
       for (const [threads, kernels] of [
         [1, 'wasm'],
@@ -58,7 +46,7 @@ describe('rate–distortion', () => {
   });
 
   it('takes factors for low rank, dense codes for a flat spectrum, and the loss it states is the measured one', async () => {
-    await withModels(async (base, tuned, folder) => {
+    await withModels(models, async (base, tuned, folder) => {
       const output = join(folder, 'a.ere');
       const report = await encode(tuned, {
         ...QUICK,
@@ -77,7 +65,7 @@ describe('rate–distortion', () => {
   });
 
   it('needs fewer bytes than the paper\u2019s method at the same error, and more effort never more', async () => {
-    await withModels(async (base, tuned, folder) => {
+    await withModels(models, async (base, tuned, folder) => {
       const budget = { kind: 'max-error', relativeError: 0.2 } as const;
       const sizeOf = async (name: string, options: object): Promise<number> => {
         const output = join(folder, `${name}.ere`);
@@ -96,7 +84,7 @@ describe('rate–distortion', () => {
   });
 
   it('importance moves the error away from the columns that count', async () => {
-    await withModels(async (base, tuned, folder) => {
+    await withModels(models, async (base, tuned, folder) => {
       const weights = Float32Array.from({ length: 90 }, (_, j) => (j < 45 ? 50 : 1));
       const data = new Uint8Array(weights.buffer);
       const header = serializeSafetensorsHeader([{ name: 'both', dtype: 'F32', shape: [90] }]);

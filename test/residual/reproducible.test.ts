@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { decode, encode, verify } from '../../src/index.js';
 import { digestOf } from '../helpers/archive-builder.js';
-import { matrixPair, modelPair, QUICK, readTensors, writeModel } from '../helpers/models.js';
+import { matrixPair, modelPair, QUICK, readTensors, withModels } from '../helpers/models.js';
 import { withTempFolder } from '../helpers/temp-folder.js';
 import { tinylm } from '../helpers/tinylm.js';
 
@@ -59,10 +59,7 @@ describe('a small pair', () => {
   ]);
 
   it('gives one archive for every number of threads and both kernel paths, whatever the budget', async () => {
-    await withTempFolder(async (folder) => {
-      const [base, tuned] = [join(folder, 'base'), join(folder, 'tuned')];
-      await writeModel(base, models.base);
-      await writeModel(tuned, models.fineTuned);
+    await withModels(models, async (base, tuned, folder) => {
       for (const [k, budget] of [
         { kind: 'size', byteLength: 9000 } as const,
         { kind: 'max-error', relativeError: 0.4 } as const,
@@ -85,10 +82,8 @@ describe('a small pair', () => {
   });
 
   it('decodes into one file or a folder alike', async () => {
-    await withTempFolder(async (folder) => {
-      const [base, tuned, archive] = [join(folder, 'base'), join(folder, 'tuned'), join(folder, 'a.ere')];
-      await writeModel(base, models.base);
-      await writeModel(tuned, models.fineTuned);
+    await withModels(models, async (base, tuned, folder) => {
+      const archive = join(folder, 'a.ere');
       await encode(tuned, { ...QUICK, base, output: archive, budget: { kind: 'rank', rank: 3 } });
       const file = join(folder, 'one.safetensors');
       // The base may be named by its file, too.

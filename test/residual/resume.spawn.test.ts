@@ -15,10 +15,19 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type EncodeOptions, encode, verify } from '../../src/index.js';
 import { encodeJournaled } from '../../src/residual/encode.js';
 import { runWith } from '../cli/doubles.js';
-import { type EncodeChoices, floatTensor, modelPair, QUICK, writeModel } from '../helpers/models.js';
+import {
+  type EncodeChoices,
+  floatTensor,
+  modelPair,
+  QUICK,
+  writeModel,
+  writePair,
+} from '../helpers/models.js';
 import { PROJECT_ROOT, spawnNode } from '../helpers/project.js';
 import { listTree, withTempFolder } from '../helpers/temp-folder.js';
 import { normalFloats } from '../kernels/samples.js';
+
+type OneBase = EncodeOptions & { readonly base: string };
 
 const CHILD = join(PROJECT_ROOT, 'dist/test/helpers/encode-until.js');
 const SHAPE = [112, 96] as const;
@@ -51,14 +60,12 @@ const pairs = NAMES.map((name, i) => widePair(name, 1000 * i));
 
 /** Runs `use` in a folder with both models. */
 async function withModels(
-  use: (folder: string, options: EncodeOptions, fineTuned: string) => Promise<void>,
+  use: (folder: string, options: OneBase, fineTuned: string) => Promise<void>,
   choices: EncodeChoices = { budget: { kind: 'ratio', ratio: 0.12 } },
 ): Promise<void> {
   await withTempFolder(async (folder) => {
     const models = modelPair(pairs);
-    const [base, tuned] = [join(folder, 'base'), join(folder, 'tuned')];
-    await writeModel(base, models.base);
-    await writeModel(tuned, models.fineTuned);
+    const { base, fineTuned: tuned } = await writePair(folder, models);
     await mkdir(join(folder, 'out'));
     const options = { ...QUICK, ...choices, base, output: join(folder, 'out', 'a.ere') };
     await use(folder, options, tuned);
@@ -66,13 +73,13 @@ async function withModels(
 }
 
 /** The archive of a run that nothing interrupts. */
-async function uninterrupted(folder: string, options: EncodeOptions, fineTuned: string): Promise<Buffer> {
+async function uninterrupted(folder: string, options: OneBase, fineTuned: string): Promise<Buffer> {
   const output = join(folder, 'whole.ere');
   await encode(fineTuned, { ...options, output });
   return readFile(output);
 }
 
-const run = (fineTuned: string, options: EncodeOptions, signal: string, count: number) =>
+const run = (fineTuned: string, options: OneBase, signal: string, count: number) =>
   spawnNode(PROJECT_ROOT, CHILD, JSON.stringify([fineTuned, options, signal, count]));
 
 const exists = (path: string) =>
@@ -82,7 +89,7 @@ const exists = (path: string) =>
   );
 
 /** Encodes in this process up to so many tensors, and leaves them. */
-async function interruptAfter(count: number, fineTuned: string, options: EncodeOptions): Promise<unknown> {
+async function interruptAfter(count: number, fineTuned: string, options: OneBase): Promise<unknown> {
   const controller = new AbortController();
   let encoded = 0;
   const onProgress: EncodeOptions['onProgress'] = ({ phase }) => {
@@ -167,7 +174,7 @@ describe('a run that is resumed', () => {
   test('with another budget takes nothing that does not belong', async () => {
     await withModels(async (folder, options, tuned) => {
       await interruptAfter(4, tuned, options);
-      const others: EncodeOptions = { ...options, budget: { kind: 'rank', rank: 8 }, bits: 4 };
+      const others: OneBase = { ...options, budget: { kind: 'rank', rank: 8 }, bits: 4 };
       const expected = await uninterrupted(folder, others, tuned);
       await encodeJournaled(tuned, { ...others, resume: true }, EAGER);
       expect((await readFile(options.output)).equals(expected)).toBe(true);
@@ -218,7 +225,7 @@ describe('the command line', () => {
   let folder: string;
   let release: () => void;
   let done: Promise<void>;
-  let options: EncodeOptions;
+  let options: OneBase;
   let tuned: string;
   beforeAll(async () => {
     await new Promise<void>((ready) => {

@@ -12,9 +12,8 @@ import {
   modelPair,
   QUICK,
   valuesOf,
-  writeModel,
+  withModels,
 } from '../helpers/models.js';
-import { withTempFolder } from '../helpers/temp-folder.js';
 import { normalFloats } from '../kernels/samples.js';
 
 const COLUMNS = 48;
@@ -44,18 +43,6 @@ const named = (q: string, k: string, v: string): { base: Model; fineTuned: Model
 const attention = named('q_proj', 'k_proj', 'v_proj');
 
 const OPTIONS = { ...QUICK, budget: { kind: 'max-error', relativeError: 0.3 } } as const;
-
-async function withModels(
-  models: { base: Model; fineTuned: Model },
-  use: (base: string, tuned: string, folder: string) => Promise<void>,
-): Promise<void> {
-  await withTempFolder(async (folder) => {
-    const [base, tuned] = [join(folder, 'base'), join(folder, 'tuned')];
-    await writeModel(base, models.base);
-    await writeModel(tuned, models.fineTuned);
-    await use(base, tuned, folder);
-  });
-}
 
 /** Chunks by how many tensors refer to them. */
 async function usesOfChunks(archive: string): Promise<number[]> {

@@ -10,6 +10,7 @@ import {
   modelPair,
   QUICK,
   valuesOf,
+  withModels,
   writeModel,
 } from '../helpers/models.js';
 import { failsCleanly } from '../helpers/nothing-left.js';
@@ -39,10 +40,8 @@ interface Fixture {
 }
 
 async function withArchive(use: (fixture: Fixture) => Promise<void>): Promise<void> {
-  await withTempFolder(async (folder) => {
-    const [base, tuned, archive] = [join(folder, 'base'), join(folder, 'tuned'), join(folder, 'a.ere')];
-    await writeModel(base, models.base);
-    await writeModel(tuned, models.fineTuned);
+  await withModels(models, async (base, tuned, folder) => {
+    const archive = join(folder, 'a.ere');
     const budget = { kind: 'rank', rank: 2 } as const;
     await encode(tuned, {
       ...QUICK,
@@ -127,8 +126,8 @@ describe('encode', () => {
   const cases: readonly (readonly [string, Model, RegExp])[] = [
     [
       'with other names',
-      changed((tensor) => ({ ...tensor, name: `model.${tensor.name}` })),
-      /only 0\.0 % of the fine-tuned bytes have a counterpart; 2 tensors are not in the base \(a, b\); 2 base tensors have no counterpart \(model\.a, model\.b\)/,
+      changed((tensor) => ({ ...tensor, name: `${tensor.name}.old` })),
+      /only 0\.0 % of the fine-tuned bytes have a counterpart; 2 tensors are not in the base \(a, b\); 2 base tensors have no counterpart \(a\.old, b\.old\)/,
     ],
     [
       'with other shapes',

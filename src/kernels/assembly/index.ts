@@ -5,6 +5,7 @@ export {
 export { codeSums, keepExponents, scaleFloats, statistics, squaredDistanceFloat32, squaredDistanceFloat64 } from './reduce';
 export { beginDecoding, beginEncoding, finishEncoding } from './range-coder';
 export { matrixDecodeRows, matrixEncodeRow, matrixOpenRow, matrixQuantize, matrixCodeEntries } from './matrix-coder';
+export { decodeEntries1, decodeEntries4, decodeEntries8 } from './matrix-decoder';
 export { updateAverages } from './matrix-model';
 export { matrixChooseScale } from './matrix-quantizer';
 export { accumulateCodes16, accumulateCodes32, accumulateSigns, unpackCodes, packCodes } from './codes';

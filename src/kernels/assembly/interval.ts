@@ -1,11 +1,13 @@
 /** Rows of codec "interval" (docs/spec/interval.md): skipped runs, scales, and the running spread of columns. */
 import {
   BLOCK, COLUMN_OFFSET, CONTEXT_OFFSET, CONTEXTS, eighths, hasMeans, isFloat, loadElement, magnitudeMask,
-  openJob, powerOfTwo, ratioOf, RATIOS, ROW, SAME, SCALE, skip, storeElement, STRIP, STRIP_OFFSET, toValue, ulpOf,
+  openJob, powerOfTwo, ratioOf, RATIOS, ROW, SAME, SCALE, skip, SLOW, storeElement, STRIP, STRIP_OFFSET, toValue, ulpOf,
   unit, width, wrapped,
 } from './interval-contexts';
 import { code, codeFloat, codeInteger, codeLowWord, codeWideInteger, decoded, lowFlag, setLowFlag } from './interval-values';
-import { codeRaw, Decode, Encode, loadDecoder, loadEncoder, raw, saveDecoder, saveEncoder } from './range-coder';
+import {
+  codeRaw, Decode, Encode, loadDecoder, loadEncoder, raw, saveDecoder, saveEncoder, settledAfter,
+} from './range-coder';
 
 /** Contexts of the position in a block of 16, where nothing differed so far; 0 where something did. */
 // @ts-ignore: decorator
@@ -286,7 +288,7 @@ export function resetInterval(job: usize, columns: i32): void {
   store<i32>(job, 0, 40);
   store<i32>(job, 0, 44);
   store<i32>(job, 1, 48);
-  for (let i: usize = 0; i < CONTEXTS; i++) store<u64>(job + CONTEXT_OFFSET + i * 8, 0x8000000000008000);
+  for (let i: usize = 0; i < CONTEXTS; i++) store<u64>(job + CONTEXT_OFFSET + i * 8, 0x8000000000008000 | (<u64>settledAfter(SLOW) << 16));
   memory.fill(job + STRIP_OFFSET, 1, 256);
   for (let j: usize = 0; j < <usize>columns; j++) store<i32>(job + COLUMN_OFFSET + (j << 2), 4096);
 }

@@ -1,11 +1,13 @@
 /** The matrix coder's entry points: rows of a matrix to a chunk and back. */
+import { decodeEntries1, decodeEntries4, decodeEntries8 } from './matrix-decoder';
 import {
-  NEXT_4, NEXT_8, ROW_SCALE, ROW_ZERO, SECOND_4, SECOND_8, bits, codeEntries, codeRowScale, prepareLevels, updateAverages,
+  NEXT_4, NEXT_8, ROW_SCALE, ROW_ZERO, SECOND_4, SECOND_8, bits, codeRowScale, encodeEntries, prepareLevels,
+  updateAverages,
 } from './matrix-model';
 import { matrixChooseScale, quantizeEntries, quantizeTrellis } from './matrix-quantizer';
 import { Decode, Encode, loadDecoder, loadEncoder, saveDecoder, saveEncoder } from './range-coder';
 
-/** Decodes rows into `out` (i16, half steps, `columns` apart). Writes up to 30 bytes past the end. */
+/** Decodes rows into `out` (i16, half steps, `columns` apart). Reads up to 14 bytes past the end. */
 export function matrixDecodeRows(states: i32, averages: usize, levels: usize, columns: i32, rows: i32, out: usize): void {
   loadDecoder(0);
   const stride = <usize>columns << 1;
@@ -15,9 +17,9 @@ export function matrixDecodeRows(states: i32, averages: usize, levels: usize, co
     } else {
       codeRowScale<Decode>(0);
       prepareLevels(averages, levels, columns);
-      if (states == 1) codeEntries<Decode>(false, levels, out, columns, 0, 0);
-      else if (states == 4) codeEntries<Decode>(true, levels, out, columns, NEXT_4, SECOND_4);
-      else codeEntries<Decode>(true, levels, out, columns, NEXT_8, SECOND_8);
+      if (states == 1) decodeEntries1(levels, out, columns);
+      else if (states == 4) decodeEntries4(levels, out, columns);
+      else decodeEntries8(levels, out, columns);
       updateAverages(averages, out, columns);
     }
     out += stride;
@@ -39,9 +41,9 @@ export function matrixOpenRow(scale: i32, averages: usize, levels: usize, column
 /** Codes entries of an open row: k in, half steps out. */
 export function matrixCodeEntries(states: i32, levels: usize, codes: usize, columns: i32): void {
   loadEncoder(0);
-  if (states == 1) codeEntries<Encode>(false, levels, codes, columns, 0, 0);
-  else if (states == 4) codeEntries<Encode>(true, levels, codes, columns, NEXT_4, SECOND_4);
-  else codeEntries<Encode>(true, levels, codes, columns, NEXT_8, SECOND_8);
+  if (states == 1) encodeEntries(false, levels, codes, columns, 0, 0);
+  else if (states == 4) encodeEntries(true, levels, codes, columns, NEXT_4, SECOND_4);
+  else encodeEntries(true, levels, codes, columns, NEXT_8, SECOND_8);
   saveEncoder(0);
 }
 

@@ -1,27 +1,28 @@
 /**
- * The model of docs/spec/matrix-coder.md §1 to §4, written once for both directions. Its memory belongs to
- * one coder: from address 0 the range coder's block, the scalars, the contexts, then the encoder's tables
- * (matrix-quantizer.ts); the arrays behind them come from the caller (../wasm/matrix-coder.ts).
+ * The model of docs/spec/matrix-coder.md §1 to §4 for both directions, but for the entries of a row, which
+ * matrix-decoder.ts decodes. Its memory belongs to one coder: from address 0 the range coder's block, the scalars, the
+ * contexts, then the encoder's tables (matrix-quantizer.ts); the arrays behind them come from the caller
+ * (../wasm/matrix-coder.ts).
  */
-import { CONTEXT_BYTES, codeBit, codeRaw, raw } from './range-coder';
+import { CONTEXT_BYTES, codeBit, codeRaw, Encode, raw } from './range-coder';
 
 // Numbers of contexts; equal to those of ../matrix-model.ts.
 export const ZERO: usize = 0;
 export const MORE: usize = 96;
 export const BLOCK: usize = 928;
-const FIRST: usize = 940;
+export const FIRST: usize = 940;
 const ESCAPE: usize = 956;
 export const ROW_ZERO: usize = 972;
 export const ROW_MOVES: usize = 973;
 const ROW_DOWN: usize = 974;
 export const ROW_FURTHER: usize = 975;
-const CONTEXTS: usize = 128;
+export const CONTEXTS: usize = 128;
 
 export const LEVELS: i32 = 48;
 export const BLOCK_LEVELS: i32 = 12;
 export const UNARY: u32 = 14;
-const FAST: u32 = 6;
-const SLOW: u32 = 8;
+export const FAST: u32 = 6;
+export const SLOW: u32 = 8;
 
 // Scalars of the coder, behind the 64 bytes of the range coder.
 export const ROW_SCALE: usize = 64;
@@ -53,35 +54,40 @@ export function levelShift(level: i32): i32 {
   return level < 24 ? 0 : (level - 22) >> 1;
 }
 
-/** Codes k ≠ 0 of one entry, sign included; returns it. */
-function codeMagnitude<D>(quantizer: u32, level: i32, value: i32): i32 {
-  const shift = levelShift(level);
+/** The contexts of a magnitude's unary part. */
+// @ts-ignore: decorator
+@inline
+export function moreContexts(quantizer: u32, level: i32): usize {
   const row = level < 26 ? level : 24 + (level & 1);
-  const more = context(MORE) + (<usize>(quantizer * 26 + row) << 4) * CONTEXT_BYTES;
-  const rest: u32 = isSigned<D>() ? 0 : <u32>abs(value) - 1;
+  return context(MORE) + (<usize>(quantizer * 26 + row) << 4) * CONTEXT_BYTES;
+}
+
+/** Codes a unary part (the magnitude less 1, shifted) of UNARY or more; returns it. */
+export function codeEscape<D>(target: u32): u32 {
+  const escaped = target - UNARY + 1;
+  const length: u32 = isSigned<D>() ? 0 : 31 - clz(escaped);
+  let t: u32 = 0;
+  while (t < 14) {
+    if (!bits<D>(ESCAPE + t, i32(t < length))) break;
+    t++;
+  }
+  codeRaw<D>(escaped & ((1 << t) - 1), t);
+  return UNARY - 1 + ((1 << t) | raw);
+}
+
+/** Encodes k ≠ 0 of one entry, sign included. */
+function encodeMagnitude(quantizer: u32, level: i32, value: i32): void {
+  const shift = levelShift(level);
+  const more = moreContexts(quantizer, level);
+  const rest: u32 = <u32>abs(value) - 1;
   const target: u32 = rest >> shift;
   let count: u32 = 0;
   while (count < UNARY) {
-    if (!codeBit<D>(more + <usize>count * CONTEXT_BYTES, i32(target > count), FAST, SLOW)) break;
+    if (!codeBit<Encode>(more + <usize>count * CONTEXT_BYTES, i32(target > count), FAST, SLOW)) break;
     count++;
   }
-  if (count == UNARY) {
-    const escaped = target - UNARY + 1;
-    const length: u32 = isSigned<D>() ? 0 : 31 - clz(escaped);
-    let t: u32 = 0;
-    while (t < 14) {
-      if (!bits<D>(ESCAPE + t, i32(t < length))) break;
-      t++;
-    }
-    codeRaw<D>(escaped & ((1 << t) - 1), t);
-    count = UNARY - 1 + ((1 << t) | raw);
-  }
-  codeRaw<D>(((rest & ((1 << shift) - 1)) << 1) | u32(value < 0), shift + 1);
-  if (isSigned<D>()) {
-    const size = <i32>min<u32>(((count << shift) | (raw >> 1)) + 1, 16383);
-    return raw & 1 ? -size : size;
-  }
-  return value;
+  if (count == UNARY) codeEscape<Encode>(target);
+  codeRaw<Encode>(((rest & ((1 << shift) - 1)) << 1) | u32(value < 0), shift + 1);
 }
 
 /** Codes the row scale; the new one is stored. `target` is it when encoding. */
@@ -134,27 +140,45 @@ export function updateAverages(averages: usize, codes: usize, columns: i32): voi
   store<i32>(0, min(count + 1, 1 << 20), ROW_COUNT);
   const rate = count < 2 ? 2 : count < 6 ? 3 : count < 16 ? 4 : count < 40 ? 5 : count < 100 ? 6 : 7;
   const fraction = scale & 3;
-  const inverse = i32x4.splat(fraction == 0 ? 4096 : fraction == 1 ? 3444 : fraction == 2 ? 2896 : 2435);
+  const inverse = fraction == 0 ? 4096 : fraction == 1 ? 3444 : fraction == 2 ? 2896 : 2435;
   const shift = 4 - (scale >> 2);
-  const up = max(shift, 0);
-  const down = max(-shift, 0);
-  const ceiling = i32x4.splat(shift >= 0 ? (2048 >> up) + 2 : 32767);
+  // Shifts that are known, in most rows: engines make three instructions more of each that is not.
+  if (rate == 7 && shift >= 0) moveAverages(averages, codes, columns, 7, inverse << shift, 0, (2048 >> shift) + 2);
+  else if (shift >= 0) moveAverages(averages, codes, columns, rate, inverse << shift, 0, (2048 >> shift) + 2);
+  else moveAverages(averages, codes, columns, rate, inverse, -shift, 32767);
+}
+
+/** By 1/2^rate of the way to min(|code|, ceiling) · factor / 2^down. */
+// @ts-ignore: decorator
+@inline
+function moveAverages(
+  averages: usize, codes: usize, columns: i32, rate: i32, factor: i32, down: i32, ceiling: i32,
+): void {
+  const factors = i32x4.splat(factor);
+  const ceilings = i16x8.splat(<i16>ceiling);
   const limit = i32x4.splat(1 << 22);
   const floor = i32x4.splat(256);
   const end = averages + (<usize>columns << 2);
   while (averages < end) {
-    const q = v128.load(codes);
-    const low = i32x4.min_s(i32x4.abs(i32x4.extend_low_i16x8_s(q)), ceiling);
-    const high = i32x4.min_s(i32x4.abs(i32x4.extend_high_i16x8_s(q)), ceiling);
-    const x = i32x4.min_s(i32x4.shr_u(i32x4.shl(i32x4.mul(low, inverse), up), down), limit);
-    const y = i32x4.min_s(i32x4.shr_u(i32x4.shl(i32x4.mul(high, inverse), up), down), limit);
+    const q = i16x8.min_s(i16x8.abs(v128.load(codes)), ceilings);
+    const low = i32x4.shr_u(i32x4.mul(i32x4.extend_low_i16x8_s(q), factors), down);
+    const high = i32x4.shr_u(i32x4.mul(i32x4.extend_high_i16x8_s(q), factors), down);
     const a = v128.load(averages);
     const b = v128.load(averages, 16);
-    v128.store(averages, i32x4.max_s(i32x4.add(a, i32x4.shr_s(i32x4.sub(x, a), rate)), floor));
-    v128.store(averages, i32x4.max_s(i32x4.add(b, i32x4.shr_s(i32x4.sub(y, b), rate)), floor), 16);
+    const x = i32x4.sub(i32x4.min_s(low, limit), a);
+    const y = i32x4.sub(i32x4.min_s(high, limit), b);
+    v128.store(averages, i32x4.max_s(i32x4.add(a, i32x4.shr_s(x, rate)), floor));
+    v128.store(averages, i32x4.max_s(i32x4.add(b, i32x4.shr_s(y, rate)), floor), 16);
     averages += 32;
     codes += 16;
   }
+}
+
+/** Whether a block of 16 has too high a level for a flag of its own. */
+// @ts-ignore: decorator
+@inline
+export function isBusy(levels: usize): bool {
+  return v128.any_true(i8x16.ge_u(v128.load(levels), i8x16.splat(<i8>BLOCK_LEVELS)));
 }
 
 // @ts-ignore: decorator
@@ -167,46 +191,38 @@ export function maximum(x: v128): i32 {
   return i8x16.extract_lane_u(x, 0);
 }
 
-/**
- * Codes `columns` entries of a row. codes (i16): k when encoding, replaced by half steps in both directions.
- */
+/** Encodes `columns` entries of a row, and replaces their k (i16, `codes`) by half steps. */
 // @ts-ignore: decorator
 @inline
-export function codeEntries<D>(trellis: bool, levels: usize, codes: usize, columns: i32, next: u64, second: u32): void {
+export function encodeEntries(
+  trellis: bool, levels: usize, codes: usize, columns: i32, next: u64, second: u32,
+): void {
   let place: u32 = load<u32>(0, TRELLIS);
   for (let block = 0; block < columns; block += 16) {
     let end = min(columns - block, 16);
     let j = 0;
-    if (!trellis && end == 16) {
-      const row = v128.load(levels);
-      if (!v128.any_true(i8x16.ge_u(row, i8x16.splat(<i8>BLOCK_LEVELS)))) {
-        const top = maximum(row);
-        const any = isSigned<D>() ? 0 : i32(v128.any_true(v128.or(v128.load(codes), v128.load(codes, 16))));
-        if (!bits<D>(BLOCK + top, any)) {
-          if (isSigned<D>()) {
-            v128.store(codes, i64x2.splat(0));
-            v128.store(codes, i64x2.splat(0), 16);
-          }
-          levels += 16;
-          codes += 32;
-          continue;
-        }
-        while (j < 16) {
-          let k: i32 = isSigned<D>() ? 0 : load<i16>(codes);
-          if (j == 15 || bits<D>(FIRST + j, i32(k != 0))) k = codeMagnitude<D>(0, load<u8>(levels), k);
-          store<i16>(codes, <i16>(2 * k));
-          levels++;
-          codes += 2;
-          j++;
-          if (k != 0) break;
-        }
+    if (!trellis && end == 16 && !isBusy(levels)) {
+      const any = i32(v128.any_true(v128.or(v128.load(codes), v128.load(codes, 16))));
+      if (!bits<Encode>(BLOCK + maximum(v128.load(levels)), any)) {
+        levels += 16;
+        codes += 32;
+        continue;
+      }
+      while (j < 16) {
+        const k: i32 = load<i16>(codes);
+        if (j == 15 || bits<Encode>(FIRST + j, i32(k != 0))) encodeMagnitude(0, load<u8>(levels), k);
+        store<i16>(codes, <i16>(2 * k));
+        levels++;
+        codes += 2;
+        j++;
+        if (k != 0) break;
       }
     }
     for (; j < end; j++) {
       const quantizer: u32 = trellis ? (second >> place) & 1 : 0;
       const level: i32 = load<u8>(levels);
-      let k: i32 = isSigned<D>() ? 0 : load<i16>(codes);
-      if (bits<D>(ZERO + quantizer * LEVELS + level, i32(k != 0))) k = codeMagnitude<D>(quantizer, level, k);
+      const k: i32 = load<i16>(codes);
+      if (bits<Encode>(ZERO + quantizer * LEVELS + level, i32(k != 0))) encodeMagnitude(quantizer, level, k);
       store<i16>(codes, <i16>(2 * k - (trellis && quantizer ? i32(k > 0) - i32(k < 0) : 0)));
       if (trellis) place = <u32>(next >> (((place << 1) | (k & 1)) << 2)) & 15;
       levels++;

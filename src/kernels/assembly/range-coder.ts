@@ -11,7 +11,10 @@
 export type Encode = u32;
 export type Decode = i32;
 
-/** Bytes of a context: fast estimate (u16), count (u16), slow estimate (u32). */
+/**
+ * Bytes of a context: the fast estimate (16 bits), with the bits that the context has yet to count above it (16
+ * bits); the slow estimate (32 bits). So a context that has settled is two plain words.
+ */
 export const CONTEXT_BYTES: usize = 8;
 
 // Ends of the estimates, so that no probability comes closer than 24/32768 to 0 or 1.
@@ -20,8 +23,12 @@ const FAST_HIGH: u32 = 0xffff - FAST_LOW;
 const SLOW_LOW: u32 = FAST_LOW << 16;
 const SLOW_HIGH: u32 = 0xffffffff - SLOW_LOW;
 
-// Bits of a context that are counted.
-const COUNT_LIMIT: u32 = 1023;
+/** Bits after which a context has settled: both its shifts are what they stay, and it counts no more. */
+// @ts-ignore: decorator
+@inline
+export function settledAfter(slow: u32): u32 {
+  return (3 << (slow - 2)) - 2;
+}
 
 /** Result of the last `codeRaw`. */
 export let raw: u32 = 0;
@@ -34,9 +41,9 @@ let rawPointer: usize = 0;
 let rawStart: usize = 0;
 let rawWord: u64 = 0;
 let rawFilled: i32 = 0;
-let range: u64 = 0;
+export let range: u64 = 0;
 // Decoder.
-let code: u64 = 0;
+export let code: u64 = 0;
 // Encoder.
 let low: u64 = 0;
 let out: usize = 0;
@@ -170,10 +177,9 @@ function putRawByte(byte: u32): void {
 // @ts-ignore: decorator
 @inline
 export function codeBit<D>(context: usize, value: i32, fast: u32, slow: u32): bool {
-  const a: u32 = load<u16>(context);
-  const count: u32 = load<u16>(context, 2);
-  const b: u32 = load<u32>(context, 4);
-  const bound = (range >> 15) * <u64>((a + (b >> 16)) >> 2);
+  const a = load<u32>(context);
+  const b = load<u32>(context, 4);
+  const bound = portion(range, a & 0xffff, b);
   let v: bool;
   if (isSigned<D>()) {
     v = code >= bound;
@@ -183,7 +189,7 @@ export function codeBit<D>(context: usize, value: i32, fast: u32, slow: u32): bo
     } else {
       range = bound;
     }
-    if (range < 0x100000000) {
+    if (isShort(range)) {
       range <<= 16;
       code = (code << 16) | nextWord();
     }
@@ -199,41 +205,82 @@ export function codeBit<D>(context: usize, value: i32, fast: u32, slow: u32): bo
     } else {
       range = bound;
     }
-    if (range < 0x100000000) {
+    if (isShort(range)) {
       range <<= 16;
       putWord();
     }
   }
-  if (count < COUNT_LIMIT) {
-    young(context, a, b, count, v, fast, slow);
-  } else if (v) {
-    store<u16>(context, <u16>(a - ((a - FAST_LOW) >> fast)));
-    store<u32>(context, b - ((b - SLOW_LOW) >> slow), 4);
-  } else {
-    store<u16>(context, <u16>(a + ((FAST_HIGH - a) >> fast)));
-    store<u32>(context, b + ((SLOW_HIGH - b) >> slow), 4);
-  }
+  learn(context, a, b, v, fast, slow);
   return v;
 }
 
-function young(context: usize, a: u32, b: u32, count: u32, v: bool, fast: u32, slow: u32): void {
-  const shift: u32 = 32 - <u32>clz<u32>((2 * count + 4) / 3);
-  fast = min(fast, shift);
-  slow = min(slow, shift);
-  store<u16>(context, <u16>(count + 1), 2);
+/** What a 0 takes of the range, by the two estimates. */
+// @ts-ignore: decorator
+@inline
+export function portion(range: u64, a: u32, b: u32): u64 {
+  return (range >> 15) * <u64>((a + (b >> 16)) >> 2);
+}
+
+/** Whether the range is to be renormalised. */
+// @ts-ignore: decorator
+@inline
+export function isShort(range: u64): bool {
+  return range < 0x100000000;
+}
+
+/** Whether a context whose first word is `a` has not settled: it counts its bits, and adapts faster. */
+// @ts-ignore: decorator
+@inline
+export function isYoung(a: u32): bool {
+  return a > 0xffff;
+}
+
+/** Moves the estimates of a context, given its words, towards the bit that came. */
+// @ts-ignore: decorator
+@inline
+export function learn(context: usize, a: u32, b: u32, v: bool, fast: u32, slow: u32): void {
+  if (isYoung(a)) learnYoung(context, v, fast, slow);
+  else learnSettled(context, a, b, v, fast, slow);
+}
+
+// @ts-ignore: decorator
+@inline
+export function learnSettled(context: usize, a: u32, b: u32, v: bool, fast: u32, slow: u32): void {
+  // The branch is that of the decision: the processor has guessed it already.
   if (v) {
-    store<u16>(context, <u16>(a - ((a - FAST_LOW) >> fast)));
-    store<u32>(context, b - ((b - SLOW_LOW) >> slow), 4);
+    store<u32>(context, fastMoved(a, true, fast));
+    store<u32>(context, slowMoved(b, true, slow), 4);
   } else {
-    store<u16>(context, <u16>(a + ((FAST_HIGH - a) >> fast)));
-    store<u32>(context, b + ((SLOW_HIGH - b) >> slow), 4);
+    store<u32>(context, fastMoved(a, false, fast));
+    store<u32>(context, slowMoved(b, false, slow), 4);
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function fastMoved(a: u32, v: bool, shift: u32): u32 {
+  return v ? a - ((a - FAST_LOW) >> shift) : a + ((FAST_HIGH - a) >> shift);
+}
+
+// @ts-ignore: decorator
+@inline
+function slowMoved(b: u32, v: bool, shift: u32): u32 {
+  return v ? b - ((b - SLOW_LOW) >> shift) : b + ((SLOW_HIGH - b) >> shift);
+}
+
+function learnYoung(context: usize, v: bool, fast: u32, slow: u32): void {
+  const a: u32 = load<u16>(context);
+  const b = load<u32>(context, 4);
+  const left: u32 = load<u16>(context, 2);
+  const shift: u32 = 32 - <u32>clz<u32>((2 * (settledAfter(slow) - left) + 4) / 3);
+  store<u32>(context, fastMoved(a, v, min(fast, shift)) | ((left - 1) << 16));
+  store<u32>(context, slowMoved(b, v, min(slow, shift)), 4);
 }
 
 // The next two bytes, most significant first; zeros lie behind the payload.
 // @ts-ignore: decorator
 @inline
-function nextWord(): u64 {
+export function nextWord(): u64 {
   const word = <u64>bswap<u16>(load<u16>(input));
   input = min(input + 2, inputEnd);
   return word;
@@ -247,26 +294,25 @@ function nextWord(): u64 {
 @inline
 export function codeEvenBit<D>(context: usize, value: i32, fast: u32, slow: u32): bool {
   if (!isSigned<D>()) return codeBit<D>(context, value, fast, slow);
-  const a: u32 = load<u16>(context);
-  const count: u32 = load<u16>(context, 2);
-  const b: u32 = load<u32>(context, 4);
-  const bound = (range >> 15) * <u64>((a + (b >> 16)) >> 2);
+  const a = load<u32>(context);
+  const b = load<u32>(context, 4);
+  const bound = portion(range, a & 0xffff, b);
   const v = code >= bound;
   const mask = -<u64>v;
   code -= bound & mask;
   range = bound + ((range - 2 * bound) & mask);
-  if (range < 0x100000000) {
+  if (isShort(range)) {
     range <<= 16;
     code = (code << 16) | nextWord();
   }
-  if (count < COUNT_LIMIT) {
-    young(context, a, b, count, v, fast, slow);
+  if (isYoung(a)) {
+    learnYoung(context, v, fast, slow);
   } else {
     // The estimate of the bit that came is mirrored, so that both cases are one: it moves towards LOW.
     const mirror = ~<u32>mask;
     const x = a ^ (mirror & 0xffff);
     const y = b ^ mirror;
-    store<u16>(context, <u16>(x - ((x - FAST_LOW) >> fast)) ^ <u16>mirror);
+    store<u32>(context, (x - ((x - FAST_LOW) >> fast)) ^ (mirror & 0xffff));
     store<u32>(context, (y - ((y - SLOW_LOW) >> slow)) ^ mirror, 4);
   }
   return v;
@@ -277,11 +323,7 @@ export function codeEvenBit<D>(context: usize, value: i32, fast: u32, slow: u32)
 @inline
 export function codeRaw<D>(value: u32, bits: i32): void {
   if (isSigned<D>()) {
-    if (rawFilled < bits) {
-      rawWord |= <u64>bswap<u32>(load<u32>(rawPointer - 4)) << rawFilled;
-      rawFilled += 32;
-      rawPointer = max(rawPointer - 4, rawStart);
-    }
+    if (rawFilled < bits) refillRaw();
     raw = <u32>rawWord & <u32>((<u64>1 << bits) - 1);
     rawWord >>= bits;
     rawFilled -= bits;
@@ -295,4 +337,30 @@ export function codeRaw<D>(value: u32, bits: i32): void {
       rawFilled -= 8;
     }
   }
+}
+
+/** Decodes one bit as it is. */
+// @ts-ignore: decorator
+@inline
+export function decodeRawBit(): i32 {
+  if (rawFilled == 0) refillRaw();
+  const bit = <i32>rawWord & 1;
+  rawWord >>= 1;
+  rawFilled--;
+  return bit;
+}
+
+// Zeros lie before the payload.
+function refillRaw(): void {
+  rawWord |= <u64>bswap<u32>(load<u32>(rawPointer - 4)) << rawFilled;
+  rawFilled += 32;
+  rawPointer = max(rawPointer - 4, rawStart);
+}
+
+/** Decoding goes on with these registers, which a caller had in locals. */
+// @ts-ignore: decorator
+@inline
+export function setRegisters(newCode: u64, newRange: u64): void {
+  code = newCode;
+  range = newRange;
 }

@@ -19,6 +19,12 @@ const DYNAMIC = 73_728;
 const OUT = 16;
 const RAW_POINTER = 36;
 
+/**
+ * Bits after which a context has settled: settledAfter(8) of assembly/range-coder.ts. Fresh ones have counted less;
+ * numbers that no decision has stay so, which assembly/matrix-decoder.ts uses.
+ */
+const SETTLED = 190;
+
 const PAGE_BYTES = 65_536;
 /** Entries of a call. */
 const BLOCK = 16_384;
@@ -62,7 +68,7 @@ class CoderMemory {
     for (let i = 0; i < CONTEXT_COUNT; i++) {
       const at = CONTEXTS + i * CONTEXT_BYTES;
       this.shorts[at / 2] = probabilities[i];
-      this.shorts[at / 2 + 1] = FIRST_COUNT;
+      this.shorts[at / 2 + 1] = SETTLED - FIRST_COUNT;
       this.words[at / 4 + 1] = probabilities[i] << 16;
     }
     this.words.fill(FIRST_AVERAGE, averages / 4, levels / 4);

@@ -45,6 +45,7 @@ process.exitCode = await run(argv, {
   stdout,
   stderr,
   signal: interruptSignal(process),
+  environment: process.env,
   loadOperations: recordedOperations,
 });
 const { user, system } = process.cpuUsage();

@@ -1,0 +1,339 @@
+/**
+ * A store in a folder (docs/spec/store-backends.md §3): the value of a key is the file `<folder>/<key>`.
+ * A file gets its name only when all of its bytes are on the disk, so that a process may be killed between any two
+ * system calls: a key has its old value or the new one. What it leaves is under `<folder>/tmp/`.
+ */
+import { createHash } from 'node:crypto';
+import { constants, type Stats } from 'node:fs';
+import { lstat, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { ConflictError, IoError, NotFoundError } from '../../../formats/errors.js';
+import { throwIfAborted } from '../../io/abort.js';
+import { type FileSource, handleSource } from '../../io/file-source.js';
+import { flushAhead } from '../../io/flush-ahead.js';
+import { isSystemError, toIoError, withIoErrors } from '../../io/io-error.js';
+import { handleOutput } from '../../io/output-file.js';
+import { syncFolder } from '../../io/sync.js';
+import type { Content, Key, RequestOptions, StoreBackend, StoredValue } from '../backend.js';
+import { assertKey, assertPrefix, isKey, RESERVED_SEGMENT } from '../keys.js';
+import { assertReadable, contentPieces, DEFAULT_MAX_BYTE_LENGTH, equalContents } from './content.js';
+import { type DurableFolders, durableFolders, makeDurably } from './durable-folders.js';
+import { withKeyLock } from './key-lock.js';
+import { removeFolderLeftovers } from './leftovers.js';
+import { newWriterName } from './writer-names.js';
+
+export interface FolderBackendOptions {
+  /** Make the folder, and those on the way to it, where there is none. Default false. */
+  readonly create?: boolean;
+  /** How long compareAndSwap waits for other processes, in milliseconds. Default 30 s: they need milliseconds. */
+  readonly lockTimeoutMs?: number;
+}
+
+/** Files of a folder whose sizes are asked for at once. */
+const STATS_AT_ONCE = 64;
+/** Never through a symbolic link, and never waiting for the writer of a named pipe. Windows has neither. */
+const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+
+/**
+ * Opens a folder as a store's backend.
+ * @throws NotFoundError when there is none and `create` is not set; ConflictError when something else is there; IoError
+ */
+export async function openFolderBackend(
+  path: string,
+  options: FolderBackendOptions = {},
+): Promise<StoreBackend> {
+  const folder = resolve(path);
+  await withIoErrors('open', path, async () => {
+    if (options.create === true) await makeDurably(folder);
+    // A link is followed here: a store may be elsewhere; only its values are never links.
+    if (!(await stat(folder)).isDirectory()) {
+      throw new ConflictError(`${path}: expected a folder, found something else`);
+    }
+  });
+  return new FolderBackend(path, folder, options.lockTimeoutMs ?? 30_000);
+}
+
+class FolderBackend implements StoreBackend {
+  readonly location: string;
+  readonly isReadOnly = false;
+  readonly folder: string;
+  readonly #lockTimeoutMs: number;
+  readonly #folders: DurableFolders;
+  readonly #temporaryFolder: string;
+
+  constructor(location: string, folder: string, lockTimeoutMs: number) {
+    this.location = location;
+    this.folder = folder;
+    this.#lockTimeoutMs = lockTimeoutMs;
+    this.#folders = durableFolders(folder);
+    this.#temporaryFolder = join(folder, RESERVED_SEGMENT);
+  }
+
+  async read(
+    key: Key,
+    options: RequestOptions & { readonly maxByteLength?: number } = {},
+  ): Promise<Uint8Array> {
+    const value = await this.open(key, options);
+    try {
+      assertReadable(value.name, value.byteLength, options.maxByteLength ?? DEFAULT_MAX_BYTE_LENGTH);
+      return await value.read(0, value.byteLength);
+    } finally {
+      await value.close();
+    }
+  }
+
+  async open(key: Key, options: RequestOptions = {}): Promise<FileSource> {
+    assertKey(key);
+    throwIfAborted(options.signal);
+    const shown = this.#shown(key);
+    const value = await withIoErrors('open', shown, () => openValue(this.#path(key), shown));
+    if (value === undefined) throw new NotFoundError(`${shown}: there is no such value`);
+    return value;
+  }
+
+  async stat(key: Key, options: RequestOptions = {}): Promise<StoredValue | undefined> {
+    assertKey(key);
+    throwIfAborted(options.signal);
+    return this.#stat(key);
+  }
+
+  async *list(prefix: string, options: RequestOptions = {}): AsyncGenerator<StoredValue, void, void> {
+    assertPrefix(prefix);
+    const folders = [prefix];
+    for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+      throwIfAborted(options.signal);
+      const keys: Key[] = [];
+      for (const entry of await this.#entries(folder)) {
+        const key = folder === '' ? entry.name : `${folder}/${entry.name}`;
+        if (!isKey(key)) continue;
+        if (entry.isDirectory()) folders.push(key);
+        else if (entry.isFile()) keys.push(key);
+      }
+      for (let at = 0; at < keys.length; at += STATS_AT_ONCE) {
+        throwIfAborted(options.signal);
+        const some = keys.slice(at, at + STATS_AT_ONCE);
+        for (const value of await Promise.all(some.map((key) => this.#stat(key)))) {
+          if (value !== undefined) yield value;
+        }
+      }
+    }
+  }
+
+  async write(key: Key, content: Content, options: RequestOptions = {}): Promise<void> {
+    assertKey(key);
+    throwIfAborted(options.signal);
+    await this.#replace(key, content, options.signal);
+  }
+
+  async compareAndSwap(
+    key: Key,
+    expected: Uint8Array | undefined,
+    next: Uint8Array | undefined,
+    options: RequestOptions = {},
+  ): Promise<boolean> {
+    assertKey(key);
+    const { signal } = options;
+    throwIfAborted(signal);
+    const shown = this.#shown(key);
+    return withIoErrors('write', shown, async () => {
+      if (!(await this.#holds(key, expected))) return false;
+      await this.#makeTemporaryFolder();
+      const lock = {
+        temporaryFolder: this.#temporaryFolder,
+        path: join(this.#temporaryFolder, lockName(key)),
+        shown,
+        deadlineMs: Date.now() + this.#lockTimeoutMs,
+        signal,
+      };
+      return withKeyLock(lock, async () => {
+        throwIfAborted(signal);
+        if (!(await this.#holds(key, expected))) return false;
+        if (next !== undefined) await this.#replace(key, next, signal);
+        else if (expected !== undefined) await this.#unlink(key);
+        return true;
+      });
+    });
+  }
+
+  async remove(key: Key, options: RequestOptions = {}): Promise<void> {
+    assertKey(key);
+    throwIfAborted(options.signal);
+    await withIoErrors('remove', this.#shown(key), () => this.#unlink(key));
+  }
+
+  async removeLeftovers(options: RequestOptions = {}): Promise<number> {
+    throwIfAborted(options.signal);
+    const shown = join(this.location, RESERVED_SEGMENT);
+    return withIoErrors('remove', shown, () => removeFolderLeftovers(this.#temporaryFolder, options.signal));
+  }
+
+  async close(): Promise<void> {}
+
+  /** Writes a temporary file, flushes it and renames it. On any error it is removed, and the key is as it was. */
+  async #replace(key: Key, content: Content, signal: AbortSignal | undefined): Promise<void> {
+    const shown = this.#shown(key);
+    const temporary = join(this.#temporaryFolder, newWriterName());
+    await withIoErrors('write', shown, async () => {
+      try {
+        await this.#fill(temporary, shown, content, signal);
+        throwIfAborted(signal);
+        await this.#moveTo(key, temporary);
+      } catch (error) {
+        // The first error is the one to tell.
+        await rm(temporary, { force: true }).catch(() => {});
+        throw error;
+      }
+    });
+  }
+
+  async #fill(
+    temporary: string,
+    shown: string,
+    content: Content,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const handle = await open(temporary, 'wx').catch(async (error: unknown) => {
+      if (!isSystemError(error, 'ENOENT')) throw error;
+      await this.#makeTemporaryFolder();
+      return open(temporary, 'wx');
+    });
+    try {
+      const file = handleOutput(handle, temporary, shown);
+      const ahead = flushAhead([file]);
+      try {
+        for await (const piece of contentPieces(content, signal)) {
+          await file.write(piece);
+          ahead.wrote(file.position);
+        }
+      } finally {
+        await ahead.settle();
+      }
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  }
+
+  /** From the rename on the key has its new value; the promise waits until the disk knows. */
+  async #moveTo(key: Key, temporary: string): Promise<void> {
+    const path = this.#path(key);
+    const folder = dirname(path);
+    const move = async () => {
+      await this.#folders.ensure(folder);
+      await rename(temporary, path);
+    };
+    try {
+      await move().catch((error: unknown) => {
+        if (!isSystemError(error, 'ENOENT')) throw error;
+        // Somebody removed a folder that is taken for known.
+        this.#folders.forget(folder);
+        return move();
+      });
+    } catch (error) {
+      if (!isSystemError(error, 'EISDIR', 'ENOTDIR', 'EEXIST', 'ENOTEMPTY')) throw error;
+      const shown = this.#shown(key);
+      throw new ConflictError(
+        `${shown}: cannot write: it is a folder of other values, or inside of a value`,
+        {
+          cause: error,
+        },
+      );
+    }
+    await syncFolder(folder);
+  }
+
+  /** Nothing in it is kept, so that it need not be durable. */
+  async #makeTemporaryFolder(): Promise<void> {
+    await mkdir(this.#temporaryFolder).catch((error: unknown) => {
+      if (!isSystemError(error, 'EEXIST')) throw error;
+    });
+  }
+
+  async #unlink(key: Key): Promise<void> {
+    const path = this.#path(key);
+    try {
+      // A folder is no value, and some systems unlink one for root.
+      if (!(await statsOf(path))?.isFile()) return;
+      await unlink(path);
+    } catch (error) {
+      if (isSystemError(error, 'ENOENT')) return;
+      throw error;
+    }
+    await syncFolder(dirname(path));
+  }
+
+  async #holds(key: Key, expected: Uint8Array | undefined): Promise<boolean> {
+    const value = await openValue(this.#path(key), this.#shown(key));
+    if (value === undefined || expected === undefined) {
+      await value?.close();
+      return value === undefined && expected === undefined;
+    }
+    try {
+      if (value.byteLength !== expected.byteLength) return false;
+      return equalContents(await value.read(0, value.byteLength), expected);
+    } finally {
+      await value.close();
+    }
+  }
+
+  async #stat(key: Key): Promise<StoredValue | undefined> {
+    const info = await withIoErrors('open', this.#shown(key), () => statsOf(this.#path(key)));
+    if (info?.isFile() !== true) return undefined;
+    return { key, byteLength: info.size, modifiedMs: info.mtimeMs };
+  }
+
+  async #entries(folder: string) {
+    const path = join(this.folder, folder);
+    try {
+      return await readdir(path, { withFileTypes: true });
+    } catch (error) {
+      if (folder !== '' && isSystemError(error, 'ENOENT', 'ENOTDIR')) return [];
+      throw toIoError(error, 'list', folder === '' ? this.location : this.#shown(folder));
+    }
+  }
+
+  #path(key: Key): string {
+    return join(this.folder, key);
+  }
+
+  #shown(key: Key): string {
+    return join(this.location, key);
+  }
+}
+
+/** Locks are not in the folders of their keys, so that they are no values and no folders are made for them. */
+function lockName(key: Key): string {
+  return `lock-${createHash('sha256').update(key).digest('hex').slice(0, 40)}`;
+}
+
+/** The value at a path; undefined where there is none. System errors unchanged. */
+async function openValue(path: string, shown: string): Promise<FileSource | undefined> {
+  try {
+    const handle = await open(path, OPEN_FLAGS);
+    try {
+      const info = await handle.stat();
+      if (info.isFile()) return handleSource(shown, info.size, handle);
+      await handle.close();
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  } catch (error) {
+    // Windows opens no folder; ELOOP and EMLINK are of a symbolic link.
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'EISDIR')) return undefined;
+    if (isSystemError(error, 'ELOOP', 'EMLINK')) {
+      throw new IoError(`${shown}: is a symbolic link, which a value never is`, { cause: error });
+    }
+    throw error;
+  }
+  return undefined;
+}
+
+async function statsOf(path: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(path);
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,303 @@
+/** fsck: whether everything that a store says it has is there and whole (docs/spec/store.md §12). */
+import { createHash } from 'node:crypto';
+import type { Digest } from '../../formats/ere/archive-index.js';
+import { EreError, isEreError } from '../../formats/errors.js';
+import { decodeArchive } from '../residual/decode-archive.js';
+import { selectUsable } from '../residual/select-tensors.js';
+import type { FsckOptions, FsckReport, VersionId } from './api.js';
+import type { Key, StoreBackend } from './backend.js';
+import { commonOptions } from './checkout.js';
+import {
+  digestOfKey,
+  objectKey,
+  type RefKind,
+  recipeKey,
+  removedKey,
+  SUMMARIES_KEY,
+  versionKey,
+} from './layout.js';
+import { withExclusiveLock } from './locks.js';
+import type { StoredVersion } from './manifest.js';
+import { namedObjects, tensorsOf } from './reachable.js';
+import type { Recipe } from './recipe.js';
+import { openRecord } from './record.js';
+import { listRefs, type StoredRef, updateRef } from './refs.js';
+import type { StoreReader } from './store-reader.js';
+import { openVersion } from './version-sources.js';
+
+type Problem = FsckReport['problems'][number];
+
+/** Checks everything; with `repair` nobody else changes the store meanwhile. */
+export async function checkStore(reader: StoreReader, options: FsckOptions): Promise<FsckReport> {
+  const check = async (): Promise<FsckReport> => {
+    reader.refresh();
+    return new StoreCheck(reader, options).run();
+  };
+  return options.repair === true ? withExclusiveLock(reader.backend, options, check) : check();
+}
+
+class StoreCheck {
+  readonly #reader: StoreReader;
+  readonly #backend: StoreBackend;
+  readonly #options: FsckOptions;
+  readonly #problems: Problem[] = [];
+  readonly #versions = new Map<VersionId, StoredVersion>();
+  readonly #recipes = new Map<Digest, Recipe>();
+  /** Byte lengths of objects whose bytes are right. */
+  readonly #objects = new Map<Digest, number>();
+  #checkedByteLength = 0;
+
+  constructor(reader: StoreReader, options: FsckOptions) {
+    this.#reader = reader;
+    this.#backend = reader.backend;
+    this.#options = options;
+  }
+
+  async run(): Promise<FsckReport> {
+    // In the order of writing: what a version that is committed meanwhile needs is listed after its manifest.
+    await this.#checkVersions();
+    await this.#checkRefs();
+    await this.#checkRecipes();
+    await this.#checkObjects();
+    this.#checkNeeds();
+    await this.#checkCache();
+    if (this.#options.full === true) await this.#decodeAll();
+    if (this.#options.repair === true) await this.#backend.removeLeftovers();
+    const trace = { recipes: this.#neededRecipes(), roots: new Set<Digest>() };
+    const named = namedObjects(this.#versions.values(), trace);
+    return {
+      isSound: this.#problems.every(({ isRepaired }) => isRepaired),
+      versionCount: this.#versions.size,
+      objectCount: this.#objects.size,
+      checkedByteLength: this.#checkedByteLength,
+      problems: this.#problems,
+      unreferencedCount: [...this.#objects.keys()].filter((digest) => !named.has(digest)).length,
+    };
+  }
+
+  #report(subject: string, message: string, versions: readonly VersionId[] = [], isRepaired = false): void {
+    this.#problems.push({ subject, message, versions, isRepaired });
+  }
+
+  /** Runs a check; an error of ours is a problem. @returns whether there was none */
+  async #try(subject: string, work: () => Promise<void>): Promise<boolean> {
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      if (!(error instanceof EreError) || error.code === 'ERE_ABORTED') throw error;
+      this.#report(subject, error.message);
+      return false;
+    }
+  }
+
+  async #checkVersions(): Promise<void> {
+    for await (const { key, byteLength } of this.#backend.list('versions')) {
+      await this.#try(key, async () => {
+        const id = digestOfKey(key, this.#backend.location);
+        const version = await this.#unlessGone(() => this.#reader.version(id));
+        if (version !== undefined) this.#versions.set(id, version);
+        this.#checkedByteLength += byteLength;
+      });
+    }
+    for await (const { key } of this.#backend.list('removed')) {
+      await this.#try(key, async () => {
+        const bytes = await this.#unlessGone(() => this.#backend.read(key));
+        if (bytes !== undefined) await openRecord(bytes, `${this.#backend.location}, ${key}`);
+      });
+    }
+  }
+
+  /** Refs and parents lead to versions, or to what is left of removed ones. */
+  async #checkRefs(): Promise<void> {
+    for (const kind of ['model', 'tag', 'base'] as const satisfies readonly RefKind[]) {
+      await this.#try(`refs of kind ${kind}`, async () => {
+        for (const ref of await listRefs(this.#backend, kind)) {
+          if (await this.#isThere(ref.id)) continue;
+          this.#report(
+            `${kind} ${ref.name}`,
+            `expected version ${ref.id}, found none`,
+            [],
+            await this.#dropRef(ref),
+          );
+        }
+      });
+    }
+    for (const [id, { manifest }] of this.#versions) {
+      for (const parent of manifest.parents) {
+        if (await this.#isThere(parent)) continue;
+        this.#report(versionKey(id), `expected its parent ${parent}, found nothing of it: history ends here`);
+      }
+      const base = manifest.base?.id;
+      if (base !== undefined && !(await this.#isThere(base))) {
+        this.#report(versionKey(id), `expected its base ${base}, found none`, [id]);
+      }
+    }
+  }
+
+  async #isThere(id: VersionId): Promise<boolean> {
+    if (this.#versions.has(id)) return true;
+    const keys: readonly Key[] = [versionKey(id), removedKey(id)];
+    for (const key of keys) if ((await this.#backend.stat(key)) !== undefined) return true;
+    return false;
+  }
+
+  /** A name of nothing is no loss. */
+  async #dropRef({ kind, name, id }: StoredRef): Promise<boolean> {
+    if (this.#options.repair !== true) return false;
+    await updateRef(this.#backend, kind, name, (current) => (current?.id === id ? undefined : current));
+    return true;
+  }
+
+  async #checkRecipes(): Promise<void> {
+    for await (const { key, byteLength } of this.#backend.list('tensors')) {
+      await this.#try(key, async () => {
+        const digest = digestOfKey(key, this.#backend.location);
+        const recipe = await this.#reader.recipe(digest);
+        if (recipe !== undefined) this.#recipes.set(digest, recipe);
+        this.#checkedByteLength += byteLength;
+      });
+    }
+  }
+
+  async #checkObjects(): Promise<void> {
+    for await (const { key, byteLength } of this.#backend.list('objects')) {
+      await this.#try(key, async () => {
+        const digest = digestOfKey(key, this.#backend.location);
+        const found = await this.#unlessGone(() => this.#hash(key));
+        if (found === undefined) return;
+        this.#checkedByteLength += byteLength;
+        if (found === digest) this.#objects.set(digest, byteLength);
+        else this.#report(key, `expected bytes of ${digest}, found ${found}`);
+      });
+    }
+  }
+
+  async #hash(key: Key): Promise<Digest> {
+    const hash = createHash('sha256');
+    const value = await this.#backend.open(key);
+    try {
+      const step = 4 << 20;
+      for (let offset = 0; offset < value.byteLength; offset += step) {
+        hash.update(await value.read(offset, Math.min(step, value.byteLength - offset)));
+      }
+    } finally {
+      await value.close();
+    }
+    return `sha256:${hash.digest('hex')}`;
+  }
+
+  /** Everything that a version needs: recipes down to tensors of bases, objects long enough for their chunks. */
+  #checkNeeds(): void {
+    const ofBases = new Set<Digest>();
+    for (const { manifest } of this.#versions.values()) {
+      if (manifest.kind === 'base') for (const { digest } of manifest.tensors) ofBases.add(digest);
+    }
+    const problems = new Map<string, { readonly message: string; readonly versions: VersionId[] }>();
+    const add = (subject: string, message: string, id: VersionId): void => {
+      const known = problems.get(subject);
+      if (known === undefined) problems.set(subject, { message, versions: [id] });
+      else if (known.versions.at(-1) !== id) known.versions.push(id);
+    };
+    for (const [id, version] of this.#versions) {
+      for (const object of namedObjects([version], { recipes: new Map(), roots: new Set() })) {
+        if (!this.#objects.has(object))
+          add(objectKey(object), 'expected an object that is whole, found none', id);
+      }
+      if (version.manifest.kind === 'base') continue;
+      for (const tensor of tensorsOf([version])) {
+        for (const [subject, message] of this.#missingFor(tensor, ofBases)) add(subject, message, id);
+      }
+    }
+    for (const [subject, { message, versions }] of problems) this.#report(subject, message, versions);
+  }
+
+  *#missingFor(tensor: Digest, ofBases: ReadonlySet<Digest>): Generator<[string, string], void, void> {
+    const seen = new Set<Digest>();
+    let next: Digest | undefined = tensor;
+    while (next !== undefined && !ofBases.has(next)) {
+      const recipe: Recipe | undefined = this.#recipes.get(next);
+      if (recipe === undefined) {
+        yield [recipeKey(next), 'expected a recipe, found none that is whole'];
+        return;
+      }
+      if (seen.has(next)) {
+        yield [recipeKey(next), 'expected a chain that ends at a base, found one that leads back to itself'];
+        return;
+      }
+      seen.add(next);
+      for (const { object, byteOffset, byteLength } of recipe.chunks) {
+        const found = this.#objects.get(object);
+        const end = byteOffset + byteLength;
+        if (found === undefined) yield [objectKey(object), 'expected an object that is whole, found none'];
+        else if (end > found) yield [objectKey(object), `expected at least ${end} bytes, found ${found}`];
+      }
+      next = recipe.reference?.digest;
+    }
+  }
+
+  #neededRecipes(): Map<Digest, Recipe> {
+    const needed = new Map<Digest, Recipe>();
+    const waiting = [...tensorsOf(this.#versions.values())];
+    for (let digest = waiting.pop(); digest !== undefined; digest = waiting.pop()) {
+      const recipe = this.#recipes.get(digest);
+      if (recipe === undefined || needed.has(digest)) continue;
+      needed.set(digest, recipe);
+      if (recipe.reference !== undefined) waiting.push(recipe.reference.digest);
+    }
+    return needed;
+  }
+
+  /** What is derived may be dropped. */
+  async #checkCache(): Promise<void> {
+    const bytes = await this.#unlessGone(() => this.#backend.read(SUMMARIES_KEY, { maxByteLength: 1 << 28 }));
+    if (bytes === undefined) return;
+    try {
+      await openRecord(bytes, `${this.#backend.location}, ${SUMMARIES_KEY}`);
+    } catch (error) {
+      if (!isEreError(error)) throw error;
+      const isRepaired = this.#options.repair === true;
+      if (isRepaired) await this.#backend.remove(SUMMARIES_KEY);
+      this.#report(SUMMARIES_KEY, error.message, [], isRepaired);
+    }
+  }
+
+  async #decodeAll(): Promise<void> {
+    for (const version of this.#versions.values()) {
+      if (version.manifest.kind === 'base') continue;
+      const subject = versionKey(version.id);
+      await this.#try(subject, async () => {
+        const sources = await openVersion(this.#reader, version, {});
+        try {
+          const { archive, base, workers } = sources;
+          await decodeArchive({
+            archive,
+            base,
+            workers,
+            outputs: [],
+            placements: archive.index.tensors.map((_, tensor) => ({
+              tensor,
+              output: undefined,
+              outputOffset: 0,
+            })),
+            selection: selectUsable(archive, 'best'),
+            phase: 'verify',
+            options: commonOptions(this.#options),
+          });
+        } finally {
+          await sources.close();
+        }
+      });
+    }
+  }
+
+  /** Undefined for what was removed after it was listed. */
+  async #unlessGone<T>(read: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await read();
+    } catch (error) {
+      if (isEreError(error, 'ERE_NOT_FOUND')) return undefined;
+      throw error;
+    }
+  }
+}

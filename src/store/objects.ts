@@ -1,0 +1,112 @@
+/** Objects of a store: bytes named by their SHA-256 (docs/spec/store.md §4), written once and read in parts. */
+import { createHash } from 'node:crypto';
+import { inflateRaw } from '../../formats/deflate.js';
+import type { Digest } from '../../formats/ere/archive-index.js';
+import { IntegrityError, isEreError } from '../../formats/errors.js';
+import { LIMITS } from '../../formats/limits.js';
+import { inflateAtOnce } from '../io/inflate-at-once.js';
+import { packBlob } from '../residual/assemble-archive.js';
+import type { OpenValue, StoreBackend } from './backend.js';
+import { objectKey } from './layout.js';
+import type { StoredBlob } from './manifest.js';
+
+/** What a writer put in, and what of it was new. */
+export interface WrittenObject {
+  readonly digest: Digest;
+  /** 0 where the object was there already. */
+  readonly addedByteLength: number;
+}
+
+export async function writeObject(backend: StoreBackend, bytes: Uint8Array): Promise<WrittenObject> {
+  const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  const key = objectKey(digest);
+  const found = await backend.stat(key);
+  if (found?.byteLength === bytes.byteLength) return { digest, addedByteLength: 0 };
+  await backend.write(key, bytes);
+  return { digest, addedByteLength: bytes.byteLength };
+}
+
+/** A blob as an object, deflated where that helps. */
+export async function writeBlob(
+  backend: StoreBackend,
+  content: Uint8Array,
+): Promise<{ readonly blob: StoredBlob; readonly addedByteLength: number }> {
+  const { bytes, byteLength, encoding } = await packBlob(content);
+  const { digest, addedByteLength } = await writeObject(backend, bytes);
+  return { blob: { object: digest, byteLength, encoding }, addedByteLength };
+}
+
+/** @throws NotFoundError, IntegrityError, FormatError, LimitError */
+export async function readBlob(backend: StoreBackend, blob: StoredBlob): Promise<Uint8Array> {
+  const key = objectKey(blob.object);
+  const maxByteLength = LIMITS.archiveIndexByteLength;
+  const bytes = await backend.read(key, { maxByteLength });
+  const file = `${backend.location}, ${key}`;
+  const found = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  if (found !== blob.object) throw new IntegrityError(file, blob.object, found);
+  if (blob.encoding === 'stored') return bytes;
+  return inflateRaw(bytes, blob.byteLength, { format: 'ere-store', file, part: 'object' }, inflateAtOnce);
+}
+
+interface Entry {
+  readonly value: Promise<OpenValue>;
+  users: number;
+}
+
+/** Open objects at most that nobody reads from. */
+const MAX_IDLE = 32;
+
+/** Reads ranges of objects, and keeps the last ones open. */
+export class ObjectReader {
+  readonly #backend: StoreBackend;
+  /** In the order of their last use. */
+  readonly #open = new Map<Digest, Entry>();
+
+  constructor(backend: StoreBackend) {
+    this.#backend = backend;
+  }
+
+  /** @throws NotFoundError, IntegrityError where the object is shorter; IoError */
+  async read(object: Digest, byteOffset: number, byteLength: number, room?: Uint8Array): Promise<Uint8Array> {
+    const entry = this.#entry(object);
+    entry.users++;
+    try {
+      const value = await entry.value;
+      if (byteOffset + byteLength > value.byteLength) {
+        const expected = `at least ${byteOffset + byteLength} bytes`;
+        throw new IntegrityError(value.name, expected, `${value.byteLength}`, 'the store is damaged');
+      }
+      return await value.read(byteOffset, byteLength, room);
+    } catch (error) {
+      if (isEreError(error, 'ERE_NOT_FOUND')) this.#open.delete(object);
+      throw error;
+    } finally {
+      entry.users--;
+      this.#closeIdle();
+    }
+  }
+
+  async close(): Promise<void> {
+    const entries = [...this.#open.values()];
+    this.#open.clear();
+    await Promise.all(entries.map(({ value }) => value.then((open) => open.close()).catch(() => {})));
+  }
+
+  #entry(object: Digest): Entry {
+    const found = this.#open.get(object);
+    const entry = found ?? { value: this.#backend.open(objectKey(object)), users: 0 };
+    entry.value.catch(() => {}); // Whoever reads is told.
+    this.#open.delete(object);
+    this.#open.set(object, entry);
+    return entry;
+  }
+
+  #closeIdle(): void {
+    for (const [object, entry] of this.#open) {
+      if (this.#open.size <= MAX_IDLE) return;
+      if (entry.users > 0) continue;
+      this.#open.delete(object);
+      void entry.value.then((open) => open.close()).catch(() => {});
+    }
+  }
+}

@@ -1,0 +1,54 @@
+/** What refs lead to, and what that needs: everything else may go (docs/spec/store.md §11). */
+import type { Digest } from '../../formats/ere/archive-index.js';
+import type { VersionId } from './api.js';
+import type { StoredVersion } from './manifest.js';
+import { listRefs } from './refs.js';
+import type { StoreReader, Trace } from './store-reader.js';
+
+/** Versions that models, tags and bases lead to, and the removed ones on the way. */
+export interface ReachableVersions {
+  readonly versions: ReadonlyMap<VersionId, StoredVersion>;
+  readonly removed: ReadonlySet<VersionId>;
+}
+
+/** @param more ids that count as refs */
+export async function reachableVersions(
+  reader: StoreReader,
+  more: Iterable<VersionId> = [],
+): Promise<ReachableVersions> {
+  const kinds = ['model', 'tag', 'base'] as const;
+  const refs = (await Promise.all(kinds.map((kind) => listRefs(reader.backend, kind)))).flat();
+  const versions = new Map<VersionId, StoredVersion>();
+  const removed = new Set<VersionId>();
+  const waiting = [...refs.map(({ id }) => id), ...more];
+  for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
+    if (versions.has(id) || removed.has(id)) continue;
+    const version = await reader.findVersion(id);
+    if (version === undefined) {
+      removed.add(id);
+      waiting.push(...((await reader.parents(id)) ?? []));
+      continue;
+    }
+    versions.set(id, version);
+    const { parents, base } = version.manifest;
+    waiting.push(...parents, ...(base === undefined ? [] : [base.id]));
+  }
+  return { versions, removed };
+}
+
+/** Objects that versions and recipes name. */
+export function namedObjects(versions: Iterable<StoredVersion>, { recipes }: Trace): Set<Digest> {
+  const objects = new Set<Digest>();
+  for (const { manifest } of versions) {
+    for (const { header } of manifest.files) objects.add(header.object);
+    for (const { content } of manifest.sideFiles) objects.add(content.object);
+    if (manifest.sketch !== undefined) objects.add(manifest.sketch.object);
+  }
+  for (const { chunks } of recipes.values()) for (const { object } of chunks) objects.add(object);
+  return objects;
+}
+
+/** Digests of all tensors of versions. */
+export function* tensorsOf(versions: Iterable<StoredVersion>): Generator<Digest, void, void> {
+  for (const { manifest } of versions) for (const { digest } of manifest.tensors) yield digest;
+}

@@ -1,0 +1,95 @@
+/**
+ * Recipes (docs/spec/store.md §6): how the tensor with a given digest is made from a reference tensor and terms of the
+ * archive's codecs. A recipe may be replaced by another that gives the same bytes; payloads are objects.
+ */
+import type { Dtype } from '../../formats/dtype.js';
+import type { ArchiveTerm, Digest } from '../../formats/ere/archive-index.js';
+import * as fields from '../../formats/ere/index-fields.js';
+import type { JsonCursor } from '../../formats/ere/json-cursor.js';
+import { IntegrityError } from '../../formats/errors.js';
+import { LIMITS } from '../../formats/limits.js';
+import { openRecord, sealRecord } from './record.js';
+
+/** A chunk of a term: bytes of an object. */
+export interface RecipeChunk {
+  readonly object: Digest;
+  readonly byteOffset: number;
+  readonly byteLength: number;
+  readonly crc32: number;
+}
+
+export interface Recipe {
+  /** Of the tensor that it makes: the recipe's own name. */
+  readonly digest: Digest;
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  readonly columns: number;
+  /** Absent where nothing is referred to. */
+  readonly reference?: {
+    readonly digest: Digest;
+    readonly dtype: Dtype;
+    readonly shape: readonly number[];
+  };
+  /** Chunk numbers index `chunks`. */
+  readonly terms: readonly ArchiveTerm[];
+  readonly chunks: readonly RecipeChunk[];
+}
+
+/** Steps of a chain at most, whatever a commit allows: a crafted store cannot make a reader recurse without end. */
+export const MAX_DEPTH = 1000;
+
+export function sealRecipe(recipe: Recipe): Uint8Array {
+  const { chunks, ...rest } = recipe;
+  const objects = [...new Set(chunks.map(({ object }) => object))];
+  const numbers = new Map(objects.map((object, i) => [object, i]));
+  return sealRecord({
+    ...rest,
+    objects,
+    chunks: chunks.map(({ object, byteOffset, byteLength, crc32 }) => [
+      numbers.get(object)!,
+      byteOffset,
+      byteLength,
+      crc32,
+    ]),
+  }).bytes;
+}
+
+/** @throws FormatError, LimitError, IntegrityError: also where it makes another tensor */
+export async function parseRecipe(bytes: Uint8Array, tensor: Digest, file: string): Promise<Recipe> {
+  const { value: record } = await openRecord(bytes, file);
+  const digest = fields.digest(record.field('digest'));
+  if (digest !== tensor) throw new IntegrityError(file, `the recipe of ${tensor}`, `that of ${digest}`);
+  const objects = record.field('objects').items(fields.digest);
+  const reference = record.optional('reference');
+  return {
+    digest,
+    dtype: fields.dtype(record.field('dtype')),
+    shape: fields.shape(record.field('shape')),
+    columns: record.field('columns').integer(),
+    ...(reference === undefined
+      ? {}
+      : {
+          reference: {
+            digest: fields.digest(reference.field('digest')),
+            dtype: fields.dtype(reference.field('dtype')),
+            shape: fields.shape(reference.field('shape')),
+          },
+        }),
+    terms: record.field('terms').items(fields.term),
+    chunks: record.field('chunks').items((field) => readChunk(field, objects)),
+  };
+}
+
+function readChunk(field: JsonCursor, objects: readonly Digest[]): RecipeChunk {
+  const numbers = field.integers();
+  const [object = -1, byteOffset = -1, byteLength = -1, crc32 = -1] = numbers;
+  const known = objects[object];
+  const isFine = numbers.length === 4 && byteLength <= LIMITS.chunkByteLength && crc32 <= 0xffffffff;
+  if (known === undefined || !isFine) return field.fail('[object, byteOffset, byteLength, crc32]');
+  return { object: known, byteOffset, byteLength, crc32 };
+}
+
+/** Bytes of its own step. */
+export function ownByteLength({ chunks }: Recipe): number {
+  return chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
+}

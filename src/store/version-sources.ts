@@ -1,0 +1,163 @@
+/** What a version is decoded from, opened: by this thread, and by each worker for itself. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Digest } from '../../formats/ere/archive-index.js';
+import { openArchive } from '../../formats/ere/open-archive.js';
+import { KNOWN_CODECS } from '../codecs/known-codecs.js';
+import { inflateAtOnce } from '../io/inflate-at-once.js';
+import { nodeRuntime } from '../io/node-runtime.js';
+import type { KernelPath } from '../kernels/kernels.js';
+import type { DecodeWorkers } from '../residual/decode-archive.js';
+import type { OpenSources } from '../residual/decode-jobs.js';
+import type { StoreBackend } from './backend.js';
+import { openFolderBackend } from './backends/file-system.js';
+import { objectKey, recipeKey } from './layout.js';
+import { type BasePlace, locateBases, openPlaces } from './located-bases.js';
+import { type StoredVersion, shortId } from './manifest.js';
+import { StoreReader, type Trace } from './store-reader.js';
+import { TensorSource } from './tensor-source.js';
+import { type VersionArchive, versionArchive, versionSource } from './version-archive.js';
+
+/** How to open a version's archive and what it is coded against; structured-cloneable. */
+export interface VersionPlace {
+  /** For messages. */
+  readonly name: string;
+  /** Folder of a store that holds the version's recipes and objects. */
+  readonly folder: string;
+  readonly archive: VersionArchive;
+  readonly bases: readonly BasePlace[];
+  readonly kernels: KernelPath;
+}
+
+export interface VersionSources extends OpenSources {
+  readonly place: VersionPlace;
+  readonly workers: DecodeWorkers;
+  readonly trace: Trace;
+}
+
+export interface VersionSourcesOptions {
+  readonly basePath?: string | undefined;
+  readonly kernels?: KernelPath | undefined;
+}
+
+/** @throws NotFoundError for a base that is not at hand, or something that the store lacks */
+export async function openVersion(
+  reader: StoreReader,
+  version: StoredVersion,
+  options: VersionSourcesOptions,
+): Promise<VersionSources> {
+  const trace = await reader.trace(version.manifest.tensors.map(({ digest }) => digest));
+  const local = await localCopy(reader, version, trace);
+  try {
+    const place: VersionPlace = {
+      name: `${reader.backend.location}, version ${shortId(version.id)}`,
+      folder: local.folder,
+      archive: await versionArchive({
+        backend: reader.backend,
+        version,
+        recipeOf: async (digest) => trace.recipes.get(digest),
+        base: {
+          name: version.manifest.base?.name ?? '',
+          digest: version.manifest.digest,
+          tensorCount: 0,
+        },
+      }),
+      bases: await locateBases(reader, trace.roots, options.basePath),
+      kernels: options.kernels ?? 'wasm',
+    };
+    const sources = await openPlace(place);
+    const workers = { module: new URL('./checkout-jobs.js', import.meta.url), sources: place };
+    const close = async (): Promise<void> => {
+      await sources.close();
+      await local.remove();
+    };
+    return { ...sources, place, workers, trace, close };
+  } catch (error) {
+    await local.remove().catch(() => {});
+    throw error;
+  }
+}
+
+/** Opens a version for one thread. */
+export async function openPlace({
+  name,
+  folder,
+  archive,
+  bases,
+  kernels,
+}: VersionPlace): Promise<OpenSources> {
+  const backend = await openFolderBackend(folder);
+  const places = await openPlaces(bases);
+  const source = new TensorSource({
+    reader: new StoreReader(backend),
+    bases: places.bases,
+    runtime: nodeRuntime(kernels),
+  });
+  const bytes = versionSource(name, archive, source.objects);
+  const opened = await openArchive(bytes, { codecs: KNOWN_CODECS, inflate: inflateAtOnce });
+  const base = source.references(opened.index);
+  return {
+    archive: opened,
+    base,
+    close: async () => {
+      await base.close();
+      await source.close();
+      await places.close();
+      await backend.close();
+    },
+  };
+}
+
+interface LocalCopy {
+  readonly folder: string;
+  remove(): Promise<void>;
+}
+
+/** Values that are fetched at once. */
+const FETCHES = 8;
+
+/** The store itself where it is a folder, else a temporary one with what the version needs. */
+async function localCopy({ backend }: StoreReader, version: StoredVersion, trace: Trace): Promise<LocalCopy> {
+  if (backend.folder !== undefined) return { folder: backend.folder, remove: async () => {} };
+  const folder = await mkdtemp(join(tmpdir(), 'ere-version-'));
+  const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
+  try {
+    const local = await openFolderBackend(folder);
+    const keys = [...neededKeys(version, trace)];
+    const fetchNext = async (): Promise<void> => {
+      for (let key = keys.pop(); key !== undefined; key = keys.pop()) {
+        await local.write(key, piecesOf(backend, key));
+      }
+    };
+    await Promise.all(Array.from({ length: FETCHES }, fetchNext));
+    await local.close();
+    return { folder, remove };
+  } catch (error) {
+    await remove().catch(() => {});
+    throw error;
+  }
+}
+
+/** Keys of all recipes and objects that a version is decoded from. */
+export function neededKeys({ manifest }: StoredVersion, { recipes }: Trace): Set<string> {
+  const objects = new Set<Digest>();
+  for (const { header } of manifest.files) objects.add(header.object);
+  for (const { content } of manifest.sideFiles) objects.add(content.object);
+  if (manifest.sketch !== undefined) objects.add(manifest.sketch.object);
+  for (const { chunks } of recipes.values()) for (const { object } of chunks) objects.add(object);
+  return new Set([...[...recipes.keys()].map(recipeKey), ...[...objects].map(objectKey)]);
+}
+
+const PIECE_BYTE_LENGTH = 4 << 20;
+
+async function* piecesOf(backend: StoreBackend, key: string): AsyncGenerator<Uint8Array, void, void> {
+  const value = await backend.open(key);
+  try {
+    for (let offset = 0; offset < value.byteLength; offset += PIECE_BYTE_LENGTH) {
+      yield await value.read(offset, Math.min(PIECE_BYTE_LENGTH, value.byteLength - offset));
+    }
+  } finally {
+    await value.close();
+  }
+}
