@@ -90,7 +90,7 @@ export async function parentOf(
 ): Promise<StoredVersion | undefined> {
   if (parent === null) return undefined;
   if (parent !== undefined) return reader.resolve(parent);
-  return head === undefined ? undefined : reader.resolve(head);
+  return head === undefined ? undefined : reader.findLiving(head);
 }
 
 interface EncodeTask {

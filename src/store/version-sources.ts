@@ -63,7 +63,7 @@ export async function openVersion(
           tensorCount: 0,
         },
       }),
-      bases: await locateBases(reader, trace.roots, options.basePath),
+      bases: await locateBases(reader, trace.roots, version.manifest.base?.id, options.basePath),
       kernels: options.kernels ?? 'wasm',
     };
     const sources = await openPlace(place);
