@@ -36,14 +36,22 @@ export async function writeBlob(
   return { blob: { object: digest, byteLength, encoding }, addedByteLength };
 }
 
+/** Side files are smaller, and headers at most 8 bytes longer than their JSON. */
+const MAX_BLOB_BYTE_LENGTH = LIMITS.safetensorsHeaderByteLength + 8;
+
+/** A whole object, checked against its name. @throws NotFoundError, IntegrityError, LimitError */
+export async function readObject(backend: StoreBackend, object: Digest): Promise<Uint8Array> {
+  const key = objectKey(object);
+  const bytes = await backend.read(key, { maxByteLength: MAX_BLOB_BYTE_LENGTH });
+  const found = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  if (found === object) return bytes;
+  throw new IntegrityError(`${backend.location}, ${key}`, object, found, 'the store is damaged');
+}
+
 /** @throws NotFoundError, IntegrityError, FormatError, LimitError */
 export async function readBlob(backend: StoreBackend, blob: StoredBlob): Promise<Uint8Array> {
-  const key = objectKey(blob.object);
-  const maxByteLength = LIMITS.archiveIndexByteLength;
-  const bytes = await backend.read(key, { maxByteLength });
-  const file = `${backend.location}, ${key}`;
-  const found = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-  if (found !== blob.object) throw new IntegrityError(file, blob.object, found);
+  const bytes = await readObject(backend, blob.object);
+  const file = `${backend.location}, ${objectKey(blob.object)}`;
   if (blob.encoding === 'stored') return bytes;
   return inflateRaw(bytes, blob.byteLength, { format: 'ere-store', file, part: 'object' }, inflateAtOnce);
 }

@@ -109,7 +109,7 @@ export async function expectSameFolder(found: string, expected: string): Promise
 
 /** Every value of a store but caches and what is unfinished, by path, with its bytes. */
 export async function storeFiles(storePath: string): Promise<Map<string, string>> {
-  const paths = (await listTree(storePath)).filter((path) => !/^(cache|tmp|locks)\//.test(path));
+  const paths = (await listTree(storePath)).filter((path) => !/^(cache|tmp|locks)\/|\/$/.test(path));
   return new Map(
     await Promise.all(
       paths.map(async (path) => [path, (await readFile(join(storePath, path))).toString('hex')] as const),
