@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { inflateRaw } from '../../formats/deflate.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
-import { IntegrityError, isEreError } from '../../formats/errors.js';
+import { IntegrityError, IoError, isEreError } from '../../formats/errors.js';
 import { LIMITS } from '../../formats/limits.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
 import { packBlob } from '../residual/assemble-archive.js';
@@ -69,6 +69,7 @@ export class ObjectReader {
   readonly #backend: StoreBackend;
   /** In the order of their last use. */
   readonly #open = new Map<Digest, Entry>();
+  #isClosed = false;
 
   constructor(backend: StoreBackend) {
     this.#backend = backend;
@@ -95,12 +96,15 @@ export class ObjectReader {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     const entries = [...this.#open.values()];
     this.#open.clear();
     await Promise.all(entries.map(({ value }) => value.then((open) => open.close()).catch(() => {})));
   }
 
   #entry(object: Digest): Entry {
+    // Reads ahead of work that failed may come late.
+    if (this.#isClosed) throw new IoError(`${this.#backend.location}: cannot read: it was closed`);
     const found = this.#open.get(object);
     const entry = found ?? { value: this.#backend.open(objectKey(object)), users: 0 };
     entry.value.catch(() => {}); // Whoever reads is told.
