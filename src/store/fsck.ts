@@ -16,6 +16,7 @@ import {
   refPrefix,
   removedKey,
   SUMMARIES_KEY,
+  TALLIES_KEY,
   versionKey,
 } from './layout.js';
 import { withExclusiveLock } from './locks.js';
@@ -274,15 +275,17 @@ class StoreCheck {
 
   /** What is derived may be dropped. */
   async #checkCache(): Promise<void> {
-    const bytes = await this.#unlessGone(() => this.#backend.read(SUMMARIES_KEY, { maxByteLength: 1 << 28 }));
-    if (bytes === undefined) return;
-    try {
-      await openRecord(bytes, `${this.#backend.location}, ${SUMMARIES_KEY}`);
-    } catch (error) {
-      if (!isEreError(error)) throw error;
-      const isRepaired = this.#options.repair === true;
-      if (isRepaired) await this.#backend.remove(SUMMARIES_KEY);
-      this.#report(SUMMARIES_KEY, error.message, [], isRepaired);
+    for (const key of [SUMMARIES_KEY, TALLIES_KEY]) {
+      const bytes = await this.#unlessGone(() => this.#backend.read(key, { maxByteLength: 1 << 28 }));
+      if (bytes === undefined) continue;
+      try {
+        await openRecord(bytes, `${this.#backend.location}, ${key}`);
+      } catch (error) {
+        if (!isEreError(error)) throw error;
+        const isRepaired = this.#options.repair === true;
+        if (isRepaired) await this.#backend.remove(key);
+        this.#report(key, error.message, [], isRepaired);
+      }
     }
   }
 

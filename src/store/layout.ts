@@ -11,6 +11,9 @@ export const FORMAT_TEXT = 'ere-store 1\n';
 /** Summaries of versions: derived from the manifests, and dropped at will. */
 export const SUMMARIES_KEY: Key = 'cache/summaries';
 
+/** Numbers and bytes of the values in each folder: counted from them, and dropped at will. */
+export const TALLIES_KEY: Key = 'cache/tallies';
+
 /** The 64 hexadecimal digits of a digest. */
 export function hexOf(digest: Digest): string {
   return digest.slice('sha256:'.length);

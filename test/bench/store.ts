@@ -32,7 +32,10 @@ for (const count of [rounds, versionCount]) {
 const runFolder = join(values.models, 'run');
 const run: TrainingRun = {
   base: join(values.models, 'base'),
-  checkpoints: (await readdir(runFolder)).sort().map((name) => join(runFolder, name)),
+  checkpoints: (await readdir(runFolder))
+    .filter((name) => name.endsWith('.safetensors'))
+    .sort()
+    .map((name) => join(runFolder, name)),
 };
 
 const folder = await mkdtemp(join(tmpdir(), 'ere-bench-'));

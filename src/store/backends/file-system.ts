@@ -122,6 +122,14 @@ class FolderBackend implements StoreBackend {
     }
   }
 
+  /** Values are renamed into their folders, also over others: that is a change of the folder. */
+  async changedMs(folder: string, options: RequestOptions = {}): Promise<number | undefined> {
+    assertPrefix(folder);
+    throwIfAborted(options.signal);
+    const info = await withIoErrors('open', this.#shown(folder), () => statsOf(join(this.folder, folder)));
+    return info?.isDirectory() ? info.mtimeMs : undefined;
+  }
+
   async write(key: Key, content: Content, options: RequestOptions = {}): Promise<void> {
     assertKey(key);
     throwIfAborted(options.signal);

@@ -100,7 +100,8 @@ export async function generateStore(
   await putRef('base', 'base', base);
   let parent: Digest | undefined;
   for (let version = 1; version <= versionCount; version++) {
-    const isDirect = version % CHAIN_LENGTH === 1;
+    // Each time that a tensor changes it is one step further from the base, and every fourth time back at it.
+    const isDirect = Math.floor((version * changedCount) / tensorCount) % CHAIN_LENGTH === 0;
     const before = isDirect ? ofBase : tensors;
     const changed = new Set(
       Array.from({ length: changedCount }, (_, i) => (version * changedCount + i) % tensorCount),
