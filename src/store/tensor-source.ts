@@ -137,10 +137,11 @@ export class TensorSource {
       readChunk: (chunk) => this.readChunk(chunks[chunk]!),
       ...(below === undefined ? {} : { readBase: below.read }),
       ...(blockElements === undefined ? {} : { blockElements }),
+      withValues: false,
       runtime,
     });
     return {
-      read: async (byteOffset, byteLength) => (await decoded.read(byteOffset, byteLength)).bytes,
+      read: decoded.readBytes,
       close: async () => {
         await decoded.close();
         await below?.close();
