@@ -42,9 +42,10 @@ export async function commitVersion(
     const output = join(folder, 'version.ere');
     const encoded = await encodeAgainst(reader, path, { plan, parent, folder, output, options });
     const direct = directRatio * encoded.fineTunedByteLength;
-    const recorded = await withSharedLock(backend, options, () =>
+    const recorded = await withSharedLock(backend, options, (lock) =>
       withArchive(output, (archive) =>
         recordVersion(reader, {
+          lock,
           archive,
           model,
           message: options.message,
@@ -80,7 +81,8 @@ export async function parentOf(
 ): Promise<StoredVersion | undefined> {
   if (parent === null) return undefined;
   if (parent !== undefined) return reader.resolve(parent);
-  return head === undefined ? undefined : reader.resolve(head);
+  // The newest may have been removed: its history goes on.
+  return head === undefined ? undefined : reader.findLiving(head);
 }
 
 interface EncodeTask {

@@ -16,24 +16,28 @@ import {
   SUMMARIES_KEY,
   versionKey,
 } from './layout.js';
-import { withExclusiveLock } from './locks.js';
+import { withExclusiveLock, withSharedLock } from './locks.js';
 import type { StoredVersion } from './manifest.js';
 import { namedObjects, tensorsOf } from './reachable.js';
 import type { Recipe } from './recipe.js';
-import { openRecord } from './record.js';
+import { openRecord, sealRecord } from './record.js';
 import { listRefs, type StoredRef, updateRef } from './refs.js';
 import type { StoreReader } from './store-reader.js';
 import { openVersion } from './version-sources.js';
 
 type Problem = FsckReport['problems'][number];
 
-/** Checks everything; with `repair` nobody else changes the store meanwhile. */
+/**
+ * Checks everything. Nothing is removed meanwhile, so that what lacks something lacks it for good; with `repair` nobody
+ * else changes the store at all.
+ */
 export async function checkStore(reader: StoreReader, options: FsckOptions): Promise<FsckReport> {
   const check = async (): Promise<FsckReport> => {
     reader.refresh();
     return new StoreCheck(reader, options).run();
   };
-  return options.repair === true ? withExclusiveLock(reader.backend, options, check) : check();
+  if (options.repair === true) return withExclusiveLock(reader.backend, options, check);
+  return reader.backend.isReadOnly ? check() : withSharedLock(reader.backend, options, check);
 }
 
 class StoreCheck {
@@ -114,19 +118,19 @@ class StoreCheck {
       await this.#try(`refs of kind ${kind}`, async () => {
         for (const ref of await listRefs(this.#backend, kind)) {
           if (await this.#isThere(ref.id)) continue;
-          this.#report(
-            `${kind} ${ref.name}`,
-            `expected version ${ref.id}, found none`,
-            [],
-            await this.#dropRef(ref),
-          );
+          const repair = await this.#repairRef(ref);
+          const told = repair === undefined ? '' : `; ${repair}`;
+          const message = `expected version ${ref.id}, found none${told}`;
+          this.#report(`${kind} ${ref.name}`, message, [], repair !== undefined);
         }
       });
     }
     for (const [id, { manifest }] of this.#versions) {
       for (const parent of manifest.parents) {
         if (await this.#isThere(parent)) continue;
-        this.#report(versionKey(id), `expected its parent ${parent}, found nothing of it: history ends here`);
+        const isRepaired = await this.#endHistory(parent);
+        const message = `expected its parent ${parent}, found nothing of it: history ends here`;
+        this.#report(versionKey(id), message, [], isRepaired);
       }
       const base = manifest.base?.id;
       if (base !== undefined && !(await this.#isThere(base))) {
@@ -142,10 +146,27 @@ class StoreCheck {
     return false;
   }
 
-  /** A name of nothing is no loss. */
-  async #dropRef({ kind, name, id }: StoredRef): Promise<boolean> {
+  /**
+   * A model goes back to its newest version that is there, as everything before it would be garbage otherwise; another
+   * name of nothing is no loss. @returns what was done
+   */
+  async #repairRef({ kind, name, id }: StoredRef): Promise<string | undefined> {
+    if (this.#options.repair !== true) return undefined;
+    const ofModel = [...this.#versions.values()].filter(
+      ({ manifest }) => kind === 'model' && manifest.kind === 'version' && manifest.model === name,
+    );
+    const newest = ofModel.sort((x, y) => (x.manifest.createdAt < y.manifest.createdAt ? 1 : -1))[0];
+    await updateRef(this.#backend, kind, name, (current) => {
+      if (current?.id !== id) return current;
+      return newest && { id: newest.id };
+    });
+    return newest === undefined ? 'removed' : `set back to ${newest.id}`;
+  }
+
+  /** What is left of a version that nothing is known of. */
+  async #endHistory(id: VersionId): Promise<boolean> {
     if (this.#options.repair !== true) return false;
-    await updateRef(this.#backend, kind, name, (current) => (current?.id === id ? undefined : current));
+    await this.#backend.write(removedKey(id), sealRecord({ parents: [] }).bytes);
     return true;
   }
 
@@ -215,8 +236,10 @@ class StoreCheck {
   *#missingFor(tensor: Digest, ofBases: ReadonlySet<Digest>): Generator<[string, string], void, void> {
     const seen = new Set<Digest>();
     let next: Digest | undefined = tensor;
-    while (next !== undefined && !ofBases.has(next)) {
+    // As readers do: a recipe goes before a base.
+    while (next !== undefined) {
       const recipe: Recipe | undefined = this.#recipes.get(next);
+      if (recipe === undefined && ofBases.has(next)) return;
       if (recipe === undefined) {
         yield [recipeKey(next), 'expected a recipe, found none that is whole'];
         return;

@@ -89,14 +89,20 @@ export class StoreReader {
     return { ...current, ref: found };
   }
 
-  /** The version, or the nearest before it that was not removed. */
-  async #living(id: VersionId, ref: Ref): Promise<StoredVersion> {
+  /** The version, or the nearest before it that was not removed; undefined where all were. */
+  async findLiving(id: VersionId): Promise<StoredVersion | undefined> {
     let next: VersionId | undefined = id;
     while (next !== undefined) {
       const version: StoredVersion | undefined = await this.findVersion(next);
       if (version !== undefined) return version;
       next = (await this.parents(next))?.[0];
     }
+    return undefined;
+  }
+
+  async #living(id: VersionId, ref: Ref): Promise<StoredVersion> {
+    const version = await this.findLiving(id);
+    if (version !== undefined) return version;
     throw new NotFoundError(`${this.backend.location}: ${ref} is version ${shortId(id)}, which is not there`);
   }
 
