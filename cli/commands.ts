@@ -169,6 +169,13 @@ export const COMMANDS: readonly CommandEntry[] = [
     group: UPKEEP,
     load: async () => (await import('./commands/fsck.js')).addFsckCommand,
   },
+  {
+    name: 'inventory',
+    operands: '',
+    summary: 'prepare the store for reading over HTTP',
+    group: UPKEEP,
+    load: async () => (await import('./commands/inventory.js')).addInventoryCommand,
+  },
 ];
 
 /** Adds every command: whole where `argv` names it, else as a line of the help. */

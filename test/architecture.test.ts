@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const HEAVY = /^(onnxruntime-node|ml-matrix|@huggingface\/hub)(\/|$)/;
+const HEAVY = /^(onnxruntime-node|ml-matrix|@huggingface\/hub|@aws-sdk\/.*)(\/|$)/;
 
 interface Import {
   readonly file: string;
@@ -77,6 +77,10 @@ test('only src/linalg and src/evaluate import onnxruntime-node', () => {
   expect(violations(/^(?!src\/(linalg|evaluate)\/)/, (target) => target.startsWith('onnxruntime'))).toEqual(
     [],
   );
+});
+
+test('only src/store imports the client of S3', () => {
+  expect(violations(/^(?!src\/store\/)/, (target) => target.startsWith('@aws-sdk/'))).toEqual([]);
 });
 
 test('kernels and codecs run in a browser: no node: import', () => {

@@ -49,6 +49,14 @@ const PUBLIC_API: Record<string, readonly string[]> = {
     'tensorByteLength',
   ],
   './evaluate': ['bitsPerByte'],
+  './store': [
+    'STORE_FOLDER',
+    'createMemoryBackend',
+    'initStore',
+    'openBackend',
+    'openFolderBackend',
+    'openStore',
+  ],
 };
 
 const manifest: { readonly exports: Record<string, unknown> } = JSON.parse(

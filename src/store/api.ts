@@ -351,6 +351,8 @@ export interface Store {
   stats(options?: StoreOptions): Promise<StatsReport>;
   export(ref: Ref, options: ExportOptions): Promise<ExportReport>;
   import(archive: string, options?: ImportOptions): Promise<CommitReport>;
+  /** Lists what the store holds in a value of its own: what reads it over plain HTTP needs that, after every change. */
+  writeInventory(options?: StoreOptions): Promise<{ readonly valueCount: number }>;
   /** `commit`, for registries. */
   put(path: string, options: CommitOptions): Promise<CommitReport>;
   get(ref: Ref, options?: StoreOptions & { readonly basePath?: string }): Promise<StoredCheckpoint>;

@@ -1,12 +1,13 @@
 /**
- * Where a store keeps its bytes (docs/spec/store.md §3): named values, most of them written once. A file system, memory,
+ * Where a store keeps its bytes (docs/spec/store-backends.md): named values, most of them written once. A file system, memory,
  * an S3 bucket and plain HTTP all stand behind this interface; test/conformance/backend-suite.ts holds each to it.
  */
 import type { ByteSource } from '../../formats/byte-source.js';
 
 /**
- * Name of a value: segments of [a-z0-9._%=~-], joined by '/', none of them '.' or '..', at most 512 characters in all.
- * Lower case only, so that no two are one on a file system that ignores case.
+ * Name of a value: segments of a-z 0-9 . _ % = ~ -, of at most 255 characters, without '.' at either end, joined by
+ * '/', at most 512 characters in all. The first one is not `tmp`, which backends keep for themselves, and no key is a
+ * folder of another. Lower case only, so that no two are one on a file system that ignores case.
  */
 export type Key = string;
 
@@ -26,6 +27,7 @@ export interface OpenValue extends ByteSource {
 export type Content = Uint8Array | AsyncIterable<Uint8Array>;
 
 export interface RequestOptions {
+  /** Given to `open`, it ends the reads of the open value too where they need the network. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -63,8 +65,10 @@ export interface StoreBackend {
   write(key: Key, content: Content, options?: RequestOptions): Promise<void>;
   /**
    * Sets a small value to `next`, or removes it for undefined, if it is `expected` now (undefined: if there is none),
-   * as one step that no other writer comes between; durable when the promise resolves.
+   * as one step that no other one comes between; durable when the promise resolves. A key that is changed by it is
+   * changed by nothing else while others may.
    * @returns whether it was
+   * @throws ConflictError when another process holds the key for long
    */
   compareAndSwap(
     key: Key,
@@ -74,7 +78,10 @@ export interface StoreBackend {
   ): Promise<boolean>;
   /** Removes a value; nothing happens where there is none. */
   remove(key: Key, options?: RequestOptions): Promise<void>;
-  /** Removes what writers that were killed left half-written, where that can be told. Returns its bytes. */
+  /**
+   * Removes what writers that were killed left half-written, where that can be told; for whoever changes the store
+   * alone. Returns its bytes.
+   */
   removeLeftovers(options?: RequestOptions): Promise<number>;
   close(): Promise<void>;
 }

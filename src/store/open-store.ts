@@ -2,18 +2,17 @@
 import { ConflictError } from '../../formats/errors.js';
 import type { Store } from './api.js';
 import type { StoreBackend } from './backend.js';
-import { openFolderBackend } from './backends/file-system.js';
+import { openBackend } from './backends/open-backend.js';
 import { FORMAT_KEY, FORMAT_TEXT } from './layout.js';
 import { assertFormat, baseSummary, StoreReader } from './store-reader.js';
 
 /**
  * Makes a store.
- * @param location a folder, which is made where there is none, or a backend that is open
+ * @param location a folder, which is made where there is none, `s3://bucket/prefix`, or a backend that is open
  * @throws ConflictError where there is a store already
  */
 export async function initStore(location: string | StoreBackend): Promise<Store> {
-  const backend =
-    typeof location === 'string' ? await openFolderBackend(location, { create: true }) : location;
+  const backend = typeof location === 'string' ? await openBackend(location, { create: true }) : location;
   const format = new TextEncoder().encode(FORMAT_TEXT);
   if (!(await backend.compareAndSwap(FORMAT_KEY, undefined, format))) {
     throw new ConflictError(`${backend.location}: there is a store already`);
@@ -23,11 +22,11 @@ export async function initStore(location: string | StoreBackend): Promise<Store>
 
 /**
  * Opens a store.
- * @param location a folder, or a backend that is open
+ * @param location a folder, `s3://bucket/prefix`, the URL of a published store, or a backend that is open
  * @throws NotFoundError where there is none; UnsupportedError for one of another layout version
  */
 export async function openStore(location: string | StoreBackend): Promise<Store> {
-  const backend = typeof location === 'string' ? await openFolderBackend(location) : location;
+  const backend = typeof location === 'string' ? await openBackend(location) : location;
   try {
     await assertFormat(backend);
   } catch (error) {
@@ -74,6 +73,10 @@ function storeOf(backend: StoreBackend): Store {
     },
     import: async (archive, options = {}) =>
       (await import('./import.js')).importArchive(reader(), archive, options),
+    writeInventory: async ({ signal } = {}) => {
+      const { writeInventory } = await import('./backends/inventory.js');
+      return { valueCount: await writeInventory(backend, { signal }) };
+    },
     put: commit,
     get: async (ref, options = {}) => {
       const { openStored } = await import('./get.js');

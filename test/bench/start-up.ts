@@ -1,10 +1,11 @@
 /**
- * What a start of `ere` costs: `--help`, and `inspect` on archives with the index of a 7 B model, each beside a bare
- * `node -e 0`, one after another in every round, so that a busy machine slows all of them alike.
+ * What a start of `ere` costs: `--help`, `inspect` on archives with the index of a 7 B model, and `log`, `show` and
+ * `stats` of a store of a thousand versions, each beside a bare `node -e 0`, one after another in every round, so that a busy machine slows all of them alike.
  * `npm run bench:startup [-- ROUNDS]`, by default 15 rounds, a few seconds.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { writeManyVersions } from '../helpers/many-versions.js';
 import { BIN } from '../helpers/project.js';
 import { writeSevenBillionArchive } from '../helpers/seven-billion-archive.js';
 import { withTempFolder } from '../helpers/temp-folder.js';
@@ -36,6 +37,13 @@ await withTempFolder(async (folder) => {
     await writeSevenBillionArchive(lossy),
     await writeSevenBillionArchive(exact, { exactOnTop: true }),
   ];
+  const store = join(folder, 'store');
+  await writeManyVersions(store, { versions: 1000, models: 10, tensors: 12 });
+  const ofStore = (...argv: string[]) => ({
+    name: `\`ere ${argv.join(' ')}\` of 1000 versions`,
+    argv: [BIN, ...argv, '--store', store],
+    targetMs: 300,
+  });
   const [small, large] = layouts.map(
     ({ front, index }) =>
       `${index.tensors.length} tensors, ${index.chunks.length} chunks, ${(front.byteLength / 1000).toFixed(0)} kB of index`,
@@ -46,6 +54,7 @@ await withTempFolder(async (folder) => {
     { name: `\`ere inspect\`: ${small}`, argv: [BIN, 'inspect', lossy], targetMs: 200 },
     { name: '`ere inspect --json` of it', argv: [BIN, 'inspect', lossy, '--json'] },
     { name: `\`ere inspect\`, exact on top: ${large}`, argv: [BIN, 'inspect', exact], targetMs: 200 },
+    ...[['log'], ['log', '--graph'], ['show', 'model-0'], ['stats']].map((argv) => ofStore(...argv)),
   ];
   const durations = cases.map((): number[] => []);
   for (const { argv } of cases) runMs(argv); // files into the page cache

@@ -56,6 +56,7 @@ export function fakeStore(location: string, operations: Partial<Store>, onClose 
     diff: missing,
     checkout: missing,
     refs: missing,
+    writeInventory: missing,
     tag: missing,
     branch: missing,
     remove: missing,

@@ -601,3 +601,10 @@ test('escape sequences from a store never reach the terminal', async () => {
     expect(stdout + stderr).not.toMatch(/[\u001b\u0007\u202e]/);
   }
 });
+
+test('inventory tells how many values it listed', async () => {
+  const writeInventory = async () => ({ valueCount: 12 });
+  expect((await runWithStore(['inventory'], { writeInventory })).stdout).toBe('Listed 12 values.\n');
+  const { stdout } = await runWithStore(['inventory', '--json'], { writeInventory });
+  expect(JSON.parse(stdout)).toEqual({ valueCount: 12 });
+});

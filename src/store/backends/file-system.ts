@@ -145,11 +145,19 @@ class FolderBackend implements StoreBackend {
         deadlineMs: Date.now() + this.#lockTimeoutMs,
         signal,
       };
-      return withKeyLock(lock, async () => {
+      return withKeyLock(lock, async (isHeld) => {
         throwIfAborted(signal);
         if (!(await this.#holds(key, expected))) return false;
-        if (next !== undefined) await this.#replace(key, next, signal);
-        else if (expected !== undefined) await this.#unlink(key);
+        const assertHeld = async (): Promise<void> => {
+          if (await isHeld()) return;
+          throw new ConflictError(`${shown}: cannot write: took so long that another process changed it`);
+        };
+        if (next !== undefined) {
+          await this.#replace(key, next, signal, assertHeld);
+        } else if (expected !== undefined) {
+          await assertHeld();
+          await this.#unlink(key);
+        }
         return true;
       });
     });
@@ -170,13 +178,19 @@ class FolderBackend implements StoreBackend {
   async close(): Promise<void> {}
 
   /** Writes a temporary file, flushes it and renames it. On any error it is removed, and the key is as it was. */
-  async #replace(key: Key, content: Content, signal: AbortSignal | undefined): Promise<void> {
+  async #replace(
+    key: Key,
+    content: Content,
+    signal: AbortSignal | undefined,
+    beforeMove?: () => Promise<void>,
+  ): Promise<void> {
     const shown = this.#shown(key);
     const temporary = join(this.#temporaryFolder, newWriterName());
     await withIoErrors('write', shown, async () => {
       try {
         await this.#fill(temporary, shown, content, signal);
         throwIfAborted(signal);
+        await beforeMove?.();
         await this.#moveTo(key, temporary);
       } catch (error) {
         // The first error is the one to tell.

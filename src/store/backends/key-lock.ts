@@ -7,12 +7,12 @@
  * killed owner's lock is freed by anyone in the same way: the name is its alone, so that freeing it twice, or late,
  * never touches the next owner's.
  */
-import { mkdir, open, readdir, rename, rm, rmdir, unlink } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, rename, rm, rmdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ConflictError } from '../../../formats/errors.js';
 import { delay, throwIfAborted } from '../../io/abort.js';
 import { isSystemError } from '../../io/io-error.js';
-import { isOfGoneWriter, newWriterName, writerOf } from './writer-names.js';
+import { isOfGoneWriter, isOfRunningWriter, newWriterName, writerOf } from './writer-names.js';
 
 export interface KeyLock {
   /** Folder of prepared locks, on the same file system. */
@@ -28,17 +28,29 @@ export interface KeyLock {
 /** Longest pause between two attempts; the first one is about a millisecond, as long as a small write takes. */
 const MAX_PAUSE_MS = 50;
 
+/**
+ * What is known of a lock of another host is only when it was taken. Work under a lock takes milliseconds; whoever
+ * wakes up after so long finds that it has lost it.
+ */
+const FOREIGN_AGE_MS = 10 * 60 * 1000;
+
+/** A free lock that cannot be taken so often is none: the file system does not do what is written above. */
+const MAX_LATE_ATTEMPTS = 100;
+
 /** What rename(2) answers where the lock is held. Windows replaces no folder at all, and says so in other words. */
 const HELD = ['ENOTEMPTY', 'EEXIST', ...(process.platform === 'win32' ? ['EPERM', 'EACCES', 'EBUSY'] : [])];
 
 /** Lock path → the work of this process that was asked for last: its own works queue here, without polling. */
 const queues = new Map<string, Promise<unknown>>();
 
+/** @returns whether the lock is held still: to be asked before the step that cannot be taken back */
+export type IsHeld = () => Promise<boolean>;
+
 /**
  * Runs `work` while no other process or thread runs one under the same lock.
  * @throws ConflictError when a lock is not free by its deadline; system errors unchanged
  */
-export async function withKeyLock<T>(lock: KeyLock, work: () => Promise<T>): Promise<T> {
+export async function withKeyLock<T>(lock: KeyLock, work: (isHeld: IsHeld) => Promise<T>): Promise<T> {
   const before = queues.get(lock.path) ?? Promise.resolve();
   const turn = before.then(
     () => lockAndRun(lock, work),
@@ -52,7 +64,7 @@ export async function withKeyLock<T>(lock: KeyLock, work: () => Promise<T>): Pro
   }
 }
 
-async function lockAndRun<T>(lock: KeyLock, work: () => Promise<T>): Promise<T> {
+async function lockAndRun<T>(lock: KeyLock, work: (isHeld: IsHeld) => Promise<T>): Promise<T> {
   throwIfAborted(lock.signal);
   const owner = newWriterName();
   const prepared = join(lock.temporaryFolder, owner);
@@ -63,7 +75,7 @@ async function lockAndRun<T>(lock: KeyLock, work: () => Promise<T>): Promise<T> 
     throw error;
   }
   try {
-    return await work();
+    return await work(async () => (await namesIn(lock.path))?.includes(owner) === true);
   } finally {
     await free(lock.path, owner);
   }
@@ -72,31 +84,46 @@ async function lockAndRun<T>(lock: KeyLock, work: () => Promise<T>): Promise<T> 
 async function acquire(lock: KeyLock, owner: string, prepared: string): Promise<void> {
   await mkdir(prepared);
   await (await open(join(prepared, owner), 'wx')).close();
-  for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
+  for (let pauseMs = 1, lateCount = 0; ; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
     try {
       return await rename(prepared, lock.path);
     } catch (error) {
       if (!isSystemError(error, ...HELD, 'ENOENT')) throw error;
-      const holder = await freeOrHolder(lock.path, isOfGoneWriter);
+      const isLeft = async (name: string) =>
+        isOfGoneWriter(name) || (!isOfRunningWriter(name) && (await isOlder(lock.path, prepared)));
+      const holder = await freeOrHolder(lock.path, isLeft);
       // A network file system may have done it, lost the answer and asked again.
       if (holder === owner) return;
-      if (isSystemError(error, 'ENOENT') || (holder === undefined && Date.now() > lock.deadlineMs))
-        throw error;
+      if (isSystemError(error, 'ENOENT')) throw error;
+      const isLate = Date.now() > lock.deadlineMs;
+      if (isLate && holder !== undefined) throw heldError(lock, holder);
+      // What was freed a moment ago is worth another attempt, also when it is late.
+      if (isLate && ++lateCount > MAX_LATE_ATTEMPTS) throw error;
       if (holder === undefined) continue;
-      if (Date.now() > lock.deadlineMs) throw heldError(lock, holder);
     }
     await delay(pauseMs * (0.5 + Math.random()), lock.signal);
+  }
+}
+
+/** By the clock of the file system, which all hosts share: a lock was taken long before another one was prepared. */
+async function isOlder(path: string, prepared: string): Promise<boolean> {
+  try {
+    const [taken, now] = await Promise.all([lstat(path), lstat(prepared)]);
+    return now.mtimeMs - taken.mtimeMs > FOREIGN_AGE_MS;
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return false;
+    throw error;
   }
 }
 
 /** Frees a lock whose owner is gone. @returns the owner's name where it is there still; system errors unchanged */
 export async function freeOrHolder(
   path: string,
-  isGone: (owner: string) => boolean,
+  isLeft: (owner: string) => boolean | Promise<boolean>,
 ): Promise<string | undefined> {
   const names = await namesIn(path);
   for (const name of names ?? []) {
-    if (!isGone(name)) return name;
+    if (!(await isLeft(name))) return name;
     await free(path, name);
   }
   if (names?.length === 0) await rmdir(path).catch(ignoreFreed);
