@@ -65,13 +65,15 @@ export async function publishArchive(
   const publishNext = async (): Promise<void> => {
     for (let tensor = waiting.shift(); tensor !== undefined; tensor = waiting.shift()) {
       const { digest } = tensor;
+      const isReplaced = replace?.(digest) === true;
+      if (!isReplaced && ofBases.has(digest)) {
+        await removeBroken(reader, digest, ofBases);
+        continue;
+      }
       if (isCopy(tensor)) continue;
-      if (replace?.(digest) !== true) {
-        if (ofBases.has(digest)) continue;
-        if (await isWhole(reader, digest, ofBases)) {
-          sharedTensorCount++;
-          continue;
-        }
+      if (!isReplaced && (await isWhole(reader, digest, ofBases))) {
+        sharedTensorCount++;
+        continue;
       }
       const added = await publishTensor(reader, archive, tensor, shared.chunks);
       addedByteLength += added;
@@ -91,6 +93,16 @@ async function isWhole(reader: StoreReader, tensor: Digest, ofBases: ReadonlySet
     if (recipe === undefined) return ofBases.has(digest);
   }
   return false;
+}
+
+/** A recipe goes before a base: one that leads nowhere would hide what the base has. */
+async function removeBroken(
+  reader: StoreReader,
+  tensor: Digest,
+  ofBases: ReadonlySet<Digest>,
+): Promise<void> {
+  if ((await reader.recipe(tensor)) === undefined || (await isWhole(reader, tensor, ofBases))) return;
+  await reader.backend.remove(recipeKey(tensor));
 }
 
 /** Whether its bytes are those of what it is coded against. */

@@ -94,19 +94,24 @@ export async function openPlace({
     bases: places.bases,
     runtime: nodeRuntime(kernels),
   });
-  const bytes = versionSource(name, archive, source.objects);
-  const opened = await openArchive(bytes, { codecs: KNOWN_CODECS, inflate: inflateAtOnce });
-  const base = source.references(opened.index);
-  return {
-    archive: opened,
-    base,
-    close: async () => {
-      await base.close();
-      await source.close();
-      await places.close();
-      await backend.close();
-    },
+  const close = async (): Promise<void> => {
+    await source.close();
+    await places.close();
+    await backend.close();
   };
+  const bytes = versionSource(name, archive, source.objects);
+  try {
+    const opened = await openArchive(bytes, { codecs: KNOWN_CODECS, inflate: inflateAtOnce });
+    const base = source.references(opened.index);
+    const closeAll = async (): Promise<void> => {
+      await base.close();
+      await close();
+    };
+    return { archive: opened, base, close: closeAll };
+  } catch (error) {
+    await close().catch(() => {});
+    throw error;
+  }
 }
 
 interface LocalCopy {

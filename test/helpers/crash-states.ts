@@ -4,6 +4,7 @@ import type { Store } from '../../src/store/api.js';
 import type { Key, StoreBackend } from '../../src/store/backend.js';
 import { createMemoryBackend } from '../../src/store/backends/memory.js';
 import { openStore } from '../../src/store/open-store.js';
+import { watchedBackend } from './watched-backend.js';
 
 type Values = ReadonlyMap<Key, Uint8Array>;
 
@@ -25,33 +26,6 @@ export async function backendOf(values: Values): Promise<StoreBackend> {
   const backend = createMemoryBackend();
   for (const [key, bytes] of values) await backend.write(key, bytes);
   return backend;
-}
-
-/** The backend, which calls `onChange` after each change. */
-function watched(backend: StoreBackend, onChange: (key: Key) => Promise<void>): StoreBackend {
-  return {
-    location: backend.location,
-    isReadOnly: false,
-    read: (...given) => backend.read(...given),
-    open: (...given) => backend.open(...given),
-    stat: (...given) => backend.stat(...given),
-    list: (...given) => backend.list(...given),
-    removeLeftovers: (...given) => backend.removeLeftovers(...given),
-    close: () => backend.close(),
-    async write(key, ...given) {
-      await backend.write(key, ...given);
-      await onChange(key);
-    },
-    async remove(key, ...given) {
-      await backend.remove(key, ...given);
-      await onChange(key);
-    },
-    async compareAndSwap(key, ...given) {
-      const isSwapped = await backend.compareAndSwap(key, ...given);
-      if (isSwapped) await onChange(key);
-      return isSwapped;
-    },
-  };
 }
 
 export interface CrashState {
@@ -81,6 +55,6 @@ export async function crashStates(
     states.push({ after, open: async () => openStore(await backendOf(values)) });
   };
   await record('nothing');
-  await operation(await openStore(watched(inner, record)));
+  await operation(await openStore(watchedBackend(inner, { after: (_call, key) => record(key) })));
   return states;
 }
