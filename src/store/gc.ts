@@ -1,5 +1,5 @@
 /**
- * gc: codes anew what takes too long to decode, then removes what nothing needs (docs/spec/store.md §11). What goes is
+ * gc: removes what nothing needs, and codes anew what takes too long to decode (docs/spec/store.md §11). What goes is
  * removed in the reverse of the order in which it was written, so that a process that is killed leaves only more to remove.
  */
 import type { Digest } from '../../formats/ere/archive-index.js';
@@ -19,8 +19,26 @@ const DEFAULT_GRACE_MS = 60 * 60 * 1000;
 
 export async function collectGarbage(reader: StoreReader, options: GcOptions): Promise<GcReport> {
   const { backend } = reader;
-  const { dryRun = false, graceMs = DEFAULT_GRACE_MS } = options;
+  // What needs no room comes first: a full disk is what gc is called for.
+  if (options.dryRun !== true) await backend.removeLeftovers();
+  const first = await removeGarbage(reader, options);
   const reanchoredCount = await reanchorVersions(reader, options);
+  if (reanchoredCount === 0 || options.dryRun === true) return { ...first, reanchoredCount };
+  const second = await removeGarbage(reader, options);
+  return {
+    ...second,
+    removedCount: first.removedCount + second.removedCount,
+    removedByteLength: first.removedByteLength + second.removedByteLength,
+    reanchoredCount,
+  };
+}
+
+async function removeGarbage(
+  reader: StoreReader,
+  options: GcOptions,
+): Promise<Omit<GcReport, 'reanchoredCount'>> {
+  const { backend } = reader;
+  const { dryRun = false, graceMs = DEFAULT_GRACE_MS } = options;
   return withExclusiveLock(backend, options, async (lock) => {
     reader.refresh();
     const youngerThan = (await nowOf(backend)) - graceMs;
@@ -30,14 +48,12 @@ export async function collectGarbage(reader: StoreReader, options: GcOptions): P
         lock.assertHeld();
         await backend.remove(key);
       }
-      await backend.removeLeftovers();
       await writeSummaries(reader, await readSummaries(reader));
     }
     return {
       removedCount: sweep.garbage.length,
       removedByteLength: sum(sweep.garbage),
       youngCount: sweep.youngCount,
-      reanchoredCount,
       keptCount: sweep.kept.length,
       keptByteLength: sum(sweep.kept),
     };

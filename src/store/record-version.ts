@@ -4,7 +4,7 @@ import type { ArchiveIndex } from '../../formats/ere/archive-index.js';
 import { relativeError } from '../../formats/ere/levels.js';
 import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
 import { NotFoundError } from '../../formats/errors.js';
-import { KNOWN_CODECS } from '../codecs/registry.js';
+import { KNOWN_CODECS } from '../codecs/known-codecs.js';
 import { openFileSource } from '../io/file-source.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
 import type { VersionId } from './api.js';

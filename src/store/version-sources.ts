@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import { openArchive } from '../../formats/ere/open-archive.js';
-import { KNOWN_CODECS } from '../codecs/registry.js';
+import { KNOWN_CODECS } from '../codecs/known-codecs.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import type { KernelPath } from '../kernels/kernels.js';

@@ -38,14 +38,15 @@ export interface CrashReport {
 const WRITER = join(PROJECT_ROOT, 'dist/test/helpers/store-writer.js');
 const TUNES = 6;
 
-interface Ended {
+/** What a writer said before it ended. */
+export interface EndedWriter {
   readonly isKilled: boolean;
   readonly lines: readonly string[];
   readonly stderr: string;
 }
 
 /** @param killAfterMs after it has begun */
-function runWriter(task: WriterTask, killAfterMs: number | undefined): Promise<Ended> {
+export function runWriter(task: WriterTask, killAfterMs?: number): Promise<EndedWriter> {
   return new Promise((resolve, reject) => {
     const argv = [WRITER, JSON.stringify(task)];
     const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe'] });

@@ -55,6 +55,17 @@ class Writer {
         return this.#commit(name);
       case 'commit-main':
         return this.#commit('main');
+      case 'commit-main-again':
+        for (let isDone = false; !isDone; ) {
+          isDone = await this.#commit('main').then(
+            () => true,
+            (error) => {
+              if (error.code === 'ERE_CONFLICT') return false;
+              throw error;
+            },
+          );
+        }
+        return;
       case 'gc':
         await this.#store.gc({ ...common, graceMs: 0, maxDecodeCost: 1000 });
         return;

@@ -14,7 +14,8 @@ export const WRITER_OPERATIONS = [
   'rm-model',
   'checkout',
 ] as const;
-export type WriterOperation = (typeof WRITER_OPERATIONS)[number];
+/** The last: commits to main until no other writer comes first. */
+export type WriterOperation = (typeof WRITER_OPERATIONS)[number] | 'commit-main-again';
 
 export interface WriterTask {
   readonly store: string;
@@ -25,6 +26,6 @@ export interface WriterTask {
   readonly name: string;
   readonly seed: number;
   readonly operations: readonly WriterOperation[];
-  /** In the last of the operations. */
+  /** In the last of the operations; in none by default. */
   readonly kill?: KillPoint;
 }

@@ -16,4 +16,5 @@ export { intervalStateBytes } from './interval-contexts';
 export {
   packTilesInt16, packPanelsInt16, packTilesWide, packPanelsWide, packTilesFloat32, packPanelsFloat32,
 } from './pack';
+export { applyReflections } from './reflections';
 export { productInt16, productFloat64, productFloat32 } from './product';

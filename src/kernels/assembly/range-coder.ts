@@ -239,7 +239,7 @@ export function isYoung(a: u32): bool {
 // @ts-ignore: decorator
 @inline
 export function learn(context: usize, a: u32, b: u32, v: bool, fast: u32, slow: u32): void {
-  if (isYoung(a)) learnYoung(context, v, fast, slow);
+  if (isYoung(a)) learnYoung(context, a, b, v, fast, slow);
   else learnSettled(context, a, b, v, fast, slow);
 }
 
@@ -268,12 +268,13 @@ function slowMoved(b: u32, v: bool, shift: u32): u32 {
   return v ? b - ((b - SLOW_LOW) >> shift) : b + ((SLOW_HIGH - b) >> shift);
 }
 
-function learnYoung(context: usize, v: bool, fast: u32, slow: u32): void {
-  const a: u32 = load<u16>(context);
-  const b = load<u32>(context, 4);
-  const left: u32 = load<u16>(context, 2);
+// Calls would cost the functions around them registers.
+// @ts-ignore: decorator
+@inline
+function learnYoung(context: usize, a: u32, b: u32, v: bool, fast: u32, slow: u32): void {
+  const left = a >> 16;
   const shift: u32 = 32 - <u32>clz<u32>((2 * (settledAfter(slow) - left) + 4) / 3);
-  store<u32>(context, fastMoved(a, v, min(fast, shift)) | ((left - 1) << 16));
+  store<u32>(context, fastMoved(a & 0xffff, v, min(fast, shift)) | ((left - 1) << 16));
   store<u32>(context, slowMoved(b, v, min(slow, shift)), 4);
 }
 
@@ -306,7 +307,7 @@ export function codeEvenBit<D>(context: usize, value: i32, fast: u32, slow: u32)
     code = (code << 16) | nextWord();
   }
   if (isYoung(a)) {
-    learnYoung(context, v, fast, slow);
+    learnYoung(context, a, b, v, fast, slow);
   } else {
     // The estimate of the bit that came is mirrored, so that both cases are one: it moves towards LOW.
     const mirror = ~<u32>mask;
