@@ -2,9 +2,14 @@
  * commit: a checkpoint as a version, coded against the base or another version, whichever costs least
  * (docs/spec/store.md §7).
  */
+
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { serializeSketch } from '../../formats/sketch/serialize-sketch.js';
+import type { Sketch } from '../../formats/sketch/sketch.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { EncodeReport } from '../residual/api.js';
+import { decode } from '../residual/decode.js';
 import { encode } from '../residual/encode.js';
 import type { CommitOptions, CommitReport } from './api.js';
 import { basePathOf } from './base-path.js';
@@ -16,6 +21,7 @@ import { withSharedLock } from './locks.js';
 import { type StoredVersion, summaryOf } from './manifest.js';
 import { recordVersion, type SideFileContent, withArchive } from './record-version.js';
 import { readRef } from './refs.js';
+import { sketchPath } from './sketch-path.js';
 import type { StoreReader } from './store-reader.js';
 import { withTemporaryFolder } from './temporary.js';
 
@@ -35,12 +41,16 @@ export async function commitVersion(
   const head = (await readRef(backend, 'model', model))?.id;
   const parent = await parentOf(reader, options.parent, head);
   const plan = await chooseReference(reader, path, parent, options);
-  const { description, candidates, base, reference, sketch, squaredResidual, directRatio } = plan;
+  const { description, candidates, base, reference, squaredResidual, directRatio } = plan;
   options.onEvent?.({ kind: 'reference-chosen', reference: description, candidates });
   const sideFiles = options.sideFiles === false ? [] : await readSideFiles(path);
   return withTemporaryFolder(backend, async (folder) => {
     const output = join(folder, 'version.ere');
-    const encoded = await encodeAgainst(reader, path, { plan, parent, folder, output, options });
+    const { encoded, against } = await encodeAgainst(reader, path, { plan, parent, folder, output, options });
+    // Others will be coded against what this one decodes to.
+    const sketch =
+      encoded.relativeError === 0 ? plan.sketch : await sketchDecoded(output, against, folder, options);
+    const sketchBytes = await serializeSketch(sketch);
     const direct = directRatio * encoded.fineTunedByteLength;
     const recorded = await withSharedLock(backend, options, (lock) =>
       withArchive(output, (archive) =>
@@ -54,7 +64,7 @@ export async function commitVersion(
           base,
           reference,
           sideFiles,
-          sketch,
+          sketch: sketchBytes,
           directByteLength: reference === undefined ? undefined : direct,
           squaredResidual,
         }),
@@ -81,7 +91,6 @@ export async function parentOf(
 ): Promise<StoredVersion | undefined> {
   if (parent === null) return undefined;
   if (parent !== undefined) return reader.resolve(parent);
-  // The newest may have been removed: its history goes on.
   return head === undefined ? undefined : reader.findLiving(head);
 }
 
@@ -98,21 +107,36 @@ async function encodeAgainst(
   reader: StoreReader,
   path: string,
   { plan: { reference, base }, parent, folder, output, options }: EncodeTask,
-): Promise<EncodeReport> {
+): Promise<{ readonly encoded: EncodeReport; readonly against: string }> {
   const basePath = options.basePath === undefined ? {} : { basePath: options.basePath };
   const decoded = join(folder, 'reference');
   if (reference !== undefined) {
     const checkout = { ...commonOptions(options), ...basePath, output: decoded, sideFiles: false };
     await checkoutVersion(reader, reference, checkout);
   }
-  return encode(path, {
+  const against = reference === undefined ? await basePathOf(reader, base, folder, options) : decoded;
+  const encoded = await encode(path, {
     ...commonOptions(options),
     ...codingOptions(options, parent),
-    base: reference === undefined ? await basePathOf(reader, base, folder, options) : decoded,
+    base: against,
     baseName: base.ref.name,
     sideFiles: false,
     output,
   });
+  return { encoded, against };
+}
+
+async function sketchDecoded(
+  archive: string,
+  base: string,
+  folder: string,
+  options: CommitOptions,
+): Promise<Sketch> {
+  const output = join(folder, 'decoded');
+  await decode(archive, { ...commonOptions(options), base, output, sideFiles: false });
+  const sketch = await sketchPath(output, options);
+  await rm(output, { recursive: true });
+  return sketch;
 }
 
 async function readSideFiles(path: string): Promise<SideFileContent[]> {

@@ -9,19 +9,22 @@ import type { Key, StoreBackend } from './backend.js';
 import { commonOptions } from './checkout.js';
 import {
   digestOfKey,
+  nameOfRefKey,
   objectKey,
   type RefKind,
   recipeKey,
+  refPrefix,
   removedKey,
   SUMMARIES_KEY,
+  TALLIES_KEY,
   versionKey,
 } from './layout.js';
 import { withExclusiveLock, withSharedLock } from './locks.js';
-import type { StoredVersion } from './manifest.js';
+import { type Manifest, type StoredVersion, shortId } from './manifest.js';
 import { namedObjects, tensorsOf } from './reachable.js';
 import type { Recipe } from './recipe.js';
 import { openRecord, sealRecord } from './record.js';
-import { listRefs, type StoredRef, updateRef } from './refs.js';
+import { readRef, type StoredRef, updateRef } from './refs.js';
 import type { StoreReader } from './store-reader.js';
 import { openVersion } from './version-sources.js';
 
@@ -115,22 +118,16 @@ class StoreCheck {
   /** Refs and parents lead to versions, or to what is left of removed ones. */
   async #checkRefs(): Promise<void> {
     for (const kind of ['model', 'tag', 'base'] as const satisfies readonly RefKind[]) {
-      await this.#try(`refs of kind ${kind}`, async () => {
-        for (const ref of await listRefs(this.#backend, kind)) {
-          if (await this.#isThere(ref.id)) continue;
-          const repair = await this.#repairRef(ref);
-          const told = repair === undefined ? '' : `; ${repair}`;
-          const message = `expected version ${ref.id}, found none${told}`;
-          this.#report(`${kind} ${ref.name}`, message, [], repair !== undefined);
-        }
-      });
+      for await (const { key } of this.#backend.list(refPrefix(kind))) {
+        await this.#try(key, async () => {
+          const ref = await readRef(this.#backend, kind, nameOfRefKey(kind, key, this.#backend.location));
+          if (ref !== undefined && !(await this.#isThere(ref.id))) await this.#mendRef(ref);
+        });
+      }
     }
     for (const [id, { manifest }] of this.#versions) {
       for (const parent of manifest.parents) {
-        if (await this.#isThere(parent)) continue;
-        const isRepaired = await this.#endHistory(parent);
-        const message = `expected its parent ${parent}, found nothing of it: history ends here`;
-        this.#report(versionKey(id), message, [], isRepaired);
+        if (!(await this.#isThere(parent))) await this.#mendHistory(id, manifest, parent);
       }
       const base = manifest.base?.id;
       if (base !== undefined && !(await this.#isThere(base))) {
@@ -146,28 +143,39 @@ class StoreCheck {
     return false;
   }
 
-  /**
-   * A model goes back to its newest version that is there, as everything before it would be garbage otherwise; another
-   * name of nothing is no loss. @returns what was done
-   */
-  async #repairRef({ kind, name, id }: StoredRef): Promise<string | undefined> {
-    if (this.#options.repair !== true) return undefined;
-    const ofModel = [...this.#versions.values()].filter(
-      ({ manifest }) => kind === 'model' && manifest.kind === 'version' && manifest.model === name,
-    );
-    const newest = ofModel.sort((x, y) => (x.manifest.createdAt < y.manifest.createdAt ? 1 : -1))[0];
-    await updateRef(this.#backend, kind, name, (current) => {
-      if (current?.id !== id) return current;
-      return newest && { id: newest.id };
-    });
-    return newest === undefined ? 'removed' : `set back to ${newest.id}`;
+  /** A name of nothing is no loss; but a model's goes to the newest of its versions that are left, and keeps them. */
+  async #mendRef({ kind, name, id }: StoredRef): Promise<void> {
+    const isRepaired = this.#options.repair === true;
+    const newest = kind === 'model' ? this.#newestOf(name) : undefined;
+    const next = newest && { id: newest.id, locations: [] };
+    if (isRepaired) {
+      await updateRef(this.#backend, kind, name, (current) => (current?.id === id ? next : current));
+    }
+    const mended = newest === undefined ? 'its name is dropped' : `it goes on from ${shortId(newest.id)}`;
+    const message = `expected version ${id}, found none${isRepaired ? `; ${mended}` : ''}`;
+    this.#report(`${kind} ${name}`, message, [], isRepaired);
   }
 
-  /** What is left of a version that nothing is known of. */
-  async #endHistory(id: VersionId): Promise<boolean> {
-    if (this.#options.repair !== true) return false;
-    await this.#backend.write(removedKey(id), sealRecord({ parents: [] }).bytes);
-    return true;
+  /** What came before a lost version is kept by what stands in its place, as for one that was removed. */
+  async #mendHistory(id: VersionId, { model, createdAt }: Manifest, parent: VersionId): Promise<void> {
+    const isRepaired = this.#options.repair === true;
+    const before = this.#newestOf(model, createdAt);
+    const parents = before === undefined ? [] : [before.id];
+    if (isRepaired) await this.#backend.write(removedKey(parent), sealRecord({ parents, model }).bytes);
+    const rest = before === undefined ? 'ends here' : `goes on from ${shortId(before.id)}`;
+    const message = `expected its parent ${parent}, found nothing of it${isRepaired ? `: history ${rest}` : ''}`;
+    this.#report(versionKey(id), message, [], isRepaired);
+  }
+
+  /** The newest version of a model that no other one follows. */
+  #newestOf(model: string, before?: string): StoredVersion | undefined {
+    const own = [...this.#versions.values()].filter(
+      ({ manifest }) => manifest.kind === 'version' && manifest.model === model,
+    );
+    const parents = new Set(own.flatMap(({ manifest }) => manifest.parents));
+    return own
+      .filter(({ id, manifest }) => !parents.has(id) && (before === undefined || manifest.createdAt < before))
+      .sort((x, y) => (x.manifest.createdAt < y.manifest.createdAt ? 1 : -1))[0];
   }
 
   async #checkRecipes(): Promise<void> {
@@ -273,15 +281,17 @@ class StoreCheck {
 
   /** What is derived may be dropped. */
   async #checkCache(): Promise<void> {
-    const bytes = await this.#unlessGone(() => this.#backend.read(SUMMARIES_KEY, { maxByteLength: 1 << 28 }));
-    if (bytes === undefined) return;
-    try {
-      await openRecord(bytes, `${this.#backend.location}, ${SUMMARIES_KEY}`);
-    } catch (error) {
-      if (!isEreError(error)) throw error;
-      const isRepaired = this.#options.repair === true;
-      if (isRepaired) await this.#backend.remove(SUMMARIES_KEY);
-      this.#report(SUMMARIES_KEY, error.message, [], isRepaired);
+    for (const key of [SUMMARIES_KEY, TALLIES_KEY]) {
+      const bytes = await this.#unlessGone(() => this.#backend.read(key, { maxByteLength: 1 << 28 }));
+      if (bytes === undefined) continue;
+      try {
+        await openRecord(bytes, `${this.#backend.location}, ${key}`);
+      } catch (error) {
+        if (!isEreError(error)) throw error;
+        const isRepaired = this.#options.repair === true;
+        if (isRepaired) await this.#backend.remove(key);
+        this.#report(key, error.message, [], isRepaired);
+      }
     }
   }
 

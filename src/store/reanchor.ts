@@ -8,7 +8,7 @@ import type { GcOptions } from './api.js';
 import { basePathOf } from './base-path.js';
 import { checkoutVersion, commonOptions } from './checkout.js';
 import { decodeCost } from './decode-cost.js';
-import { withExclusiveLock } from './locks.js';
+import { withExclusiveLock, withSharedLock } from './locks.js';
 import { type StoredVersion, shortId } from './manifest.js';
 import { publishArchive } from './publish.js';
 import { reachableVersions } from './reachable.js';
@@ -26,7 +26,8 @@ const TOLERANCE = 1.02;
 /** @returns the number of tensors that were coded anew, or with `dryRun` would be */
 export async function reanchorVersions(reader: StoreReader, options: GcOptions): Promise<number> {
   const limit = (options.maxDecodeCost ?? DEFAULT_MAX_DECODE_COST) * TOLERANCE;
-  const { versions } = await reachableVersions(reader);
+  // Another gc must not come between a ref and what it leads to.
+  const { versions } = await withSharedLock(reader.backend, options, () => reachableVersions(reader));
   let count = 0;
   // The oldest first: what is coded anew shortens the chains of those behind it.
   const byTime = [...versions.values()].sort((x, y) =>

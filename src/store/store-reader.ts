@@ -89,10 +89,12 @@ export class StoreReader {
     return { ...current, ref: found };
   }
 
-  /** The version, or the nearest before it that was not removed; undefined where all were. */
+  /** The version, or the nearest before it that was not removed; undefined where there is none. */
   async findLiving(id: VersionId): Promise<StoredVersion | undefined> {
+    const seen = new Set<VersionId>();
     let next: VersionId | undefined = id;
-    while (next !== undefined) {
+    while (next !== undefined && !seen.has(next)) {
+      seen.add(next); // What is left of removed versions is named by them, not by its content.
       const version: StoredVersion | undefined = await this.findVersion(next);
       if (version !== undefined) return version;
       next = (await this.parents(next))?.[0];

@@ -63,7 +63,7 @@ export async function openVersion(
           tensorCount: 0,
         },
       }),
-      bases: await locateBases(reader, trace.roots, options.basePath),
+      bases: await locateBases(reader, trace.roots, version.manifest.base?.id, options.basePath),
       kernels: options.kernels ?? 'wasm',
     };
     const sources = await openPlace(place);
@@ -99,15 +99,18 @@ export async function openPlace({
     await places.close();
     await backend.close();
   };
-  const bytes = versionSource(name, archive, source.objects);
   try {
+    const bytes = versionSource(name, archive, source.objects);
     const opened = await openArchive(bytes, { codecs: KNOWN_CODECS, inflate: inflateAtOnce });
     const base = source.references(opened.index);
-    const closeAll = async (): Promise<void> => {
-      await base.close();
-      await close();
+    return {
+      archive: opened,
+      base,
+      close: async () => {
+        await base.close();
+        await close();
+      },
     };
-    return { archive: opened, base, close: closeAll };
   } catch (error) {
     await close().catch(() => {});
     throw error;
