@@ -14,10 +14,10 @@ import { type BaseRank, diagnoseBase, rankBases } from '../sketch/rank-bases.js'
 import type { CommitOptions, ReferenceCandidate } from './api.js';
 import { expectedCoding } from './coding-options.js';
 import { decodeCost } from './decode-cost.js';
+import { sketchPath } from './describe-checkpoint.js';
 import { type StoredVersion, shortId } from './manifest.js';
 import { readBlob } from './objects.js';
 import { DEFAULT_MAX_DECODE_COST } from './reanchor.js';
-import { sketchPath } from './sketch-path.js';
 import type { StoredBase, StoreReader } from './store-reader.js';
 import { readSummaries } from './summaries.js';
 import { chainCost } from './trace-cost.js';

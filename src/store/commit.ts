@@ -6,7 +6,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { serializeSketch } from '../../formats/sketch/serialize-sketch.js';
-import type { Sketch } from '../../formats/sketch/sketch.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { EncodeReport } from '../residual/api.js';
 import { decode } from '../residual/decode.js';
@@ -16,12 +15,12 @@ import { basePathOf } from './base-path.js';
 import { checkoutVersion, commonOptions } from './checkout.js';
 import { chooseReference, type Plan } from './choose-reference.js';
 import { codingOptions } from './coding-options.js';
+import { digestFiles, sketchPath } from './describe-checkpoint.js';
 import { assertName } from './layout.js';
 import { withSharedLock } from './locks.js';
 import { type StoredVersion, summaryOf } from './manifest.js';
-import { recordVersion, type SideFileContent, withArchive } from './record-version.js';
+import { type RecordInput, recordVersion, type SideFileContent, withArchive } from './record-version.js';
 import { readRef } from './refs.js';
-import { sketchPath } from './sketch-path.js';
 import type { StoreReader } from './store-reader.js';
 import { withTemporaryFolder } from './temporary.js';
 
@@ -47,10 +46,7 @@ export async function commitVersion(
   return withTemporaryFolder(backend, async (folder) => {
     const output = join(folder, 'version.ere');
     const { encoded, against } = await encodeAgainst(reader, path, { plan, parent, folder, output, options });
-    // Others will be coded against what this one decodes to.
-    const sketch =
-      encoded.relativeError === 0 ? plan.sketch : await sketchDecoded(output, against, folder, options);
-    const sketchBytes = await serializeSketch(sketch);
+    const decoded = await describeDecoded(path, { plan, archive: output, against, folder, options });
     const direct = directRatio * encoded.fineTunedByteLength;
     const recorded = await withSharedLock(backend, options, (lock) =>
       withArchive(output, (archive) =>
@@ -64,7 +60,7 @@ export async function commitVersion(
           base,
           reference,
           sideFiles,
-          sketch: sketchBytes,
+          ...decoded,
           directByteLength: reference === undefined ? undefined : direct,
           squaredResidual,
         }),
@@ -126,17 +122,29 @@ async function encodeAgainst(
   return { encoded, against };
 }
 
-async function sketchDecoded(
-  archive: string,
-  base: string,
-  folder: string,
-  options: CommitOptions,
-): Promise<Sketch> {
+interface DecodedTask extends Pick<EncodeTask, 'plan' | 'folder' | 'options'> {
+  readonly archive: string;
+  /** Path of what it is coded against. */
+  readonly against: string;
+}
+
+/** Of what the version decodes to: others will be coded against that, and it is what a checkout writes. */
+async function describeDecoded(
+  path: string,
+  { plan, archive, against, folder, options }: DecodedTask,
+): Promise<Pick<RecordInput, 'sketch' | 'fileDigests'>> {
+  const isExact = await withArchive(archive, async ({ index }) =>
+    index.tensors.every(({ quality }) => quality === undefined),
+  );
+  if (isExact) {
+    return { sketch: await serializeSketch(plan.sketch), fileDigests: await digestFiles(path, options) };
+  }
   const output = join(folder, 'decoded');
-  await decode(archive, { ...commonOptions(options), base, output, sideFiles: false });
-  const sketch = await sketchPath(output, options);
+  await decode(archive, { ...commonOptions(options), base: against, output, sideFiles: false });
+  const sketch = await serializeSketch(await sketchPath(output, options));
+  const fileDigests = await digestFiles(output, options);
   await rm(output, { recursive: true });
-  return sketch;
+  return { sketch, fileDigests };
 }
 
 async function readSideFiles(path: string): Promise<SideFileContent[]> {

@@ -57,7 +57,9 @@ export async function versionArchive(input: VersionArchiveInput): Promise<Versio
     return { chunk, byteLength: blob.byteLength, encoding: blob.encoding };
   };
   const files = [];
-  for (const { header, ...file } of manifest.files) files.push({ ...file, header: await addBlob(header) });
+  for (const { path, byteLength, header } of manifest.files) {
+    files.push({ path, byteLength, header: await addBlob(header) });
+  }
   const sideFiles = [];
   for (const { content, ...file } of manifest.sideFiles) {
     sideFiles.push({ ...file, byteLength: content.byteLength, content: await addBlob(content) });

@@ -28,8 +28,8 @@ const ROOM_COUNT = 4;
 /** A block of 16-bit weights as the decoder cuts them, twice; larger ones are worked on in other memory. */
 const ROOM_BYTES = 4 * 1024 * 1024;
 
-/** First usable address; below lie lanes, states and the edge tile. */
-export const SCRATCH_START = 1024;
+/** First usable address; below lie lanes, states and the edge tile, and from 1024 on a table of codec "interval". */
+export const SCRATCH_START = 4096;
 
 /** Address of the operand region. */
 export const OPERAND_START = SCRATCH_BYTES;

@@ -1,4 +1,4 @@
-/** The WebAssembly SIMD implementation: about 80 KB of code over a bounded arena. */
+/** The WebAssembly SIMD implementation: about 100 KB of code over a bounded arena. */
 
 import type { Kernels, ProductRequest } from '../kernels.js';
 import { Arena } from './arena.js';
