@@ -24,9 +24,15 @@ export interface TensorSourceOptions {
   readonly reader: StoreReader;
   readonly bases: readonly LocatedBase[];
   readonly runtime: Runtime;
-  /** Elements of a block at most. */
+  /** Elements of a block at most; default 131,072. */
   readonly blockElements?: number;
 }
+
+/**
+ * Every step of a chain holds a few blocks while the chain is read, and no memory cap counts them: small ones take under
+ * 2 MB a step, and no more time than the decoder's own, eight times as large.
+ */
+const BLOCK_ELEMENTS = 1 << 17;
 
 /** A tensor that others are coded against. */
 export interface Reference {
@@ -95,7 +101,7 @@ export class TensorSource {
     return new References(this, this.#location, tensors);
   }
 
-  /** @throws NotFoundError where neither a base nor a recipe gives the tensor, or a chain does not end */
+  /** @throws NotFoundError where neither a base nor a recipe gives the tensor; IntegrityError where a chain does not end */
   async open(digest: Digest, depth = 0): Promise<Reader> {
     const found = this.inBase(digest);
     if (found !== undefined) {
@@ -106,7 +112,8 @@ export class TensorSource {
       };
     }
     const recipe = await this.#options.reader.recipe(digest);
-    if (recipe === undefined || depth > MAX_DEPTH) throw this.#missing(digest);
+    if (recipe === undefined) throw this.#missing(digest);
+    if (depth === MAX_DEPTH) throw this.#endless(digest);
     const { reference } = recipe;
     const below = reference && (await this.open(reference.digest, depth + 1));
     return this.#decode(recipe, below);
@@ -122,7 +129,7 @@ export class TensorSource {
 
   #decode(recipe: Recipe, below: Reader | undefined): Reader {
     const { dtype, shape, columns, terms, chunks, reference } = recipe;
-    const { blockElements, runtime } = this.#options;
+    const { blockElements = BLOCK_ELEMENTS, runtime } = this.#options;
     const decoded: Reconstruction = openReconstruction({
       tensor: {
         name: recipe.digest,
@@ -135,16 +142,27 @@ export class TensorSource {
       archive: this.#location,
       readChunk: (chunk) => this.readChunk(chunks[chunk]!),
       ...(below === undefined ? {} : { readBase: below.read }),
-      ...(blockElements === undefined ? {} : { blockElements }),
+      blockElements,
+      withValues: false,
       runtime,
     });
     return {
-      read: async (byteOffset, byteLength) => (await decoded.read(byteOffset, byteLength)).bytes,
+      read: decoded.readBytes,
       close: async () => {
         await decoded.close();
         await below?.close();
       },
     };
+  }
+
+  #endless(digest: Digest): IntegrityError {
+    const expected = `a chain of at most ${MAX_DEPTH} recipes`;
+    return new IntegrityError(
+      `${this.#location}, tensor ${digest}`,
+      expected,
+      'a longer one',
+      'look at the store with fsck',
+    );
   }
 
   #missing(digest: Digest): NotFoundError {

@@ -107,6 +107,15 @@ export interface KernelExports {
     stride: number,
     edge: number,
   ): void;
+  applyReflections(
+    vectors: number,
+    qs: number,
+    from: number,
+    to: number,
+    backward: number,
+    x: number,
+    length: number,
+  ): void;
   intervalStateBytes(columns: number): number;
   resetInterval(job: number, columns: number): void;
   dropBits(patterns: number, count: number, drop: number): void;
@@ -158,7 +167,7 @@ type IntegerProduct = (
 
 let compiled: WebAssembly.Module | undefined;
 
-/** An instance over `memory`. Compiles on first use, synchronously: the module is about 80 KB. */
+/** An instance over `memory`. Compiles on first use, synchronously: the module is about 100 KB. */
 export function instantiateKernels(memory: WebAssembly.Memory): KernelExports {
   compiled ??= new WebAssembly.Module(Uint8Array.from(atob(KERNELS_WASM), (char) => char.charCodeAt(0)));
   const instance = new WebAssembly.Instance(compiled, { env: { memory } });

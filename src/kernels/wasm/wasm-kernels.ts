@@ -1,4 +1,4 @@
-/** The WebAssembly SIMD implementation: about 80 KB of code over a bounded arena. */
+/** The WebAssembly SIMD implementation: about 100 KB of code over a bounded arena. */
 
 import type { Kernels, ProductRequest } from '../kernels.js';
 import { Arena } from './arena.js';
@@ -11,11 +11,12 @@ import { CoderPool, createMatrixDecoder, createMatrixEncoder } from './matrix-co
 import { combineWords, joinPlanes, splitPlanes } from './planes.js';
 import { prepareProduct, prepareWideProduct } from './product.js';
 import { codeSums, squaredDistance, squaredPowers, statistics } from './reduce.js';
+import { createReflections } from './reflections.js';
 
 export interface WasmKernelOptions {
   /**
    * Bytes of linear memory for packed operands, at least 2 MiB; default 8 MiB. Operands over it stream
-   * through it. With the scratch and coder regions, the whole memory stays under this plus 11 MiB.
+   * through it. With the other regions, the whole memory stays under this plus 27 MiB.
    */
   readonly operandByteLength?: number;
 }
@@ -50,6 +51,7 @@ export function wasmKernels(options: WasmKernelOptions = {}): Kernels {
     toFloat32: (dtype, bytes, out) => toFloat32(arena, dtype, bytes, out),
     fromFloat32: (dtype, values, out) => fromFloat32(arena, dtype, values, out),
     residualBlock: (count) => arena.residual(count),
+    takeRooms: () => arena.takeRooms(),
     addAndRound: (dtype, baseDtype, base, residual, out) =>
       addAndRound(arena, dtype, baseDtype, base, residual, out),
     prepareProduct: (b, columns, k, scale) => prepareProduct(arena, b, columns, k, scale),
@@ -65,6 +67,7 @@ export function wasmKernels(options: WasmKernelOptions = {}): Kernels {
     combineWords: (x, y, sign, width, out) => combineWords(arena, x, y, sign, width, out),
     unpackCodes: (bytes, bits, count, out, layout) => unpackCodes(arena, bytes, bits, count, out, layout),
     packCodes: (codes, bits, out, bitOffset) => packCodes(arena, codes, bits, out, bitOffset),
+    createReflections: (dimension) => createReflections(arena, dimension),
     createMatrixEncoder: (options) => createMatrixEncoder(coders, options),
     createMatrixDecoder: (options) => createMatrixDecoder(coders, options),
     subtract: (fineDtype, fine, baseDtype, base, out) =>
