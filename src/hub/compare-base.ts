@@ -3,7 +3,7 @@ import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { ArchiveIndex } from '../../formats/ere/archive-index.js';
 import { isEreError } from '../../formats/errors.js';
 import { throwIfAborted } from '../io/abort.js';
-import { createNodeHasher } from '../io/node-runtime.js';
+import { createNodeHasher } from '../io/node-hasher.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { CommonOptions } from '../residual/api.js';
 import { assertBaseDigest, assertBaseLayout, baseTensorOf } from '../residual/archive-base.js';

@@ -5,7 +5,7 @@ import type { ByteSource } from '../../formats/byte-source.js';
 import { bestLevel, lossyChunkEnd } from '../../formats/ere/levels.js';
 import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
 import { BudgetError, NotFoundError, UnsupportedError } from '../../formats/errors.js';
-import { KNOWN_CODECS } from '../codecs/registry.js';
+import { KNOWN_CODECS } from '../codecs/known-codecs.js';
 import { withAtomicFile } from '../io/atomic-output.js';
 import { openFileSource } from '../io/file-source.js';
 import { hubCacheFileLength, listHubCacheFiles } from '../io/hub-cache-files.js';

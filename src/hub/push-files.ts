@@ -7,7 +7,7 @@ import { openArchive } from '../../formats/ere/open-archive.js';
 import { IntegrityError } from '../../formats/errors.js';
 import { openFileSource } from '../io/file-source.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
-import { createNodeHasher } from '../io/node-runtime.js';
+import { createNodeHasher } from '../io/node-hasher.js';
 import type { PushOptions } from './api.js';
 import type { RepoFile } from './client.js';
 import { modelCard } from './model-card.js';

@@ -212,6 +212,10 @@ function resolveFile(state: HubState, asked: Asked, [name, revision, path]: stri
   const file = found.files.get(path!);
   if (file === undefined) return failure(404, 'Entry not found', 'EntryNotFound');
   const { bytes, lfs } = file;
+  if (lfs === undefined && state.redirects && !asked.url.searchParams.has('cached')) {
+    const location = `${asked.url.pathname}?cached`;
+    return { status: 307, headers: { location, 'x-repo-commit': found.id }, body: location };
+  }
   if (lfs === undefined) {
     return ranged(asked, bytes, { etag: `"${gitHash(bytes)}"`, 'x-repo-commit': found.id });
   }

@@ -42,7 +42,8 @@ export function handleStorage(state: HubState, asked: Asked): Answer {
   const oid = url.pathname.slice(1);
   if (method === 'GET') {
     const bytes = state.objects.get(oid);
-    return bytes === undefined ? { status: 404 } : ranged(asked, bytes, { etag: '"of-storage"' });
+    if (bytes === undefined) return { status: 404 };
+    return state.ranges ? ranged(asked, bytes, { etag: '"of-storage"' }) : { status: 200, body: bytes };
   }
   if (method === 'PUT' && headers['content-length'] === undefined)
     return { status: 411, body: 'You must provide the Content-Length HTTP header' };

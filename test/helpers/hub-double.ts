@@ -45,6 +45,10 @@ export interface HubState {
   partByteLength: number;
   /** Entries of a page of a tree. */
   pageSize: number;
+  /** Whether storage answers a range with it, and not with everything. */
+  ranges: boolean;
+  /** Whether files of git are behind a relative redirect, as the Hub has it since 2025. */
+  redirects: boolean;
 }
 
 export interface HubDouble extends HubState {
@@ -140,6 +144,8 @@ export async function startHubDouble(): Promise<HubDouble> {
     tokens: new Map([[TOKEN, 'write']]),
     partByteLength: 1 << 30,
     pageSize: 1000,
+    ranges: true,
+    redirects: false,
   };
 
   const close = (server: typeof hub) =>

@@ -17,8 +17,18 @@ export interface SpawnResult {
 
 /** Runs node with arguments in a folder and collects what it prints. */
 export function spawnNode(cwd: string, ...argv: string[]): Promise<SpawnResult> {
+  return spawnNodeWith({}, cwd, ...argv);
+}
+
+/** As `spawnNode`, with other environment variables beside those of this process. */
+export function spawnNodeWith(
+  environment: Readonly<Record<string, string>>,
+  cwd: string,
+  ...argv: string[]
+): Promise<SpawnResult> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, argv, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+    const env = { ...process.env, ...environment };
+    const child = spawn(process.execPath, argv, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
     let [stdout, stderr] = ['', ''];
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       stdout += text;
