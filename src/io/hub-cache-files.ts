@@ -1,9 +1,10 @@
 /**
  * Writing the local Hugging Face cache as huggingface_hub does, so that it and we use each other's downloads:
  * blobs/ETAG hold contents, snapshots/COMMIT/PATH are links to them, refs/REVISION tell commits. A blob gets its name
- * only when its length and hash are right; what is being fetched is `ETAG.incomplete`, and another run goes on with it.
+ * only when its length and hash are right; until then it is `ETAG.….ere.incomplete`, and a later run goes on with it.
  */
-import { createHash, type Hash } from 'node:crypto';
+import { createHash, type Hash, randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
 import {
   copyFile,
   lstat,
@@ -17,10 +18,11 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { IntegrityError } from '../../formats/errors.js';
+import { IntegrityError, IoError } from '../../formats/errors.js';
 import { readSmallFile } from './file-source.js';
-import { isSystemError, withIoErrors } from './io-error.js';
+import { isSystemError, toIoError, withIoErrors } from './io-error.js';
 import { handleOutput } from './output-file.js';
+import { hasEnded, processTag } from './process-identity.js';
 
 /** A blob of the cache, by what the Hub says of it. */
 export interface CacheBlob {
@@ -83,7 +85,7 @@ export async function hasHubCacheBlob({ folder, etag, byteLength }: CacheBlob): 
 }
 
 /**
- * Fills a blob, going on behind what an earlier run has left.
+ * Fills a blob, going on behind what an earlier run has left; runs at the same time do not meet.
  * @param fetchFrom gives out all bytes from an offset on
  * @throws IntegrityError where the bytes have another length or hash than the Hub told; they are removed then
  */
@@ -91,26 +93,66 @@ export async function fillHubCacheBlob(
   blob: CacheBlob,
   fetchFrom: (offset: number, sink: (piece: Uint8Array) => Promise<void>) => Promise<void>,
 ): Promise<void> {
-  const path = join(blob.folder, 'blobs', blob.etag);
-  const incomplete = `${path}.incomplete`;
-  await withIoErrors('create', blob.folder, () => mkdir(dirname(path), { recursive: true }));
-  const handle = await withIoErrors('create', incomplete, () => open(incomplete, 'a+'));
+  const blobs = join(blob.folder, 'blobs');
+  await withIoErrors('create', blobs, () => mkdir(blobs, { recursive: true }));
+  const part = await claimPart(blobs, blob.etag);
   try {
-    const hash = contentHash(blob);
+    await fillPart(blob, part, fetchFrom);
+  } catch (error) {
+    // For the next run; the first error is the one to tell.
+    await rename(part, join(blobs, `${blob.etag}${PART_SUFFIX}`)).catch(() => {});
+    throw error;
+  }
+  const path = join(blobs, blob.etag);
+  await withIoErrors('write', path, () => rename(part, path));
+}
+
+/** Of parts that nobody works on; with the tag of a process and a number before it, of those that it does. */
+const PART_SUFFIX = '.ere.incomplete';
+const CLAIM = /^\.([0-9a-f]+-\d+-\d+)\.[0-9a-f]{8}$/;
+
+/** A file that is this call's alone: what an earlier run has left, or an empty one. Renaming lets one claim win. */
+async function claimPart(blobs: string, etag: string): Promise<string> {
+  const own = join(blobs, `${etag}.${processTag()}.${randomBytes(4).toString('hex')}${PART_SUFFIX}`);
+  const names = await withIoErrors('list', blobs, () => readdir(blobs));
+  for (const name of names) {
+    if (!name.startsWith(etag) || !name.endsWith(PART_SUFFIX)) continue;
+    const claim = name.slice(etag.length, -PART_SUFFIX.length);
+    const tag = CLAIM.exec(claim)?.[1];
+    if (claim !== '' && (tag === undefined || !hasEnded(tag))) continue;
+    try {
+      await rename(join(blobs, name), own);
+      return own;
+    } catch (error) {
+      if (!isSystemError(error, 'ENOENT')) throw toIoError(error, 'write', join(blobs, name));
+    }
+  }
+  return own;
+}
+
+async function fillPart(
+  blob: CacheBlob,
+  part: string,
+  fetchFrom: (offset: number, sink: (piece: Uint8Array) => Promise<void>) => Promise<void>,
+): Promise<void> {
+  // Not in append mode, where the system ignores positions; not truncated either.
+  const flags = constants.O_RDWR | constants.O_CREAT;
+  const handle = await withIoErrors('create', part, () => open(part, flags));
+  try {
     const found = (await handle.stat()).size;
     // Longer than the whole: of something else.
-    if (found > blob.byteLength) await withIoErrors('write', incomplete, () => handle.truncate(0));
+    if (found > blob.byteLength) await withIoErrors('write', part, () => handle.truncate(0));
     let position = found > blob.byteLength ? 0 : found;
+    const hash = contentHash(blob);
     const room = Buffer.allocUnsafe(Math.min(READ_BYTE_LENGTH, position));
     for (let at = 0; at < position; ) {
-      const { bytesRead } = await withIoErrors('read', incomplete, () =>
-        handle.read(room, 0, room.length, at),
-      );
-      if (bytesRead === 0) break;
+      const wanted = Math.min(room.length, position - at);
+      const { bytesRead } = await withIoErrors('read', part, () => handle.read(room, 0, wanted, at));
+      if (bytesRead === 0) throw new IoError(`${part}: became shorter while it was read`);
       hash?.update(room.subarray(0, bytesRead));
       at += bytesRead;
     }
-    const output = handleOutput(handle, incomplete);
+    const output = handleOutput(handle, part);
     if (position < blob.byteLength) {
       await fetchFrom(position, async (piece) => {
         await output.writeAt(position, piece);
@@ -118,12 +160,11 @@ export async function fillHubCacheBlob(
         position += piece.byteLength;
       });
     }
-    await withIoErrors('write', incomplete, () => handle.sync());
-    await assertContents(blob, position, hash, incomplete);
+    await withIoErrors('write', part, () => handle.sync());
+    await assertContents(blob, position, hash, part);
   } finally {
     await handle.close();
   }
-  await withIoErrors('write', path, () => rename(incomplete, path));
 }
 
 async function assertContents(

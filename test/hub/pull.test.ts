@@ -290,7 +290,7 @@ describe('pull over a bad network', () => {
       const blobs = join(cache, 'models--user--tuned', 'blobs');
       const [name] = await readdir(blobs);
       await rm(join(blobs, name!));
-      await writeFile(join(blobs, `${name}.incomplete`), 'not the archive');
+      await writeFile(join(blobs, `${name}.ere.incomplete`), 'not the archive');
       hub.requests.length = 0;
       await pull(REPO, { ...options, output, overwrite: true, sideFiles: false });
       expect(await readdir(blobs)).toEqual([name]);
