@@ -189,6 +189,26 @@ export interface MatrixDecoder {
   free(): void;
 }
 
+/** What decoding calls. */
+export type DecodeKernels = Pick<
+  Kernels,
+  | 'toFloat32'
+  | 'fromFloat32'
+  | 'residualBlock'
+  | 'addAndRound'
+  | 'prepareProduct'
+  | 'prepareWideProduct'
+  | 'accumulateCodes'
+  | 'accumulateSigns'
+  | 'scaleComponents'
+  | 'largestSquaredNorm'
+  | 'joinPlanes'
+  | 'combineWords'
+  | 'unpackCodes'
+  | 'createMatrixDecoder'
+  | 'intervalDecoder'
+>;
+
 export interface Kernels {
   readonly path: KernelPath;
 

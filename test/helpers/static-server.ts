@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 
 export interface StaticServer {
   readonly url: string;
@@ -29,6 +29,14 @@ export interface Manner {
   authorization?: string;
 }
 
+/** Modules need theirs; anything else is bytes. */
+const CONTENT_TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.mjs': 'text/javascript',
+  '.wasm': 'application/wasm',
+};
+
 export async function serveFolder(folder: string): Promise<StaticServer> {
   const requests: string[] = [];
   const faults: Fault[] = [];
@@ -49,6 +57,7 @@ export async function serveFolder(folder: string): Promise<StaticServer> {
     if (info?.isFile() !== true) return void response.writeHead(404).end();
     const bytes = await readFile(path);
     const etag = `"${createHash('md5').update(bytes).digest('hex')}"`;
+    response.setHeader('content-type', CONTENT_TYPES[extname(path)] ?? 'application/octet-stream');
     response.setHeader('last-modified', info.mtime.toUTCString());
     if (manner.etags !== 'none') response.setHeader('etag', manner.etags === 'weak' ? `W/${etag}` : etag);
     const ifRange = request.headers['if-range'];
