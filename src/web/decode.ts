@@ -81,9 +81,12 @@ export async function* decodeNumbers(
   const workers = init === undefined || count === 0 ? undefined : await openDecodeWorkers(init, count);
   try {
     const kernels = workers === undefined ? await loadDecodeKernels() : undefined;
-    const decodeOne = (number: number, stop: AbortSignal): Promise<DecodedTensor> =>
-      workers?.decode(number) ??
-      decodeWholeTensor({ archive, base, kernels: kernels!, selection }, number, stop);
+    const decodeOne = (number: number, stop: AbortSignal): Promise<DecodedTensor> => {
+      if (workers === undefined)
+        return decodeWholeTensor({ archive, base, kernels: kernels!, selection }, number, stop);
+      stop.onabort = () => workers.close();
+      return workers.decode(number);
+    };
     const ahead = workers === undefined ? AHEAD : count + 1;
     for await (const [number, tensor] of inOrder(numbers, decodeOne, ahead, signal)) {
       yield tensor;

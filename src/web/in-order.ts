@@ -30,7 +30,10 @@ export async function* inOrder<Item, Result>(
     throwIfAborted(signal);
     for (fill(); running.length > 0; fill()) {
       const { item, result } = running[0]!;
-      const found = await result;
+      const found = await result.catch((error: unknown) => {
+        throwIfAborted(signal); // Then it is why the task failed.
+        throw error;
+      });
       running.shift();
       throwIfAborted(signal);
       yield [item, found];

@@ -42,6 +42,20 @@ export async function serveFolder(folder: string): Promise<StaticServer> {
   const faults: Fault[] = [];
   const manner: Manner = { ranges: true, head: true, etags: 'strong', chunked: false };
 
+  /** Files as they were read last, by path. */
+  const files = new Map<
+    string,
+    { readonly version: string; readonly bytes: Buffer; readonly etag: string }
+  >();
+  const read = async (path: string, version: string) => {
+    const known = files.get(path);
+    if (known?.version === version) return known;
+    const bytes = await readFile(path);
+    const file = { version, bytes, etag: `"${createHash('md5').update(bytes).digest('hex')}"` };
+    files.set(path, file);
+    return file;
+  };
+
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname } = new URL(request.url!, 'http://localhost');
     requests.push([request.method, request.url, request.headers.range].filter(Boolean).join(' '));
@@ -53,10 +67,9 @@ export async function serveFolder(folder: string): Promise<StaticServer> {
     }
     if (request.method === 'HEAD' && !manner.head) return void response.writeHead(405).end();
     const path = join(folder, ...pathname.split('/').map(decodeURIComponent));
-    const info = await stat(path).catch(() => undefined);
+    const info = await stat(path, { bigint: true }).catch(() => undefined);
     if (info?.isFile() !== true) return void response.writeHead(404).end();
-    const bytes = await readFile(path);
-    const etag = `"${createHash('md5').update(bytes).digest('hex')}"`;
+    const { bytes, etag } = await read(path, `${info.mtimeNs} ${info.ino} ${info.size}`);
     response.setHeader('content-type', CONTENT_TYPES[extname(path)] ?? 'application/octet-stream');
     response.setHeader('last-modified', info.mtime.toUTCString());
     if (manner.etags !== 'none') response.setHeader('etag', manner.etags === 'weak' ? `W/${etag}` : etag);

@@ -66,8 +66,7 @@ async function testPage({ server, folder }: ServedPage, executablePath: string, 
   const output = join(folder, 'node.safetensors');
   await decode(join(folder, 'archive.ere'), { base: tinylm('base'), output });
   const expected = digestOf(await readFile(output)).slice('sha256:'.length);
-  // In a container Chromium's own sandbox lacks the rights it needs; the page is ours.
-  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+  const browser = await chromium.launch({ executablePath });
   try {
     console.log(`Chromium ${browser.version()}`);
     for (const [query, workers] of [
