@@ -5,7 +5,7 @@ import type { CliContext } from '../context.js';
 import { storeMadeText } from '../output/upkeep.js';
 import { jsonText, writeText } from '../output/write.js';
 import { addReportOptions } from './shared-options.js';
-import { addStoreOption, namedStore, type StoreFlags } from './store-options.js';
+import { addStoreOption, asUsage, namedStore, type StoreFlags } from './store-options.js';
 
 /** Adds `ere init [DIR]`. */
 export function addInitCommand(program: Command, context: CliContext): void {
@@ -32,7 +32,7 @@ export function addInitCommand(program: Command, context: CliContext): void {
       }
       const { initStore } = await context.loadOperations();
       const location = dir ?? namedStore(context, flags) ?? STORE_FOLDER;
-      const store = await initStore(location);
+      const store = await asUsage(() => initStore(location));
       await store.close();
       if (flags.json) await writeText(context.stdout, jsonText({ location: store.location }));
       else if (!flags.quiet) await writeText(context.stdout, storeMadeText(store.location));

@@ -36,11 +36,24 @@ export function parseNameOf(kind: RefEntry['kind']): (text: string) => string {
     try {
       assertName(kind, text);
     } catch (error) {
-      if (error instanceof RangeError) throw new InvalidArgumentError(error.message.replace(/^e/, 'E'));
-      throw error;
+      throw toUsageError(error);
     }
     return text;
   };
+}
+
+/** Runs what takes a location of the user's: one that is none is a usage error. */
+export async function asUsage<Result>(operation: () => Promise<Result>): Promise<Result> {
+  try {
+    return await operation();
+  } catch (error) {
+    throw toUsageError(error);
+  }
+}
+
+function toUsageError(error: unknown): unknown {
+  if (!(error instanceof RangeError)) return error;
+  return new InvalidArgumentError(error.message.replace(/^e/, 'E'));
 }
 
 /** Runs an operation on the store that the command line names, and closes it. */
@@ -55,7 +68,7 @@ export async function withStore<Report>(
   try {
     const operations = await context.loadOperations();
     const location = await storeLocation(context, flags, operations);
-    const store = await operations.openStore(location);
+    const store = await asUsage(() => operations.openStore(location));
     try {
       const { threads, memory: memoryCap, kernels } = flags;
       const options = withoutUndefined<StoreRunOptions>({ signal, onEvent, threads, memoryCap, kernels });

@@ -94,7 +94,7 @@ async function readFactors(context: TermContext): Promise<IntegerFactors> {
   }
   const vectors = new Int32Array(dimension * rank);
   const coefficients = new Int32Array(length * rank);
-  const basis = new OrthonormalBasis(dimension);
+  const basis = new OrthonormalBasis(dimension, kernels);
   const basisDecoder = kernels.createMatrixDecoder({ columns: dimension, states });
   const decoder = kernels.createMatrixDecoder({ columns: length, states });
   try {

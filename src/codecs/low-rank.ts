@@ -117,8 +117,8 @@ interface QuantizedFactors {
   readonly b: QuantizedSide;
 }
 
-/** Squared error over ‖R̂‖² up to which wide codes are coarsened for the int16 kernel: 60 dB below the residual. */
-const INT16_NOISE_LIMIT = 1e-6;
+/** Squared error over ‖R̂‖² up to which wide codes are coarsened for the int16 kernel: 50 dB below the residual. */
+const INT16_NOISE_LIMIT = 1e-5;
 
 /**
  * Wide codes on one grid for all components, as fine as the int16 kernel takes: it decodes four times as fast as
@@ -129,7 +129,7 @@ function quantizeForInt16(
   sideA: ScaledSide,
   sideB: ScaledSide,
   bits: BitsProfile,
-  energy: number,
+  largestNoise: number,
   kernels: Kernels,
 ): QuantizedFactors | undefined {
   const rank = sideA.steps.length;
@@ -142,7 +142,7 @@ function quantizeForInt16(
     if (sum < INT16_SUM_LIMIT * (1 - 1e-6)) {
       // Rounding moves every entry by a twelfth of a squared unit on average.
       const noise = (sideA.length * energyOf(b) + sideB.length * energyOf(a)) / 12;
-      return noise * (a.unit * b.unit) ** 2 <= INT16_NOISE_LIMIT * energy ? { a, b } : undefined;
+      return noise * (a.unit * b.unit) ** 2 <= largestNoise ? { a, b } : undefined;
     }
     coarseness *= 1.001 * Math.sqrt(sum / INT16_SUM_LIMIT);
   }
@@ -169,12 +169,14 @@ function largestRowNorm(side: QuantizedSide, length: number, rank: number): numb
 /**
  * Encodes the first `rank` components, rounding to nearest.
  * @param rank 1 to the number of components; @param bits width of an entry, 2 to 16, of all or by component
+ * @param noiseLimit squared error over ‖R̂‖² that codes of over 8 bits may take for faster decoding
  */
 export function encodeLowRank(
   factors: LowRankFactors,
   rank: number,
   bits: BitsProfile,
   kernels: Kernels,
+  noiseLimit = INT16_NOISE_LIMIT,
 ): EncodedTerm {
   const { rows, columns, singularValues } = factors;
   const widths = Array.from({ length: rank }, (_, k) => bitsOf(bits, k));
@@ -183,7 +185,7 @@ export function encodeLowRank(
   const sideA = scaleSide(factors.u, rows, singularValues, rank, bits);
   const sideB = scaleSide(factors.v, columns, singularValues, rank, bits);
   const energy = singularValues.subarray(0, rank).reduce((sum, sigma) => sum + sigma * sigma, 0);
-  const coarse = isNarrow ? undefined : quantizeForInt16(sideA, sideB, bits, energy, kernels);
+  const coarse = isNarrow ? undefined : quantizeForInt16(sideA, sideB, bits, noiseLimit * energy, kernels);
   let gainLimits = Float64Array.from(widths, (width) => largestGain(width, isNarrow));
   while (gainLimits.every((limit) => limit >= 1)) {
     const a = coarse?.a ?? quantizeSide(sideA, bits, gainLimits, kernels);

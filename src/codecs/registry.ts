@@ -23,6 +23,3 @@ export const CODECS: ReadonlyMap<string, Codec> = new Map(
     intervalSmallCodec,
   ].map((codec) => [codec.id, codec]),
 );
-
-/** Names of the codecs this build decodes. */
-export const KNOWN_CODECS: ReadonlySet<string> = new Set(CODECS.keys());

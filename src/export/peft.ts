@@ -14,9 +14,9 @@ import {
 } from '../../formats/peft/adapter.js';
 import { serializeSafetensorsHeader } from '../../formats/safetensors/serialize-header.js';
 import type { IntegerFactors } from '../codecs/integer-product.js';
+import { KNOWN_CODECS } from '../codecs/known-codecs.js';
 import { readIntegerFactors } from '../codecs/low-rank.js';
 import { float32Param } from '../codecs/params.js';
-import { KNOWN_CODECS } from '../codecs/registry.js';
 import { withAtomicFolder } from '../io/atomic-output.js';
 import { openFileSource } from '../io/file-source.js';
 import { nodeRuntime } from '../io/node-runtime.js';

@@ -1,7 +1,8 @@
 /**
  * Outputs that are there whole or not at all: everything is written to a temporary sibling, flushed to the disk and
  * renamed. On an error or an abort the sibling is removed and what was at the path before is untouched.
- * A process that is killed can leave the sibling, `.<name>.ere-tmp-<random>`, never a partial output.
+ * A process that is killed can leave the sibling, `.<name>.ere-tmp-<process>-<random>`, never a partial output; the next
+ * one that writes to the path removes it.
  */
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
@@ -11,6 +12,7 @@ import {
   lstat,
   mkdir,
   open,
+  readdir,
   realpath,
   rename,
   rm,
@@ -23,6 +25,7 @@ import { assertSafeRelativePath } from '../../formats/relative-path.js';
 import { isSystemError, toIoError, withIoErrors } from './io-error.js';
 import { isInside } from './is-inside.js';
 import { handleOutput, type OutputFile } from './output-file.js';
+import { hasEnded, processTag } from './process-identity.js';
 import { syncFile, syncFolder, syncTree } from './sync.js';
 
 export interface AtomicOutputOptions {
@@ -49,7 +52,7 @@ export interface OutputFolder {
 const temporaryPaths = new Set<string>();
 
 /** NAME_MAX less what the temporary name adds. */
-const MAX_SHOWN_NAME_BYTE_LENGTH = 200;
+const MAX_SHOWN_NAME_BYTE_LENGTH = 180;
 
 /**
  * Removes every temporary output at once, for a process that has to exit before its promises settle
@@ -80,6 +83,7 @@ export async function withAtomicFile<T>(
   work: (file: OutputFile) => Promise<T>,
 ): Promise<T> {
   const { target, exists } = await prepare(path, 'file', options);
+  await removeAbandoned(target);
   const temporary = temporarySibling(target, 'tmp');
   return cleaningUp(path, temporary, async () => {
     // 'wx': never through something that is there already.
@@ -107,6 +111,7 @@ export async function withAtomicFolder<T>(
   work: (folder: OutputFolder) => Promise<T>,
 ): Promise<T> {
   const { target, exists } = await prepare(path, 'folder', options);
+  await removeAbandoned(target);
   const temporary = temporarySibling(target, 'tmp');
   return cleaningUp(path, temporary, async () => {
     await withIoErrors('create', path, () => mkdir(temporary));
@@ -281,9 +286,30 @@ async function cleaningUp<T>(path: string, temporary: string, write: () => Promi
 }
 
 function temporarySibling(target: string, kind: 'tmp' | 'old'): string {
+  const random = randomBytes(6).toString('hex');
+  return join(dirname(target), `${temporaryPrefix(target, kind)}${processTag()}-${random}`);
+}
+
+function temporaryPrefix(target: string, kind: 'tmp' | 'old'): string {
   let name = basename(target);
   while (Buffer.byteLength(name) > MAX_SHOWN_NAME_BYTE_LENGTH) name = [...name].slice(0, -1).join('');
-  return join(dirname(target), `.${name}.ere-${kind}-${randomBytes(6).toString('hex')}`);
+  return `.${name}.ere-${kind}-`;
+}
+
+/**
+ * Removes what processes that were killed left of this output; never what runs now or ran elsewhere, and nothing where one
+ * was killed between two renames: then the folder it replaced lies aside, and its successor may be the only whole one.
+ */
+async function removeAbandoned(target: string): Promise<void> {
+  const folder = dirname(target);
+  const names = await readdir(folder).catch((): string[] => []);
+  const [prefix, aside] = [temporaryPrefix(target, 'tmp'), temporaryPrefix(target, 'old')];
+  if (names.some((name) => name.startsWith(aside))) return;
+  for (const name of names) {
+    if (!name.startsWith(prefix) || !hasEnded(name.slice(prefix.length, name.lastIndexOf('-')))) continue;
+    // Somebody else's to remove, then.
+    await rm(join(folder, name), { recursive: true, force: true }).catch(() => {});
+  }
 }
 
 function assertNotAborted(path: string, signal: AbortSignal | undefined): void {

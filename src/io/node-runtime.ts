@@ -1,16 +1,8 @@
-/** The surroundings of encode and decode in Node: kernels and SHA-256 from node:crypto. */
-import { createHash } from 'node:crypto';
+/** The surroundings of encode and decode in Node. */
 import type { KernelPath } from '../kernels/kernels.js';
 import { loadKernels } from '../kernels/load-kernels.js';
-import type { Hasher, Runtime } from '../residual/runtime.js';
-
-export function createNodeHasher(): Hasher {
-  const hash = createHash('sha256');
-  return {
-    update: (bytes) => void hash.update(bytes),
-    digest: () => `sha256:${hash.digest('hex')}`,
-  };
-}
+import type { Runtime } from '../residual/runtime.js';
+import { createNodeHasher } from './node-hasher.js';
 
 export function nodeRuntime(kernels: KernelPath): Runtime {
   return { kernels: loadKernels(kernels), createHasher: createNodeHasher };

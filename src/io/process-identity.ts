@@ -2,6 +2,7 @@
  * Which process works on a file: to tell a run that was killed from one that still goes on. Numbers of processes are
  * given again, so the time that one was started belongs to it where the system tells (Linux).
  */
+import { createHash } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { isSystemError } from './io-error.js';
@@ -38,6 +39,27 @@ export function isGone(identity: string): boolean {
   const [host, , , numbers] = JSON.parse(processIdentity());
   if (!Array.isArray(parsed) || parsed[0] !== host || parsed[3] !== numbers) return false;
   return Number.isSafeInteger(parsed[1]) && parsed[1] > 0 && runningProcess(identity) === undefined;
+}
+
+/** The same for names of files: where a process runs, its number, and its start. Letters, digits and hyphens. */
+export function processTag(pid: number = process.pid): string {
+  return `${placeTag()}-${pid}-${startOf(pid) || '0'}`;
+}
+
+/** What `processTag` gives. */
+const PROCESS_TAG = /^([0-9a-f]{8})-(\d{1,15})-\d+$/;
+
+/** As `isGone`, of a tag. */
+export function hasEnded(tag: string): boolean {
+  const [, place, pid] = PROCESS_TAG.exec(tag) ?? [];
+  if (place === undefined || place !== placeTag()) return false;
+  return !isRunning(Number(pid)) || processTag(Number(pid)) !== tag;
+}
+
+/** Of the host and its numbering of processes: elsewhere a number says nothing. */
+function placeTag(): string {
+  const place = JSON.stringify([hostname(), numbering()]);
+  return createHash('sha256').update(place).digest('hex').slice(0, 8);
 }
 
 function isRunning(pid: number): boolean {

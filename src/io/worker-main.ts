@@ -1,5 +1,5 @@
 /**
- * Entry of a pool thread: opens the job module it is told of, answers one job at a time, and ends itself
+ * Entry of a pool thread: opens the job module it is told of, answers one job after another, and ends itself
  * when it is told to stop. It hears that in its event loop, where no native call can be running.
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
@@ -18,11 +18,18 @@ const GRACE_MS = 200;
 /** Optimizing one function takes some milliseconds. */
 const OPTIMIZING_MS = 50;
 let runner: Promise<JobRunner<unknown, unknown>> | undefined;
-let isRunning = false;
+let last: Promise<void> = Promise.resolve();
+let waiting = 0;
+let isStopped = false;
 
 pool.on('message', (order: Order<unknown>) => {
-  if (order.kind === 'run') void run(order.job);
-  else if (isRunning) abandon();
+  if (order.kind === 'run') {
+    waiting++;
+    last = last.then(() => run(order.job));
+    return;
+  }
+  isStopped = true;
+  if (waiting > 0) abandon();
   else void stop();
 });
 
@@ -32,7 +39,7 @@ async function openRunner(): Promise<JobRunner<unknown, unknown>> {
 }
 
 async function run(job: unknown): Promise<void> {
-  isRunning = true;
+  if (isStopped) return;
   let reply: Reply<unknown>;
   try {
     runner ??= openRunner();
@@ -40,7 +47,7 @@ async function run(job: unknown): Promise<void> {
   } catch (error) {
     reply = { kind: 'error', error: toTransferredError(error) };
   }
-  isRunning = false;
+  waiting--;
   answer(reply);
 }
 

@@ -1,5 +1,5 @@
 /**
- * Runs jobs on worker threads, or in this thread when one is enough. A job module opens its own
+ * Runs jobs on worker threads, and in this one where one is enough or it is one of them. A job module opens its own
  * files in every thread, so that no large buffer crosses threads but results.
  */
 import { type MessagePort, Worker } from 'node:worker_threads';
@@ -45,6 +45,11 @@ export interface WorkerPoolOptions<Init> {
   readonly connect?: () => MessagePort | undefined;
   /** 1 runs in this thread. */
   readonly threads: number;
+  /**
+   * Whether this thread is one of several: it then works as worker 0, the others have a job in hand while it is busy, and
+   * a thread fewer has to start. Default false.
+   */
+  readonly isWorker?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -56,35 +61,7 @@ export async function openWorkerPool<Init, Job, Result>(
   options: WorkerPoolOptions<Init>,
 ): Promise<WorkerPool<Job, Result>> {
   if (options.signal?.aborted) throw abortError(options.signal);
-  return options.threads <= 1 ? openInline<Init, Job, Result>(options) : new ThreadPool<Job, Result>(options);
-}
-
-async function openInline<Init, Job, Result>(
-  options: WorkerPoolOptions<Init>,
-): Promise<WorkerPool<Job, Result>> {
-  const { openJobs } = (await import(options.module.href)) as JobModule<Init, Job, Result>;
-  const runner = await openJobs(options.init, options.connect?.());
-  let last: Promise<unknown> = Promise.resolve();
-  let isClosed = false;
-  return {
-    threads: 1,
-    run(job) {
-      const next = last.then(async () => {
-        if (options.signal?.aborted) throw abortError(options.signal);
-        if (isClosed) throw closedError();
-        // A turn of the event loop between jobs, so that signals and progress get through.
-        await new Promise((resolve) => setImmediate(resolve));
-        return { result: await runner.run(job), worker: 0 };
-      });
-      last = next.catch(() => {});
-      return next;
-    },
-    async close() {
-      isClosed = true;
-      await last; // The job that runs has its files open.
-      await runner.close();
-    },
-  };
+  return new LanePool<Job, Result>(options);
 }
 
 function closedError(): Error {
@@ -99,7 +76,7 @@ interface QueuedJob<Job, Result> {
   readonly reject: (error: unknown) => void;
 }
 
-/** What a thread is told. */
+/** What a worker is told. */
 export type Order<Job> = { readonly kind: 'run'; readonly job: Job } | { readonly kind: 'stop' };
 /** What a thread answers: to a job, or after 'stop' that its runner did not close. */
 export type Reply<Result> =
@@ -107,17 +84,100 @@ export type Reply<Result> =
   | { readonly kind: 'error'; readonly error: TransferredError }
   | { readonly kind: 'not-closed'; readonly error: TransferredError };
 
+/** A worker as the pool sees it. */
+interface Lane<Job> {
+  /** Jobs that it is given at a time; it runs them one after another. */
+  readonly depth: number;
+  tell(order: Order<Job>): void;
+  /** Settles when it is gone. */
+  readonly ended: Promise<unknown>;
+}
+
+/** Whom a worker tells of what becomes of its jobs, in their order. */
+interface LaneOwner<Result> {
+  done(result: Result): void;
+  failed(error: unknown): void;
+  notClosed(error: unknown): void;
+  /** The worker is lost. */
+  crashed(error: unknown): void;
+}
+
+/** Jobs in this thread. Where it is told to stop, a job that runs ends first, as it has its files open. */
+function openHere<Job, Result>(options: WorkerPoolOptions<unknown>, owner: LaneOwner<Result>): Lane<Job> {
+  const port = options.connect?.();
+  let runner: Promise<JobRunner<Job, Result>> | undefined;
+  let last: Promise<unknown> = Promise.resolve();
+  let isStopped = false;
+  let end!: () => void;
+  const open = async (): Promise<JobRunner<Job, Result>> => {
+    const { openJobs } = (await import(options.module.href)) as JobModule<unknown, Job, Result>;
+    return openJobs(options.init, port);
+  };
+  const run = async (job: Job): Promise<void> => {
+    // A turn of the event loop between jobs, so that signals and progress get through.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (isStopped) return;
+    try {
+      runner ??= open();
+      owner.done(await (await runner).run(job));
+    } catch (error) {
+      owner.failed(error);
+    }
+  };
+  const stop = async (): Promise<void> => {
+    const opened = await runner?.catch(() => undefined); // Whose job failed with the reason.
+    await opened?.close().catch((error: unknown) => owner.notClosed(error));
+    port?.close();
+    end();
+  };
+  return {
+    depth: 1,
+    tell(order) {
+      if (order.kind === 'stop') isStopped = true;
+      last = last.then(() => (order.kind === 'run' ? run(order.job) : stop()));
+    },
+    ended: new Promise<void>((resolve) => {
+      end = resolve;
+    }),
+  };
+}
+
 /**
- * Never calls `Worker.terminate`, which can take the whole process down in two ways: it takes effect inside
- * of native calls (onnxruntime-node aborts when a product was running), and Node 20 then disposes of the
+ * Jobs in a thread. Never `Worker.terminate`, which can take the whole process down in two ways: it takes effect
+ * inside of native calls (onnxruntime-node aborts when a product was running), and Node 20 then disposes of the
  * thread's heap while V8 still optimizes functions for it in the background (seen as an abort; nodejs/node
  * 31752). A thread is told to stop and ends by itself: Node waits for V8's background work before that.
  */
-class ThreadPool<Job, Result> implements WorkerPool<Job, Result> {
+function openThread<Job, Result>(
+  options: WorkerPoolOptions<unknown>,
+  depth: number,
+  owner: LaneOwner<Result>,
+): Lane<Job> {
+  const port = options.connect?.();
+  const worker = new Worker(new URL('./worker-main.js', import.meta.url), {
+    workerData: { module: options.module.href, init: options.init, port },
+    transferList: port === undefined ? [] : [port],
+  });
+  worker.on('message', (reply: Reply<Result>) => {
+    if (reply.kind === 'result') owner.done(reply.result);
+    else if (reply.kind === 'error') owner.failed(fromTransferredError(reply.error));
+    else owner.notClosed(fromTransferredError(reply.error));
+  });
+  worker.on('error', owner.crashed);
+  // Also with code 0: a thread that was not told to stop leaves somebody waiting for its job.
+  worker.on('exit', (code) => owner.crashed(new Error(`a worker thread stopped with exit code ${code}`)));
+  return {
+    depth,
+    tell: (order) => worker.postMessage(order),
+    ended: new Promise((resolve) => worker.once('exit', resolve)),
+  };
+}
+
+class LanePool<Job, Result> implements WorkerPool<Job, Result> {
   readonly threads: number;
-  readonly #workers: Worker[] = [];
-  readonly #exits: Promise<unknown>[] = [];
-  readonly #running: (QueuedJob<Job, Result> | undefined)[] = [];
+  readonly #lanes: Lane<Job>[] = [];
+  /** Per lane the jobs that it was given. */
+  readonly #running: QueuedJob<Job, Result>[][] = [];
   readonly #queue: QueuedJob<Job, Result>[] = [];
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort: () => void;
@@ -125,23 +185,30 @@ class ThreadPool<Job, Result> implements WorkerPool<Job, Result> {
   #notClosed: unknown;
 
   constructor(options: WorkerPoolOptions<unknown>) {
-    this.threads = options.threads;
-    this.#signal = options.signal;
-    this.#onAbort = () => this.#fail(abortError(options.signal!));
-    options.signal?.addEventListener('abort', this.#onAbort, { once: true });
-    for (let i = 0; i < options.threads; i++) {
-      const port = options.connect?.();
-      const worker = new Worker(new URL('./worker-main.js', import.meta.url), {
-        workerData: { module: options.module.href, init: options.init, port },
-        transferList: port === undefined ? [] : [port],
-      });
-      worker.on('message', (reply: Reply<Result>) => this.#settle(i, reply));
-      worker.on('error', (error) => this.#fail(error));
-      // Also with code 0: a thread that was not told to stop leaves somebody waiting for its job.
-      worker.on('exit', (code) => this.#fail(new Error(`a worker thread stopped with exit code ${code}`)));
-      this.#exits.push(new Promise((resolve) => worker.once('exit', resolve)));
-      this.#workers.push(worker);
-      this.#running.push(undefined);
+    const { isWorker = false, signal } = options;
+    this.threads = Math.max(1, options.threads);
+    this.#signal = signal;
+    this.#onAbort = () => this.#fail(abortError(signal!));
+    signal?.addEventListener('abort', this.#onAbort, { once: true });
+    for (let i = 0; i < this.threads; i++) {
+      const running: QueuedJob<Job, Result>[] = [];
+      const owner: LaneOwner<Result> = {
+        done: (result) => {
+          running.shift()?.resolve({ result, worker: i });
+          this.#dispatch();
+        },
+        failed: (error) => {
+          running.shift()?.reject(error);
+          this.#dispatch();
+        },
+        notClosed: (error) => {
+          this.#notClosed ??= error;
+        },
+        crashed: (error) => this.#fail(error),
+      };
+      const isHere = this.threads === 1 || (isWorker && i === 0);
+      this.#running.push(running);
+      this.#lanes.push(isHere ? openHere(options, owner) : openThread(options, isWorker ? 2 : 1, owner));
     }
   }
 
@@ -162,43 +229,32 @@ class ThreadPool<Job, Result> implements WorkerPool<Job, Result> {
   async close(): Promise<void> {
     this.#signal?.removeEventListener('abort', this.#onAbort);
     this.#fail(closedError());
-    await Promise.all(this.#exits);
+    await Promise.all(this.#lanes.map((lane) => lane.ended));
     if (this.#notClosed !== undefined) throw this.#notClosed;
   }
 
-  #tell(worker: number, order: Order<Job>): void {
-    this.#workers[worker]!.postMessage(order);
-  }
-
+  /** Gives every worker a job before any a second one. */
   #dispatch(): void {
-    for (let i = 0; i < this.#workers.length; i++) {
-      if (this.#running[i] !== undefined) continue;
-      const next = this.#queue.findIndex((queued) => queued.worker === undefined || queued.worker === i);
-      if (next === -1) continue;
-      const queued = this.#queue.splice(next, 1)[0]!;
-      this.#running[i] = queued;
-      this.#tell(i, { kind: 'run', job: queued.job });
+    const deepest = Math.max(...this.#lanes.map(({ depth }) => depth));
+    for (let depth = 1; depth <= deepest; depth++) {
+      for (const [i, lane] of this.#lanes.entries()) {
+        const running = this.#running[i]!;
+        if (running.length >= depth || lane.depth < depth) continue;
+        const next = this.#queue.findIndex(({ worker }) => worker === undefined || worker === i);
+        if (next === -1) continue;
+        const queued = this.#queue.splice(next, 1)[0]!;
+        running.push(queued);
+        lane.tell({ kind: 'run', job: queued.job });
+      }
     }
-  }
-
-  #settle(worker: number, reply: Reply<Result>): void {
-    if (reply.kind === 'not-closed') {
-      this.#notClosed ??= fromTransferredError(reply.error);
-      return;
-    }
-    const queued = this.#running[worker];
-    this.#running[worker] = undefined;
-    if (reply.kind === 'error') queued?.reject(fromTransferredError(reply.error));
-    else queued?.resolve({ result: reply.result, worker });
-    this.#dispatch();
   }
 
   #fail(error: unknown): void {
     if (this.#failure !== undefined) return;
     this.#failure = error;
-    for (const queued of [...this.#running, ...this.#queue]) queued?.reject(error);
+    for (const queued of [...this.#running.flat(), ...this.#queue]) queued.reject(error);
     this.#queue.length = 0;
-    this.#running.fill(undefined);
-    for (let i = 0; i < this.#workers.length; i++) this.#tell(i, { kind: 'stop' });
+    for (const running of this.#running) running.length = 0;
+    for (const lane of this.#lanes) lane.tell({ kind: 'stop' });
   }
 }

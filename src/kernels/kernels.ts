@@ -205,9 +205,30 @@ export type DecodeKernels = Pick<
   | 'joinPlanes'
   | 'combineWords'
   | 'unpackCodes'
+  | 'createReflections'
   | 'createMatrixDecoder'
   | 'intervalDecoder'
 >;
+
+/** Memory of the kernels for one owner. */
+export interface KernelRooms {
+  /** Room number `index`, 0 to 3; the contents are those of its last use. Undefined for more bytes than it has. */
+  room(index: number, byteLength: number): Uint8Array | undefined;
+  /** Gives all of it back: nothing may be read or written there any more. */
+  free(): void;
+}
+
+/**
+ * Householder reflections x − w (wᵀx) / q in float64, each operation rounded: wᵀx in four sums of ascending index, by index
+ * modulo 4, added as (s0 + s1) + (s2 + s3).
+ */
+export interface Reflections {
+  readonly count: number;
+  /** Adds one. Entries of `w` before its own number, `count`, are 0. */
+  add(w: Float64Array, q: number): void;
+  /** Applies them all to x, the last one first where `isBackward`. */
+  apply(x: Float64Array, isBackward: boolean): void;
+}
 
 export interface Kernels {
   readonly path: KernelPath;
@@ -232,6 +253,12 @@ export interface Kernels {
    * the next call takes it back. At most MAX_RESIDUAL_BLOCK.
    */
   residualBlock(count: number): Float32Array;
+
+  /**
+   * More of the kernels' own memory, for the bytes of blocks: where base, residual and out of addAndRound all lie there,
+   * nothing is copied. For one owner at a time; undefined while another has it, or where there is none.
+   */
+  takeRooms(): KernelRooms | undefined;
 
   /**
    * The decoder's last step: out_i = round_dtype(f32(base_i + residual_i)), base read as by toFloat32
@@ -333,6 +360,9 @@ export interface Kernels {
 
   /** Σ (x_i − y_i)² in float64, each operation rounded, in the lane order of `statistics`. */
   squaredDistance(dtype: FloatDtype, x: Uint8Array, y: Uint8Array): number;
+
+  /** No reflections yet, of vectors of so many entries. */
+  createReflections(dimension: number): Reflections;
 
   /** A fresh encoder of one matrix. */
   createMatrixEncoder(options: MatrixCoderOptions): MatrixEncoder;

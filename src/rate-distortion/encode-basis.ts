@@ -43,7 +43,7 @@ export function encodeBasis(
   const shrink = Math.sqrt(1 - Math.min(LARGEST_SHARE, rank / dimension));
   const vectors = createMatrix(rank, dimension);
   const integers = new Int32Array(dimension * rank);
-  const basis = new OrthonormalBasis(dimension);
+  const basis = new OrthonormalBasis(dimension, kernels);
   const encoder = kernels.createMatrixEncoder({ columns: dimension, states: encoding.factorStates });
   const codes = new Int16Array(dimension);
   const kept: number[] = [];

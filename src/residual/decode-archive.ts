@@ -9,11 +9,11 @@ import { openWorkerPool, type WorkerPool } from '../io/worker-pool.js';
 import type { CommonOptions, Progress } from './api.js';
 import { assertBaseLayout, baseTensorOf } from './archive-base.js';
 import { assertIdentity } from './archive-identity.js';
+import { assertDigests } from './assert-digests.js';
 import type { Comparison } from './compare-decoded.js';
 import type { DecodeJob, DecodeJobResult, DecodeJobsInit, FileSources, TensorJob } from './decode-jobs.js';
 import { decodeBudget } from './decode-memory.js';
 import { decodeShared } from './decode-shared.js';
-import { assertDigests } from './decode-verified.js';
 import { type Selection, selectTensor } from './select-tensors.js';
 
 export interface DecodeArchiveInput {
@@ -44,9 +44,10 @@ export interface DecodeWorkers {
   readonly sources: unknown;
 }
 
-/** Workers that open files. */
-export function fileWorkers(archive: string, base: string): DecodeWorkers {
-  const sources: FileSources = { archive: resolve(archive), base: resolve(base) };
+/** Workers that open files: that of an archive which is open here, and its base's. */
+export function fileWorkers(path: string, archive: Archive, base: string): DecodeWorkers {
+  const contents = { index: archive.index, chunksOffset: archive.chunkOffset(0) };
+  const sources: FileSources = { archive: resolve(path), contents, base: resolve(base) };
   return { module: new URL('./decode-jobs.js', import.meta.url), sources };
 }
 
@@ -80,7 +81,8 @@ export async function decodeArchive(input: DecodeArchiveInput): Promise<DecodeRe
   const budget = decodeBudget(options, tensors, index, archive.source.name);
   const least = leastShared(input, totalByteLength, budget.threads);
   const isShared = (i: number): boolean => byteLengths[i]! >= least;
-  const wanted = order.some(isShared) ? budget.threads : placements.length;
+  const areShared = order.some(isShared);
+  const wanted = areShared ? budget.threads : placements.length;
   const pool = await openWorkerPool<DecodeJobsInit<unknown>, DecodeJob, DecodeJobResult>({
     module: input.workers.module,
     init: {
@@ -93,6 +95,8 @@ export async function decodeArchive(input: DecodeArchiveInput): Promise<DecodeRe
       blockElements: input.blockElements ?? budget.blockElements,
     },
     threads: Math.max(1, Math.min(budget.threads, wanted)),
+    // Except where it reads and writes for all of them.
+    isWorker: !areShared,
     signal: options.signal,
   });
   const outputs = new LazyOutputs(input.outputs);

@@ -4,9 +4,10 @@
  */
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
-import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
-import { KNOWN_CODECS } from '../codecs/registry.js';
+import { type ArchiveContents, lazyArchive } from '../../formats/ere/lazy-archive.js';
+import type { Archive } from '../../formats/ere/open-archive.js';
 import { openFileSource } from '../io/file-source.js';
+import { inflateAtOnce } from '../io/inflate-at-once.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import { type OpenOutputFile, openOutputFile } from '../io/output-file.js';
@@ -38,6 +39,8 @@ export interface DecodeJobsInit<Sources = FileSources> {
 /** Paths of an archive and its base. */
 export interface FileSources {
   readonly archive: string;
+  /** Of the archive, as it was opened. */
+  readonly contents: ArchiveContents;
   readonly base: string;
 }
 
@@ -119,7 +122,7 @@ export async function openDecodeJobs(
   const outputs = await Promise.all(init.outputs.map((path) => openOutputFile(path)));
   const { selection, blockElements, checkBase } = init;
   const runtime = nodeRuntime(init.kernels);
-  const rooms = new BlockRooms();
+  const rooms = new BlockRooms(runtime.kernels);
   const chunkRooms = new ChunkRooms(archive);
   return new DecodeJobs({
     sources,
@@ -136,18 +139,17 @@ export async function openDecodeJobs(
   });
 }
 
-async function openFileSources({ archive, base }: FileSources): Promise<OpenSources> {
+async function openFileSources({ archive, contents, base }: FileSources): Promise<OpenSources> {
   const source = await openFileSource(archive);
-  // Whether the file may be cut short was decided where the selection was made.
-  const opened = await openArchive(source, { codecs: KNOWN_CODECS, allowTruncated: true });
   const checkpoint = await openCheckpoint(base);
   const close = async (): Promise<void> => {
     await Promise.all([source.close(), checkpoint.close()]);
   };
-  return { archive: opened, base: checkpoint, close };
+  return { archive: lazyArchive(source, contents, inflateAtOnce), base: checkpoint, close };
 }
 
 interface OpenFiles extends DecodeSources {
+  readonly rooms: BlockRooms;
   readonly sources: OpenSources;
   readonly against: Checkpoint | undefined;
   readonly outputs: readonly OpenOutputFile[];
@@ -192,7 +194,8 @@ class DecodeJobs implements JobRunner<DecodeJob, DecodeJobResult> {
   }
 
   async close(): Promise<void> {
-    const { sources, against, outputs } = this.#files;
+    const { sources, against, outputs, rooms } = this.#files;
+    rooms.free();
     await Promise.all([sources.close(), against?.close(), ...outputs.map((output) => output.close())]);
   }
 

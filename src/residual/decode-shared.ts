@@ -7,8 +7,9 @@ import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import type { OpenOutputFile } from '../io/output-file.js';
 import type { WorkerPool } from '../io/worker-pool.js';
+import type { DecodedDigests } from './assert-digests.js';
 import type { DecodeJob, DecodeJobResult } from './decode-jobs.js';
-import { blockSteps, type DecodedDigests, type Step, stepsOf } from './decode-tensor.js';
+import { blockSteps, type Step, stepsOf } from './decode-steps.js';
 
 export interface DecodeSharedInput {
   readonly pool: WorkerPool<DecodeJob, DecodeJobResult>;

@@ -2,8 +2,9 @@
  * Rebuilds one tensor block by block. Every byte of the base tensor is read once, in order and one block ahead, and
  * hashed on the way, as is every byte that is given out. Writing a block overlaps with decoding the next.
  */
-import type { Digest } from '../../formats/ere/archive-index.js';
-import { PIECE_BYTE_LENGTH } from '../codecs/codec.js';
+import type { KernelRooms, Kernels } from '../kernels/kernels.js';
+import type { DecodedDigests } from './assert-digests.js';
+import { blockSteps, type Step, stepsOf } from './decode-steps.js';
 import type { ReadTensor, Runtime } from './runtime.js';
 import { type Block, openTensorDecoder, type TensorDecoder } from './tensor-decoder.js';
 import type { TensorPiecesInput } from './tensor-pieces.js';
@@ -18,24 +19,30 @@ export interface DecodeTensorInput extends Omit<TensorPiecesInput, 'withValues'>
   readonly hashBase?: boolean;
 }
 
-export interface DecodedDigests {
-  readonly decoded: Digest;
-  /** Absent without a base, or where it is not hashed. */
-  readonly base?: Digest;
-}
-
-/** Room for two blocks of the base and two of the output. */
+/** Room for two blocks of the base and two of the output: the kernels' own where they have it, others beyond. */
 export class BlockRooms {
   readonly #rooms: Uint8Array[] = [];
+  readonly #ofKernels: KernelRooms | undefined;
+
+  /** @param kernels whose rooms are taken until `free`; default: none */
+  constructor(kernels?: Kernels) {
+    this.#ofKernels = kernels?.takeRooms();
+  }
 
   /** @param index 0 to 3 */
   room(index: number, byteLength: number): Uint8Array {
+    const own = this.#ofKernels?.room(index, byteLength);
+    if (own !== undefined) return own;
     let room = this.#rooms[index];
     if (room === undefined || room.byteLength < byteLength) {
       room = new Uint8Array(byteLength);
       this.#rooms[index] = room;
     }
     return room.subarray(0, byteLength);
+  }
+
+  free(): void {
+    this.#ofKernels?.free();
   }
 }
 
@@ -47,39 +54,6 @@ export async function decodeTensor(input: DecodeTensorInput): Promise<DecodedDig
   } finally {
     decoder.close();
   }
-}
-
-/** A range of the base, and the block that is decoded from it, if any. */
-export interface Step {
-  readonly baseOffset: number;
-  readonly baseLength: number;
-  readonly block: Block | undefined;
-}
-
-/** Every byte of the base once, in order, those that no block needs as well. */
-export function* stepsOf({
-  blocks,
-  baseByteLength,
-}: Pick<TensorDecoder, 'blocks' | 'baseByteLength'>): Generator<Step, void, void> {
-  let position = 0;
-  const skipTo = function* (end: number): Generator<Step, void, void> {
-    while (position < end) {
-      const baseLength = Math.min(PIECE_BYTE_LENGTH, end - position);
-      yield { baseOffset: position, baseLength, block: undefined };
-      position += baseLength;
-    }
-  };
-  for (const block of blocks) {
-    if (block.baseLength > 0) yield* skipTo(block.baseOffset);
-    yield { baseOffset: position, baseLength: block.baseLength, block };
-    position += block.baseLength;
-  }
-  yield* skipTo(baseByteLength);
-}
-
-/** The bytes of the base that blocks need. */
-export function* blockSteps({ blocks }: Pick<TensorDecoder, 'blocks'>): Generator<Step, void, void> {
-  for (const block of blocks) yield { baseOffset: block.baseOffset, baseLength: block.baseLength, block };
 }
 
 async function decodeBlocks(input: DecodeTensorInput, decoder: TensorDecoder): Promise<DecodedDigests> {

@@ -2,17 +2,10 @@
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import type { Archive } from '../../formats/ere/open-archive.js';
-import { IntegrityError } from '../../formats/errors.js';
-import { createNodeHasher } from '../io/node-runtime.js';
-import { assertBaseDigest, baseTensorOf } from './archive-base.js';
+import { baseTensorOf } from './archive-base.js';
+import { assertDigests } from './assert-digests.js';
 import { ChunkRooms } from './chunk-rooms.js';
-import {
-  type BlockRooms,
-  type DecodedDigests,
-  type DecodeTensorInput,
-  decodeTensor,
-} from './decode-tensor.js';
-import { digestTensor } from './digest-tensor.js';
+import { type BlockRooms, type DecodeTensorInput, decodeTensor } from './decode-tensor.js';
 import type { Runtime } from './runtime.js';
 import { type Selection, selectTensor, selectUsable } from './select-tensors.js';
 
@@ -68,32 +61,4 @@ export async function decodeVerified(
   });
   await assertDigests({ archive, base, selection }, index, digests);
   return digests.decoded;
-}
-
-/**
- * Compares the digests found of tensor `index` with those promised. Where the result is another, and the base was
- * not hashed, it is now: that tells whether base or archive is to blame.
- * @throws CheckpointMismatchError, IntegrityError
- */
-export async function assertDigests(
-  { archive, base, selection }: Required<Pick<DecodeSources, 'archive' | 'base' | 'selection'>>,
-  index: number,
-  found: DecodedDigests,
-): Promise<void> {
-  const { tensor, digest } = selectTensor(archive, index, selection);
-  const isRight = digest === undefined || found.decoded === digest;
-  const baseTensor = baseTensorOf(base, tensor);
-  if (found.base !== undefined) {
-    assertBaseDigest(archive.index, base, tensor, found.base);
-  } else if (!isRight && baseTensor !== undefined) {
-    assertBaseDigest(
-      archive.index,
-      base,
-      tensor,
-      await digestTensor(base, baseTensor, { createHasher: createNodeHasher }),
-    );
-  }
-  if (isRight) return;
-  const subject = `${archive.source.name}, tensor "${tensor.name}" as decoded`;
-  throw new IntegrityError(subject, digest, found.decoded, 'the archive is damaged, or this build is');
 }

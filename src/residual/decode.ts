@@ -8,11 +8,12 @@ import { bestLevel } from '../../formats/ere/levels.js';
 import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
 import { FormatError, IntegrityError, NotFoundError, UnsupportedError } from '../../formats/errors.js';
 import { serializeSafetensorsHeader } from '../../formats/safetensors/serialize-header.js';
-import { KNOWN_CODECS } from '../codecs/registry.js';
+import { KNOWN_CODECS } from '../codecs/known-codecs.js';
 import { withAtomicFile, withAtomicFolder } from '../io/atomic-output.js';
 import { openFileSource } from '../io/file-source.js';
 import { flushAhead } from '../io/flush-ahead.js';
-import { createNodeHasher } from '../io/node-runtime.js';
+import { inflateAtOnce } from '../io/inflate-at-once.js';
+import { createNodeHasher } from '../io/node-hasher.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { OutputFile } from '../io/output-file.js';
 import type { DecodeOptions, DecodeReport, Progress } from './api.js';
@@ -47,7 +48,11 @@ export async function decode(archive: string, options: DecodeOptions): Promise<D
   assertDecodeOptions(options);
   const source = await openFileSource(archive);
   try {
-    const opened = await openArchive(source, { codecs: KNOWN_CODECS, allowTruncated: true });
+    const opened = await openArchive(source, {
+      codecs: KNOWN_CODECS,
+      allowTruncated: true,
+      inflate: inflateAtOnce,
+    });
     if (opened.isTruncated && options.partial !== true) throw truncatedError(opened);
     const selection = selectUsable(opened, options.quality === 'lossy' ? 'lossy' : 'best');
     const numbers =
@@ -62,7 +67,7 @@ export async function decode(archive: string, options: DecodeOptions): Promise<D
       const inputs: DecodeInputs = {
         archive: opened,
         base,
-        workers: fileWorkers(archive, options.base),
+        workers: fileWorkers(archive, opened, options.base),
         inputPaths: [archive, options.base],
         layout: await readArchiveLayout(opened),
         selection,

@@ -119,6 +119,9 @@ async function chosenTerms(
 /** Share of a product's bytes that its small weights may add: measured 5 to 18 %; more is no product that was rounded. */
 const SMALL_WEIGHTS_SHARE = 0.5;
 
+/** Noise of the factors over ‖R̂‖² where every weight is to come out right: 60 dB below the residual. */
+const PRODUCT_NOISE_LIMIT = 1e-6;
+
 /**
  * A product that was recovered, and the term that brings every weight to its own value or the next one, unless that
  * is out of proportion: where a product errs, small weights are off by more than their neighbours' distance.
@@ -129,7 +132,7 @@ export async function encodeProduct(
 ): Promise<readonly EncodedTerm[]> {
   const { commonRows, rows } = readable.pair;
   const rank = factors.singularValues.length;
-  const term = encodeLowRank(factors, rank, bits, readable.runtime.kernels);
+  const term = encodeLowRank(factors, rank, bits, readable.runtime.kernels, PRODUCT_NOISE_LIMIT);
   const product: EncodedTerm = commonRows < rows ? { ...term, rows: [0, commonRows] } : term;
   const small = await encodeSmallWeights(readable, [product]);
   const isWorth =

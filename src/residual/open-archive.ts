@@ -4,7 +4,7 @@ import { tensorByteLength } from '../../formats/dtype.js';
 import type { ArchiveIndex } from '../../formats/ere/archive-index.js';
 import { type Archive, openArchive as openArchiveSource } from '../../formats/ere/open-archive.js';
 import { EreError } from '../../formats/errors.js';
-import { KNOWN_CODECS } from '../codecs/registry.js';
+import { KNOWN_CODECS } from '../codecs/known-codecs.js';
 import { openFileSource } from '../io/file-source.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
 import { nodeRuntime } from '../io/node-runtime.js';

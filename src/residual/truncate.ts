@@ -9,7 +9,7 @@ import { decodedIdentities } from '../../formats/ere/levels.js';
 import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
 import { type ArchiveLayout, layoutArchive } from '../../formats/ere/write-archive.js';
 import { BudgetError, UnsupportedError } from '../../formats/errors.js';
-import { KNOWN_CODECS } from '../codecs/registry.js';
+import { KNOWN_CODECS } from '../codecs/known-codecs.js';
 import { withAtomicFile } from '../io/atomic-output.js';
 import { openFileSource } from '../io/file-source.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
@@ -197,7 +197,7 @@ async function decodeCut(
   const results = await decodeArchive({
     archive,
     base,
-    workers: fileWorkers(path, options.base!),
+    workers: fileWorkers(path, archive, options.base!),
     selection,
     outputs: [],
     placements: tensors.map((tensor) => ({ tensor, output: undefined, outputOffset: 0 })),

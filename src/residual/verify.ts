@@ -1,8 +1,9 @@
 /** verify: that an archive is whole, and with a base, that it decodes to what it promises. Writes nothing. */
 import { resolve } from 'node:path';
 import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
-import { KNOWN_CODECS } from '../codecs/registry.js';
+import { KNOWN_CODECS } from '../codecs/known-codecs.js';
 import { openFileSource } from '../io/file-source.js';
+import { inflateAtOnce } from '../io/inflate-at-once.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { VerifyOptions, VerifyReport } from './api.js';
 import { assertIdentity } from './archive-identity.js';
@@ -25,7 +26,7 @@ export async function verify(archive: string, options: VerifyOptions = {}): Prom
   }
   const source = await openFileSource(archive);
   try {
-    const opened = await openArchive(source, { codecs: KNOWN_CODECS });
+    const opened = await openArchive(source, { codecs: KNOWN_CODECS, inflate: inflateAtOnce });
     await verifyChunks(opened);
     await assertIdentity(opened);
     const chunkCount = opened.index.chunks.length;
@@ -65,7 +66,7 @@ async function verifyDecode(
     const input = {
       archive,
       base,
-      workers: fileWorkers(path, basePath),
+      workers: fileWorkers(path, archive, basePath),
       outputs: [],
       phase: 'verify',
       checkBase: true,

@@ -14,6 +14,7 @@ import { sketchCheckpoint } from '../sketch/sketch-checkpoint.js';
 import type { AddBaseOptions, BaseSummary } from './api.js';
 import type { StoreBackend } from './backend.js';
 import { commonOptions } from './checkout.js';
+import { digestFiles } from './describe-checkpoint.js';
 import { assertName } from './layout.js';
 import { withSharedLock } from './locks.js';
 import { type Manifest, type ManifestTensor, shortId } from './manifest.js';
@@ -47,7 +48,8 @@ export async function addBase(
         `${backend.location}: base "${name}" is another one (${before.manifest.digest}), and ${path} is ${manifest.digest}; take another name`,
       );
     }
-    const version = before ?? (await writeVersion(backend, await withBlobs(reader, location, manifest)));
+    const version =
+      before ?? (await writeVersion(backend, await withBlobs(reader, location, manifest, options)));
     const ref = await updateRef(backend, 'base', name, (current) => {
       if (current !== undefined && current.id !== version.id) {
         throw new ConflictError(
@@ -146,7 +148,12 @@ async function describeBase(
 }
 
 /** The manifest with headers and side files, so that a base can be checked out from wherever its tensors are. */
-async function withBlobs(reader: StoreReader, location: string, base: BaseDescription): Promise<Manifest> {
+async function withBlobs(
+  reader: StoreReader,
+  location: string,
+  base: BaseDescription,
+  options: AddBaseOptions,
+): Promise<Manifest> {
   const checkpoint = await openCheckpoint(location);
   try {
     let addedByteLength = 0;
@@ -155,9 +162,16 @@ async function withBlobs(reader: StoreReader, location: string, base: BaseDescri
       addedByteLength += written.addedByteLength;
       return written.blob;
     };
+    const fileDigests = await digestFiles(location, options);
     const files = [];
     for (const { path, byteLength, header } of checkpoint.files) {
-      files.push({ path, byteLength, header: await write(header) });
+      const digest = fileDigests.get(path);
+      files.push({
+        path,
+        byteLength,
+        ...(digest === undefined ? {} : { digest }),
+        header: await write(header),
+      });
     }
     const digests = new Map(base.tensors.map(({ name, digest }) => [name, digest]));
     const sketch = await sketchCheckpoint(checkpoint, nodeRuntime('wasm'), { digests });

@@ -57,6 +57,11 @@ export interface StoreBackend {
    * removed meanwhile may be in it or not; everything else is.
    */
   list(prefix: string, options?: RequestOptions): AsyncIterable<StoredValue>;
+  /**
+   * When a value right in a folder was last added, replaced or removed, where the backend knows; undefined where there is
+   * no such folder.
+   */
+  changedMs?(folder: string, options?: RequestOptions): Promise<number | undefined>;
 
   /**
    * Writes a value whole or not at all, durable when the promise resolves. One that is there is replaced: keys of

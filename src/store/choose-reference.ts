@@ -6,18 +6,15 @@
 import { elementCount as countOf, tensorByteLength } from '../../formats/dtype.js';
 import { CheckpointMismatchError, NotFoundError } from '../../formats/errors.js';
 import { parseSketch } from '../../formats/sketch/parse-sketch.js';
-import { serializeSketch } from '../../formats/sketch/serialize-sketch.js';
 import type { Sketch } from '../../formats/sketch/sketch.js';
-import { nodeRuntime } from '../io/node-runtime.js';
-import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { Budget } from '../residual/api.js';
 import { type ExpectedCoding, expectedBits } from '../sketch/expected-bits.js';
 import { type ExpectedBudget, expectedStep } from '../sketch/expected-step.js';
 import { type BaseRank, diagnoseBase, rankBases } from '../sketch/rank-bases.js';
-import { sketchCheckpoint } from '../sketch/sketch-checkpoint.js';
 import type { CommitOptions, ReferenceCandidate } from './api.js';
 import { expectedCoding } from './coding-options.js';
 import { decodeCost } from './decode-cost.js';
+import { sketchPath } from './describe-checkpoint.js';
 import { type StoredVersion, shortId } from './manifest.js';
 import { readBlob } from './objects.js';
 import { DEFAULT_MAX_DECODE_COST } from './reanchor.js';
@@ -32,8 +29,8 @@ export interface Plan {
   /** "base llama", or a version's id. */
   readonly description: string;
   readonly candidates: readonly ReferenceCandidate[];
-  /** Of the checkpoint, serialised. */
-  readonly sketch: Uint8Array;
+  /** Of the checkpoint. */
+  readonly sketch: Sketch;
   /** Coded bytes that one step from the base is expected to take, relative to the weights. */
   readonly directRatio: number;
   /** ‖W − W_base‖², from samples: what errors are relative to; undefined where the base is the reference. */
@@ -50,7 +47,8 @@ export async function chooseReference(
   parent: StoredVersion | undefined,
   options: CommitOptions,
 ): Promise<Plan> {
-  const { sketch, elementCount } = await sketchPath(path, options);
+  const sketch = await sketchPath(path, options);
+  const elementCount = sum([...sketch.tensors.values()].map(({ shape }) => countOf(shape)));
   const { base, sketch: baseSketch } = await chooseBase(reader, path, sketch, parent, options);
   const coding = codingOf(options, parent, sketch, baseSketch);
   const fromBase = expectedBits(sketch, baseSketch, coding);
@@ -78,7 +76,7 @@ export async function chooseReference(
       decodeCost: candidate.decodeCost,
       isWithinLimit: isAllowed(candidate),
     })),
-    sketch: await serializeSketch(sketch),
+    sketch,
     directRatio,
     squaredResidual: reference === undefined ? undefined : fromBase.squaredResidual,
   };
@@ -118,20 +116,6 @@ function expectedBudget(budget: Budget | undefined, byteLength: number): Expecte
   if (budget?.kind !== 'ratio' && budget?.kind !== 'size') return undefined;
   const ratio = budget.kind === 'ratio' ? budget.ratio : budget.byteLength / byteLength;
   return isShare(ratio) ? { ratio } : undefined;
-}
-
-async function sketchPath(
-  path: string,
-  { kernels = 'wasm', signal }: CommitOptions,
-): Promise<{ readonly sketch: Sketch; readonly elementCount: number }> {
-  const checkpoint = await openCheckpoint(path);
-  try {
-    const sketch = await sketchCheckpoint(checkpoint, nodeRuntime(kernels), { signal });
-    const elementCount = sum([...sketch.tensors.values()].map(({ shape }) => countOf(shape)));
-    return { sketch, elementCount };
-  } finally {
-    await checkpoint.close();
-  }
 }
 
 interface ChosenBase {

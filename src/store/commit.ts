@@ -2,19 +2,24 @@
  * commit: a checkpoint as a version, coded against the base or another version, whichever costs least
  * (docs/spec/store.md §7).
  */
+
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { serializeSketch } from '../../formats/sketch/serialize-sketch.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { EncodeReport } from '../residual/api.js';
+import { decode } from '../residual/decode.js';
 import { encode } from '../residual/encode.js';
 import type { CommitOptions, CommitReport } from './api.js';
 import { basePathOf } from './base-path.js';
 import { checkoutVersion, commonOptions } from './checkout.js';
 import { chooseReference, type Plan } from './choose-reference.js';
 import { codingOptions } from './coding-options.js';
+import { digestFiles, sketchPath } from './describe-checkpoint.js';
 import { assertName } from './layout.js';
 import { withSharedLock } from './locks.js';
 import { type StoredVersion, summaryOf } from './manifest.js';
-import { recordVersion, type SideFileContent, withArchive } from './record-version.js';
+import { type RecordInput, recordVersion, type SideFileContent, withArchive } from './record-version.js';
 import { readRef } from './refs.js';
 import type { StoreReader } from './store-reader.js';
 import { withTemporaryFolder } from './temporary.js';
@@ -35,12 +40,13 @@ export async function commitVersion(
   const head = (await readRef(backend, 'model', model))?.id;
   const parent = await parentOf(reader, options.parent, head);
   const plan = await chooseReference(reader, path, parent, options);
-  const { description, candidates, base, reference, sketch, squaredResidual, directRatio } = plan;
+  const { description, candidates, base, reference, squaredResidual, directRatio } = plan;
   options.onEvent?.({ kind: 'reference-chosen', reference: description, candidates });
   const sideFiles = options.sideFiles === false ? [] : await readSideFiles(path);
   return withTemporaryFolder(backend, async (folder) => {
     const output = join(folder, 'version.ere');
-    const encoded = await encodeAgainst(reader, path, { plan, parent, folder, output, options });
+    const { encoded, against } = await encodeAgainst(reader, path, { plan, parent, folder, output, options });
+    const decoded = await describeDecoded(path, { plan, archive: output, against, folder, options });
     const direct = directRatio * encoded.fineTunedByteLength;
     const recorded = await withSharedLock(backend, options, () =>
       withArchive(output, (archive) =>
@@ -53,7 +59,7 @@ export async function commitVersion(
           base,
           reference,
           sideFiles,
-          sketch,
+          ...decoded,
           directByteLength: reference === undefined ? undefined : direct,
           squaredResidual,
         }),
@@ -80,7 +86,7 @@ export async function parentOf(
 ): Promise<StoredVersion | undefined> {
   if (parent === null) return undefined;
   if (parent !== undefined) return reader.resolve(parent);
-  return head === undefined ? undefined : reader.resolve(head);
+  return head === undefined ? undefined : reader.findLiving(head);
 }
 
 interface EncodeTask {
@@ -96,21 +102,48 @@ async function encodeAgainst(
   reader: StoreReader,
   path: string,
   { plan: { reference, base }, parent, folder, output, options }: EncodeTask,
-): Promise<EncodeReport> {
+): Promise<{ readonly encoded: EncodeReport; readonly against: string }> {
   const basePath = options.basePath === undefined ? {} : { basePath: options.basePath };
   const decoded = join(folder, 'reference');
   if (reference !== undefined) {
     const checkout = { ...commonOptions(options), ...basePath, output: decoded, sideFiles: false };
     await checkoutVersion(reader, reference, checkout);
   }
-  return encode(path, {
+  const against = reference === undefined ? await basePathOf(reader, base, folder, options) : decoded;
+  const encoded = await encode(path, {
     ...commonOptions(options),
     ...codingOptions(options, parent),
-    base: reference === undefined ? await basePathOf(reader, base, folder, options) : decoded,
+    base: against,
     baseName: base.ref.name,
     sideFiles: false,
     output,
   });
+  return { encoded, against };
+}
+
+interface DecodedTask extends Pick<EncodeTask, 'plan' | 'folder' | 'options'> {
+  readonly archive: string;
+  /** Path of what it is coded against. */
+  readonly against: string;
+}
+
+/** Of what the version decodes to: others will be coded against that, and it is what a checkout writes. */
+async function describeDecoded(
+  path: string,
+  { plan, archive, against, folder, options }: DecodedTask,
+): Promise<Pick<RecordInput, 'sketch' | 'fileDigests'>> {
+  const isExact = await withArchive(archive, async ({ index }) =>
+    index.tensors.every(({ quality }) => quality === undefined),
+  );
+  if (isExact) {
+    return { sketch: await serializeSketch(plan.sketch), fileDigests: await digestFiles(path, options) };
+  }
+  const output = join(folder, 'decoded');
+  await decode(archive, { ...commonOptions(options), base: against, output, sideFiles: false });
+  const sketch = await serializeSketch(await sketchPath(output, options));
+  const fileDigests = await digestFiles(output, options);
+  await rm(output, { recursive: true });
+  return { sketch, fileDigests };
 }
 
 async function readSideFiles(path: string): Promise<SideFileContent[]> {

@@ -9,19 +9,22 @@ import type { Key, StoreBackend } from './backend.js';
 import { commonOptions } from './checkout.js';
 import {
   digestOfKey,
+  nameOfRefKey,
   objectKey,
   type RefKind,
   recipeKey,
+  refPrefix,
   removedKey,
   SUMMARIES_KEY,
+  TALLIES_KEY,
   versionKey,
 } from './layout.js';
 import { withExclusiveLock } from './locks.js';
-import type { StoredVersion } from './manifest.js';
+import { type Manifest, type StoredVersion, shortId } from './manifest.js';
 import { namedObjects, tensorsOf } from './reachable.js';
 import type { Recipe } from './recipe.js';
-import { openRecord } from './record.js';
-import { listRefs, type StoredRef, updateRef } from './refs.js';
+import { openRecord, sealRecord } from './record.js';
+import { readRef, type StoredRef, updateRef } from './refs.js';
 import type { StoreReader } from './store-reader.js';
 import { openVersion } from './version-sources.js';
 
@@ -111,22 +114,16 @@ class StoreCheck {
   /** Refs and parents lead to versions, or to what is left of removed ones. */
   async #checkRefs(): Promise<void> {
     for (const kind of ['model', 'tag', 'base'] as const satisfies readonly RefKind[]) {
-      await this.#try(`refs of kind ${kind}`, async () => {
-        for (const ref of await listRefs(this.#backend, kind)) {
-          if (await this.#isThere(ref.id)) continue;
-          this.#report(
-            `${kind} ${ref.name}`,
-            `expected version ${ref.id}, found none`,
-            [],
-            await this.#dropRef(ref),
-          );
-        }
-      });
+      for await (const { key } of this.#backend.list(refPrefix(kind))) {
+        await this.#try(key, async () => {
+          const ref = await readRef(this.#backend, kind, nameOfRefKey(kind, key, this.#backend.location));
+          if (ref !== undefined && !(await this.#isThere(ref.id))) await this.#mendRef(ref);
+        });
+      }
     }
     for (const [id, { manifest }] of this.#versions) {
       for (const parent of manifest.parents) {
-        if (await this.#isThere(parent)) continue;
-        this.#report(versionKey(id), `expected its parent ${parent}, found nothing of it: history ends here`);
+        if (!(await this.#isThere(parent))) await this.#mendHistory(id, manifest, parent);
       }
       const base = manifest.base?.id;
       if (base !== undefined && !(await this.#isThere(base))) {
@@ -142,11 +139,39 @@ class StoreCheck {
     return false;
   }
 
-  /** A name of nothing is no loss. */
-  async #dropRef({ kind, name, id }: StoredRef): Promise<boolean> {
-    if (this.#options.repair !== true) return false;
-    await updateRef(this.#backend, kind, name, (current) => (current?.id === id ? undefined : current));
-    return true;
+  /** A name of nothing is no loss; but a model's goes to the newest of its versions that are left, and keeps them. */
+  async #mendRef({ kind, name, id }: StoredRef): Promise<void> {
+    const isRepaired = this.#options.repair === true;
+    const newest = kind === 'model' ? this.#newestOf(name) : undefined;
+    const next = newest && { id: newest.id, locations: [] };
+    if (isRepaired) {
+      await updateRef(this.#backend, kind, name, (current) => (current?.id === id ? next : current));
+    }
+    const mended = newest === undefined ? 'its name is dropped' : `it goes on from ${shortId(newest.id)}`;
+    const message = `expected version ${id}, found none${isRepaired ? `; ${mended}` : ''}`;
+    this.#report(`${kind} ${name}`, message, [], isRepaired);
+  }
+
+  /** What came before a lost version is kept by what stands in its place, as for one that was removed. */
+  async #mendHistory(id: VersionId, { model, createdAt }: Manifest, parent: VersionId): Promise<void> {
+    const isRepaired = this.#options.repair === true;
+    const before = this.#newestOf(model, createdAt);
+    const parents = before === undefined ? [] : [before.id];
+    if (isRepaired) await this.#backend.write(removedKey(parent), sealRecord({ parents, model }).bytes);
+    const rest = before === undefined ? 'ends here' : `goes on from ${shortId(before.id)}`;
+    const message = `expected its parent ${parent}, found nothing of it${isRepaired ? `: history ${rest}` : ''}`;
+    this.#report(versionKey(id), message, [], isRepaired);
+  }
+
+  /** The newest version of a model that no other one follows. */
+  #newestOf(model: string, before?: string): StoredVersion | undefined {
+    const own = [...this.#versions.values()].filter(
+      ({ manifest }) => manifest.kind === 'version' && manifest.model === model,
+    );
+    const parents = new Set(own.flatMap(({ manifest }) => manifest.parents));
+    return own
+      .filter(({ id, manifest }) => !parents.has(id) && (before === undefined || manifest.createdAt < before))
+      .sort((x, y) => (x.manifest.createdAt < y.manifest.createdAt ? 1 : -1))[0];
   }
 
   async #checkRecipes(): Promise<void> {
@@ -250,15 +275,17 @@ class StoreCheck {
 
   /** What is derived may be dropped. */
   async #checkCache(): Promise<void> {
-    const bytes = await this.#unlessGone(() => this.#backend.read(SUMMARIES_KEY, { maxByteLength: 1 << 28 }));
-    if (bytes === undefined) return;
-    try {
-      await openRecord(bytes, `${this.#backend.location}, ${SUMMARIES_KEY}`);
-    } catch (error) {
-      if (!isEreError(error)) throw error;
-      const isRepaired = this.#options.repair === true;
-      if (isRepaired) await this.#backend.remove(SUMMARIES_KEY);
-      this.#report(SUMMARIES_KEY, error.message, [], isRepaired);
+    for (const key of [SUMMARIES_KEY, TALLIES_KEY]) {
+      const bytes = await this.#unlessGone(() => this.#backend.read(key, { maxByteLength: 1 << 28 }));
+      if (bytes === undefined) continue;
+      try {
+        await openRecord(bytes, `${this.#backend.location}, ${key}`);
+      } catch (error) {
+        if (!isEreError(error)) throw error;
+        const isRepaired = this.#options.repair === true;
+        if (isRepaired) await this.#backend.remove(key);
+        this.#report(key, error.message, [], isRepaired);
+      }
     }
   }
 

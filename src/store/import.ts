@@ -39,6 +39,7 @@ export async function importArchive(
         reference: undefined,
         sideFiles,
         sketch: undefined,
+        fileDigests: new Map(),
         directByteLength: undefined,
         squaredResidual: undefined,
       }),

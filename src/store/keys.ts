@@ -5,7 +5,7 @@ import type { Key } from './backend.js';
 /** Leaves room for a folder before it in the 1,024 bytes that S3 allows. */
 const MAX_KEY_LENGTH = 512;
 /** NAME_MAX of the file systems. */
-const MAX_SEGMENT_LENGTH = 255;
+export const MAX_SEGMENT_LENGTH = 255;
 /** No '.' at either end: hidden files are the file system's own, and Windows drops one at the end. */
 const SEGMENT = /^[a-z0-9_%=~-](?:[a-z0-9._%=~-]*[a-z0-9_%=~-])?$/;
 /** First segment of what backends keep for themselves: half-written values, locks. */

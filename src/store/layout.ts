@@ -2,6 +2,7 @@
 import type { Digest } from '../../formats/ere/archive-index.js';
 import { FormatError } from '../../formats/errors.js';
 import type { Key } from './backend.js';
+import { MAX_SEGMENT_LENGTH } from './keys.js';
 
 /** Layout version, first value of every store: what another one holds is not guessed at. */
 export const FORMAT_KEY: Key = 'format';
@@ -9,6 +10,9 @@ export const FORMAT_TEXT = 'ere-store 1\n';
 
 /** Summaries of versions: derived from the manifests, and dropped at will. */
 export const SUMMARIES_KEY: Key = 'cache/summaries';
+
+/** Numbers and bytes of the values in each folder: counted from them, and dropped at will. */
+export const TALLIES_KEY: Key = 'cache/tallies';
 
 /** The 64 hexadecimal digits of a digest. */
 export function hexOf(digest: Digest): string {
@@ -67,9 +71,10 @@ const MAX_NAME_LENGTH = 100;
 /** @throws RangeError */
 export function assertName(kind: RefKind, name: string): void {
   const isDigits = kind !== 'base' && /^(sha256:)?[0-9a-f]{6,64}$/.test(name);
-  if (name.length <= MAX_NAME_LENGTH && NAME.test(name) && !isDigits) return;
+  const isShort = name.length <= MAX_NAME_LENGTH && encodeName(name).length <= MAX_SEGMENT_LENGTH;
+  if (isShort && NAME.test(name) && !isDigits) return;
   throw new RangeError(
-    `expected a ${kind} name of at most ${MAX_NAME_LENGTH} letters, digits and ._+@-/ that does not look like a version's id, got ${JSON.stringify(name)}`,
+    `expected a ${kind} name of at most ${MAX_NAME_LENGTH} letters, digits and ._+@-/ (fewer of other scripts than Latin) that does not look like a version's id, got ${JSON.stringify(name)}`,
   );
 }
 

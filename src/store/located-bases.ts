@@ -3,6 +3,7 @@ import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import { CheckpointMismatchError, isEreError, NotFoundError } from '../../formats/errors.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
+import type { VersionId } from './api.js';
 import type { StoredBase, StoreReader } from './store-reader.js';
 import type { LocatedBase } from './tensor-source.js';
 
@@ -14,27 +15,38 @@ export interface BasePlace {
 }
 
 /**
- * Places of all bases that have one of the tensors.
+ * Places of bases that have the tensors. Bases share some, such as norms that are all one: what a version's own base has
+ * is taken from there, and a base that is nowhere is missed only for what no other has.
+ * @param own the version's base
  * @param basePath where to look first
  * @throws NotFoundError for a base that is nowhere, or a tensor that no base has
  */
 export async function locateBases(
   reader: StoreReader,
   roots: ReadonlySet<Digest>,
+  own: VersionId | undefined,
   basePath: string | undefined,
 ): Promise<BasePlace[]> {
   const places: BasePlace[] = [];
   const missing = new Set(roots);
   const bases = missing.size === 0 ? [] : await reader.bases();
-  for (const base of bases) {
+  let problem: unknown;
+  for (const base of bases.sort((x, y) => Number(y.id === own) - Number(x.id === own))) {
     const names = new Map<Digest, string>();
     for (const { digest, name } of base.manifest.tensors) if (missing.has(digest)) names.set(digest, name);
     if (names.size === 0) continue;
-    places.push({ path: await locateBase(reader, base, basePath), names });
+    try {
+      places.push({ path: await locateBase(reader, base, basePath), names });
+    } catch (error) {
+      if (!isEreError(error, 'ERE_NOT_FOUND')) throw error;
+      problem ??= error;
+      continue;
+    }
     for (const digest of names.keys()) missing.delete(digest);
   }
   const [first] = missing;
   if (first === undefined) return places;
+  if (problem !== undefined) throw problem;
   throw new NotFoundError(
     `${reader.backend.location}: ${missing.size} tensors are neither in the store nor in one of its bases, such as ${first}; look at it with fsck`,
   );

@@ -35,6 +35,8 @@ export interface ManifestTensor {
 export interface ManifestFile {
   readonly path: string;
   readonly byteLength: number;
+  /** SHA-256 of the whole file as it decodes; absent where nobody has had it. */
+  readonly digest?: Digest;
   readonly header: StoredBlob;
 }
 
@@ -84,6 +86,7 @@ function readManifest(record: JsonCursor): Manifest {
     files: record.field('files').items((file) => ({
       path: fields.path(file.field('path')),
       byteLength: file.field('byteLength').integer(),
+      ...optional('digest', mapped(file.optional('digest'), fields.digest)),
       header: readBlob(file.field('header')),
     })),
     sideFiles: record.field('sideFiles').items((file) => ({

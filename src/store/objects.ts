@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { inflateRaw } from '../../formats/deflate.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
-import { IntegrityError, isEreError } from '../../formats/errors.js';
+import { IntegrityError, IoError, isEreError } from '../../formats/errors.js';
 import { LIMITS } from '../../formats/limits.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
 import { packBlob } from '../residual/assemble-archive.js';
@@ -36,14 +36,22 @@ export async function writeBlob(
   return { blob: { object: digest, byteLength, encoding }, addedByteLength };
 }
 
+/** Side files are smaller, and headers at most 8 bytes longer than their JSON. */
+const MAX_BLOB_BYTE_LENGTH = LIMITS.safetensorsHeaderByteLength + 8;
+
+/** A whole object, checked against its name. @throws NotFoundError, IntegrityError, LimitError */
+export async function readObject(backend: StoreBackend, object: Digest): Promise<Uint8Array> {
+  const key = objectKey(object);
+  const bytes = await backend.read(key, { maxByteLength: MAX_BLOB_BYTE_LENGTH });
+  const found = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  if (found === object) return bytes;
+  throw new IntegrityError(`${backend.location}, ${key}`, object, found, 'the store is damaged');
+}
+
 /** @throws NotFoundError, IntegrityError, FormatError, LimitError */
 export async function readBlob(backend: StoreBackend, blob: StoredBlob): Promise<Uint8Array> {
-  const key = objectKey(blob.object);
-  const maxByteLength = LIMITS.archiveIndexByteLength;
-  const bytes = await backend.read(key, { maxByteLength });
-  const file = `${backend.location}, ${key}`;
-  const found = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-  if (found !== blob.object) throw new IntegrityError(file, blob.object, found);
+  const bytes = await readObject(backend, blob.object);
+  const file = `${backend.location}, ${objectKey(blob.object)}`;
   if (blob.encoding === 'stored') return bytes;
   return inflateRaw(bytes, blob.byteLength, { format: 'ere-store', file, part: 'object' }, inflateAtOnce);
 }
@@ -61,6 +69,7 @@ export class ObjectReader {
   readonly #backend: StoreBackend;
   /** In the order of their last use. */
   readonly #open = new Map<Digest, Entry>();
+  #isClosed = false;
 
   constructor(backend: StoreBackend) {
     this.#backend = backend;
@@ -87,12 +96,15 @@ export class ObjectReader {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     const entries = [...this.#open.values()];
     this.#open.clear();
     await Promise.all(entries.map(({ value }) => value.then((open) => open.close()).catch(() => {})));
   }
 
   #entry(object: Digest): Entry {
+    // Reads ahead of work that failed may come late.
+    if (this.#isClosed) throw new IoError(`${this.#backend.location}: cannot read: it was closed`);
     const found = this.#open.get(object);
     const entry = found ?? { value: this.#backend.open(objectKey(object)), users: 0 };
     entry.value.catch(() => {}); // Whoever reads is told.

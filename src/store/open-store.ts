@@ -9,7 +9,7 @@ import { assertFormat, baseSummary, StoreReader } from './store-reader.js';
 /**
  * Makes a store.
  * @param location a folder, which is made where there is none, `s3://bucket/prefix`, or a backend that is open
- * @throws ConflictError where there is a store already
+ * @throws RangeError for a malformed URL; ConflictError where there is a store already
  */
 export async function initStore(location: string | StoreBackend): Promise<Store> {
   const backend = typeof location === 'string' ? await openBackend(location, { create: true }) : location;
@@ -23,7 +23,7 @@ export async function initStore(location: string | StoreBackend): Promise<Store>
 /**
  * Opens a store.
  * @param location a folder, `s3://bucket/prefix`, the URL of a published store, or a backend that is open
- * @throws NotFoundError where there is none; UnsupportedError for one of another layout version
+ * @throws RangeError for a malformed URL; NotFoundError where there is none; UnsupportedError for one of another layout version
  */
 export async function openStore(location: string | StoreBackend): Promise<Store> {
   const backend = typeof location === 'string' ? await openBackend(location) : location;

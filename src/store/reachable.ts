@@ -1,7 +1,8 @@
 /** What refs lead to, and what that needs: everything else may go (docs/spec/store.md §11). */
 import type { Digest } from '../../formats/ere/archive-index.js';
+import { NotFoundError } from '../../formats/errors.js';
 import type { VersionId } from './api.js';
-import type { StoredVersion } from './manifest.js';
+import { type StoredVersion, shortId } from './manifest.js';
 import { listRefs } from './refs.js';
 import type { StoreReader, Trace } from './store-reader.js';
 
@@ -11,7 +12,10 @@ export interface ReachableVersions {
   readonly removed: ReadonlySet<VersionId>;
 }
 
-/** @param more ids that count as refs */
+/**
+ * @param more ids that count as refs
+ * @throws NotFoundError where a manifest was lost
+ */
 export async function reachableVersions(
   reader: StoreReader,
   more: Iterable<VersionId> = [],
@@ -25,8 +29,10 @@ export async function reachableVersions(
     if (versions.has(id) || removed.has(id)) continue;
     const version = await reader.findVersion(id);
     if (version === undefined) {
+      const parents = await reader.parents(id);
+      if (parents === undefined) throw lost(reader, id);
       removed.add(id);
-      waiting.push(...((await reader.parents(id)) ?? []));
+      waiting.push(...parents);
       continue;
     }
     versions.set(id, version);
@@ -34,6 +40,13 @@ export async function reachableVersions(
     waiting.push(...parents, ...(base === undefined ? [] : [base.id]));
   }
   return { versions, removed };
+}
+
+/** Without its manifest nobody knows what came before it: taken for nothing, its history would go as garbage. */
+function lost(reader: StoreReader, id: VersionId): NotFoundError {
+  return new NotFoundError(
+    `${reader.backend.location}: version ${shortId(id)} is not there, though others lead to it, and what came before it is not known; mend the store with fsck`,
+  );
 }
 
 /** Objects that versions and recipes name. */

@@ -1,7 +1,7 @@
 /** Coding versions anew, from the base in one step, where their chains take too long to decode. */
 import { join } from 'node:path';
 import { openArchive } from '../../formats/ere/open-archive.js';
-import { KNOWN_CODECS } from '../codecs/registry.js';
+import { KNOWN_CODECS } from '../codecs/known-codecs.js';
 import { openFileSource } from '../io/file-source.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
 import { encode } from '../residual/encode.js';

@@ -2,8 +2,9 @@
  * Recipes (docs/spec/store.md §6): how the tensor with a given digest is made from a reference tensor and terms of the
  * archive's codecs. A recipe may be replaced by another that gives the same bytes; payloads are objects.
  */
-import type { Dtype } from '../../formats/dtype.js';
+import { type Dtype, tensorByteLength } from '../../formats/dtype.js';
 import type { ArchiveTerm, Digest } from '../../formats/ere/archive-index.js';
+import { checkIndex } from '../../formats/ere/check-index.js';
 import * as fields from '../../formats/ere/index-fields.js';
 import type { JsonCursor } from '../../formats/ere/json-cursor.js';
 import { IntegrityError } from '../../formats/errors.js';
@@ -61,7 +62,7 @@ export async function parseRecipe(bytes: Uint8Array, tensor: Digest, file: strin
   if (digest !== tensor) throw new IntegrityError(file, `the recipe of ${tensor}`, `that of ${digest}`);
   const objects = record.field('objects').items(fields.digest);
   const reference = record.optional('reference');
-  return {
+  const recipe: Recipe = {
     digest,
     dtype: fields.dtype(record.field('dtype')),
     shape: fields.shape(record.field('shape')),
@@ -78,6 +79,36 @@ export async function parseRecipe(bytes: Uint8Array, tensor: Digest, file: strin
     terms: record.field('terms').items(fields.term),
     chunks: record.field('chunks').items((field) => readChunk(field, objects)),
   };
+  checkRecipe(recipe, file);
+  return recipe;
+}
+
+/** The rules of a tensor in an archive's index: a decoder relies on them. @throws FormatError */
+function checkRecipe(
+  { digest, dtype, shape, columns, reference, terms, chunks }: Recipe,
+  file: string,
+): void {
+  const header = { chunk: chunks.length, byteLength: 0, encoding: 'stored' } as const;
+  let byteLength = 0;
+  try {
+    byteLength = tensorByteLength(dtype, shape) ?? 0;
+  } catch {
+    // What is wrong with the shape is told below.
+  }
+  const tensor = { name: digest, dtype, shape, file: 0, digest, columns, terms };
+  const index = {
+    generator: '',
+    encoding: {},
+    base: { name: '', digest, tensorCount: 0 },
+    decoded: { digest },
+    codecs: [...new Set(terms.map(({ codec }) => codec))],
+    files: [{ path: 'recipe', byteLength, header }],
+    sideFiles: [],
+    tensors: [reference === undefined ? tensor : { ...tensor, base: reference }],
+    removed: [],
+    chunks: [...chunks.map(({ byteLength, crc32 }) => [byteLength, crc32] as const), [0, 0] as const],
+  };
+  checkIndex(index, { file });
 }
 
 function readChunk(field: JsonCursor, objects: readonly Digest[]): RecipeChunk {

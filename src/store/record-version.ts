@@ -1,10 +1,10 @@
 /** The end of commit and import: an archive's tensors, the manifest, and the ref, in this order. */
 import { createHash } from 'node:crypto';
-import type { ArchiveIndex } from '../../formats/ere/archive-index.js';
+import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
 import { relativeError } from '../../formats/ere/levels.js';
 import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
 import { NotFoundError } from '../../formats/errors.js';
-import { KNOWN_CODECS } from '../codecs/registry.js';
+import { KNOWN_CODECS } from '../codecs/known-codecs.js';
 import { openFileSource } from '../io/file-source.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
 import type { VersionId } from './api.js';
@@ -43,8 +43,10 @@ export interface RecordInput {
   /** What the archive is coded against; undefined for the base itself. */
   readonly reference: StoredVersion | undefined;
   readonly sideFiles: readonly SideFileContent[];
-  /** Serialised. */
+  /** Of what it decodes to, serialised. */
   readonly sketch: Uint8Array | undefined;
+  /** SHA-256 of the weight files that it decodes to, by path, as far as they are known. */
+  readonly fileDigests: ReadonlyMap<string, Digest>;
   /** Coded bytes that one step from the base is expected to take; undefined where the archive is that step. */
   readonly directByteLength: number | undefined;
   /** ‖W − W_base‖², which errors are relative to; undefined where the archive says it, being coded against the base. */
@@ -101,7 +103,10 @@ export async function recordVersion(reader: StoreReader, input: RecordInput): Pr
     decodeCost: decodeCost(cost, directByteLength),
     encoding: index.encoding,
     tensors: published.tensors,
-    files: published.files,
+    files: published.files.map((file) => {
+      const digest = input.fileDigests.get(file.path);
+      return digest === undefined ? file : { ...file, digest };
+    }),
     sideFiles,
     ...sketch,
     directByteLength,

@@ -24,7 +24,7 @@ export interface SealedRecord {
 
 export function sealRecord(value: unknown): SealedRecord {
   const json = new TextEncoder().encode(JSON.stringify(value));
-  const deflated = deflateRawSync(json);
+  const deflated = deflatedJson(json);
   const hash = createHash('sha256').update(json).digest();
   const bytes = new Uint8Array(HEADER_BYTE_LENGTH + deflated.byteLength);
   bytes.set(MAGIC, 0);
@@ -32,6 +32,13 @@ export function sealRecord(value: unknown): SealedRecord {
   bytes.set(hash, 8);
   bytes.set(deflated, HEADER_BYTE_LENGTH);
   return { bytes, digest: `sha256:${hash.toString('hex')}` };
+}
+
+/** Deflated at most as far as a reader takes it: a message may be a million times the same letter. */
+function deflatedJson(json: Uint8Array): Uint8Array {
+  const deflated = deflateRawSync(json);
+  const isTaken = json.byteLength <= deflated.byteLength * LIMITS.archiveIndexDeflateRatio;
+  return isTaken ? deflated : deflateRawSync(json, { level: 0 });
 }
 
 /**

@@ -5,6 +5,7 @@ import { JsonCursor } from '../../formats/ere/json-cursor.js';
 import { ConflictError, FormatError, isEreError, NotFoundError } from '../../formats/errors.js';
 import type { Ref, VersionId } from './api.js';
 import type { RequestOptions, StoreBackend } from './backend.js';
+import { isKey } from './keys.js';
 import { digestOfKey, hexOf, nameOfRefKey, type RefKind, refKey, refPrefix, removedKey } from './layout.js';
 import { shortId } from './manifest.js';
 
@@ -132,6 +133,7 @@ export async function resolveName(
   const [, name = ref, steps] = /^(.*?)(?:~(\d{0,6}))?$/su.exec(ref) ?? [];
   const back = steps === undefined ? 0 : steps === '' ? 1 : Number(steps);
   for (const [kind, bare] of candidatesOf(name)) {
+    if (!isKey(refKey(kind, bare))) continue; // Nothing has such a name.
     const found = await readRef(backend, kind, bare, options);
     if (found !== undefined) return { id: found.id, back, ref: found };
   }

@@ -1,28 +1,30 @@
 /** stats: bytes stored against bytes represented. */
 import type { StatsReport } from './api.js';
+import { refPrefix } from './layout.js';
 import { listRefs } from './refs.js';
 import type { StoreReader } from './store-reader.js';
 import { readSummaries } from './summaries.js';
+import { tallyFolders } from './tallies.js';
 
 /** Folders of everything that is kept: caches, locks and leftovers are not. */
-const KEPT = ['objects', 'tensors', 'versions', 'removed', 'refs'] as const;
+const KEPT = [
+  'objects',
+  'tensors',
+  'versions',
+  'removed',
+  refPrefix('model'),
+  refPrefix('tag'),
+  refPrefix('base'),
+] as const;
 
 export async function storeStats(reader: StoreReader): Promise<StatsReport> {
   const { backend } = reader;
-  const [summaries, models, tags, bases, ...folders] = await Promise.all([
+  const [summaries, models, tags, bases, folders] = await Promise.all([
     readSummaries(reader),
     listRefs(backend, 'model'),
     listRefs(backend, 'tag'),
     listRefs(backend, 'base'),
-    ...KEPT.map(async (folder) => {
-      let count = 0;
-      let byteLength = 0;
-      for await (const value of backend.list(folder)) {
-        count++;
-        byteLength += value.byteLength;
-      }
-      return { count, byteLength };
-    }),
+    tallyFolders(backend, KEPT),
   ]);
   const versions = [...summaries.values()].filter(({ kind }) => kind === 'version');
   const representedByteLength = versions.reduce((sum, version) => sum + version.fineTunedByteLength, 0);

@@ -89,14 +89,22 @@ export class StoreReader {
     return { ...current, ref: found };
   }
 
-  /** The version, or the nearest before it that was not removed. */
-  async #living(id: VersionId, ref: Ref): Promise<StoredVersion> {
+  /** The version, or the nearest before it that was not removed; undefined where there is none. */
+  async findLiving(id: VersionId): Promise<StoredVersion | undefined> {
+    const seen = new Set<VersionId>();
     let next: VersionId | undefined = id;
-    while (next !== undefined) {
+    while (next !== undefined && !seen.has(next)) {
+      seen.add(next); // What is left of removed versions is named by them, not by its content.
       const version: StoredVersion | undefined = await this.findVersion(next);
       if (version !== undefined) return version;
       next = (await this.parents(next))?.[0];
     }
+    return undefined;
+  }
+
+  async #living(id: VersionId, ref: Ref): Promise<StoredVersion> {
+    const version = await this.findLiving(id);
+    if (version !== undefined) return version;
     throw new NotFoundError(`${this.backend.location}: ${ref} is version ${shortId(id)}, which is not there`);
   }
 

@@ -2,10 +2,11 @@
  * Summaries of all versions, and the cache that saves reading every manifest (docs/spec/store.md §9). A version never
  * changes, so what the cache says of one is right; it may lack some, and may be dropped.
  */
+import * as fields from '../../formats/ere/index-fields.js';
 import { isEreError } from '../../formats/errors.js';
 import type { VersionId, VersionSummary } from './api.js';
 import { SUMMARIES_KEY } from './layout.js';
-import { summaryOf } from './manifest.js';
+import { readSummaryFields, summaryOf } from './manifest.js';
 import { openRecord, sealRecord } from './record.js';
 import type { StoreReader } from './store-reader.js';
 
@@ -49,8 +50,13 @@ async function readCache({ backend }: StoreReader): Promise<Map<VersionId, Versi
   try {
     const bytes = await backend.read(SUMMARIES_KEY, { maxByteLength: 1 << 28 });
     const { value } = await openRecord(bytes, `${backend.location}, ${SUMMARIES_KEY}`);
-    // Written by this program and checked by its digest.
-    const summaries = value.items((item) => item.value as VersionSummary);
+    const summaries = value.items(
+      (item): VersionSummary => ({
+        id: fields.digest(item.field('id')),
+        ...readSummaryFields(item),
+        tensorCount: item.field('tensorCount').integer(),
+      }),
+    );
     return new Map(summaries.map((summary) => [summary.id, summary]));
   } catch (error) {
     if (isEreError(error)) return new Map();

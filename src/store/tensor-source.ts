@@ -95,7 +95,7 @@ export class TensorSource {
     return new References(this, this.#location, tensors);
   }
 
-  /** @throws NotFoundError where neither a base nor a recipe gives the tensor, or a chain does not end */
+  /** @throws NotFoundError where neither a base nor a recipe gives the tensor; IntegrityError where a chain does not end */
   async open(digest: Digest, depth = 0): Promise<Reader> {
     const found = this.inBase(digest);
     if (found !== undefined) {
@@ -106,7 +106,8 @@ export class TensorSource {
       };
     }
     const recipe = await this.#options.reader.recipe(digest);
-    if (recipe === undefined || depth > MAX_DEPTH) throw this.#missing(digest);
+    if (recipe === undefined) throw this.#missing(digest);
+    if (depth === MAX_DEPTH) throw this.#endless(digest);
     const { reference } = recipe;
     const below = reference && (await this.open(reference.digest, depth + 1));
     return this.#decode(recipe, below);
@@ -145,6 +146,16 @@ export class TensorSource {
         await below?.close();
       },
     };
+  }
+
+  #endless(digest: Digest): IntegrityError {
+    const expected = `a chain of at most ${MAX_DEPTH} recipes`;
+    return new IntegrityError(
+      `${this.#location}, tensor ${digest}`,
+      expected,
+      'a longer one',
+      'look at the store with fsck',
+    );
   }
 
   #missing(digest: Digest): NotFoundError {

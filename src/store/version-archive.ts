@@ -10,9 +10,8 @@ import { type ArchiveDescription, layoutArchive } from '../../formats/ere/write-
 import { matrixView } from '../../formats/matrix-view.js';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../version.js';
 import type { StoreBackend } from './backend.js';
-import { objectKey } from './layout.js';
 import type { ManifestTensor, StoredBlob, StoredVersion } from './manifest.js';
-import type { ObjectReader } from './objects.js';
+import { type ObjectReader, readObject } from './objects.js';
 import type { Recipe } from './recipe.js';
 import { type Reference, referenceName } from './tensor-source.js';
 
@@ -52,13 +51,15 @@ export async function versionArchive(input: VersionArchiveInput): Promise<Versio
     return segments.push(segment) - 1;
   };
   const addBlob = async (blob: StoredBlob): Promise<ChunkBlob> => {
-    const bytes = await backend.read(objectKey(blob.object));
+    const bytes = await readObject(backend, blob.object);
     const { byteLength } = bytes;
     const chunk = add({ object: blob.object, byteOffset: 0, byteLength }, crc32(bytes));
     return { chunk, byteLength: blob.byteLength, encoding: blob.encoding };
   };
   const files = [];
-  for (const { header, ...file } of manifest.files) files.push({ ...file, header: await addBlob(header) });
+  for (const { path, byteLength, header } of manifest.files) {
+    files.push({ path, byteLength, header: await addBlob(header) });
+  }
   const sideFiles = [];
   for (const { content, ...file } of manifest.sideFiles) {
     sideFiles.push({ ...file, byteLength: content.byteLength, content: await addBlob(content) });

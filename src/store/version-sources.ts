@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import { openArchive } from '../../formats/ere/open-archive.js';
-import { KNOWN_CODECS } from '../codecs/registry.js';
+import { KNOWN_CODECS } from '../codecs/known-codecs.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import type { KernelPath } from '../kernels/kernels.js';
@@ -63,7 +63,7 @@ export async function openVersion(
           tensorCount: 0,
         },
       }),
-      bases: await locateBases(reader, trace.roots, options.basePath),
+      bases: await locateBases(reader, trace.roots, version.manifest.base?.id, options.basePath),
       kernels: options.kernels ?? 'wasm',
     };
     const sources = await openPlace(place);
@@ -94,19 +94,27 @@ export async function openPlace({
     bases: places.bases,
     runtime: nodeRuntime(kernels),
   });
-  const bytes = versionSource(name, archive, source.objects);
-  const opened = await openArchive(bytes, { codecs: KNOWN_CODECS, inflate: inflateAtOnce });
-  const base = source.references(opened.index);
-  return {
-    archive: opened,
-    base,
-    close: async () => {
-      await base.close();
-      await source.close();
-      await places.close();
-      await backend.close();
-    },
+  const close = async (): Promise<void> => {
+    await source.close();
+    await places.close();
+    await backend.close();
   };
+  try {
+    const bytes = versionSource(name, archive, source.objects);
+    const opened = await openArchive(bytes, { codecs: KNOWN_CODECS, inflate: inflateAtOnce });
+    const base = source.references(opened.index);
+    return {
+      archive: opened,
+      base,
+      close: async () => {
+        await base.close();
+        await close();
+      },
+    };
+  } catch (error) {
+    await close().catch(() => {});
+    throw error;
+  }
 }
 
 interface LocalCopy {

@@ -1,4 +1,5 @@
 /** The kernels of a page: those that decoding calls. */
+import { inflateRaw } from '../../formats/deflate.js';
 import { UnsupportedError } from '../../formats/errors.js';
 import { DECODE_KERNELS_WASM } from '../kernels/generated/decode-kernels-wasm.js';
 import type { DecodeKernels } from '../kernels/kernels.js';
@@ -20,8 +21,10 @@ export function loadDecodeKernels(): Promise<DecodeKernels> {
 
 async function compile(): Promise<DecodeKernels> {
   try {
-    const bytes = Uint8Array.from(atob(DECODE_KERNELS_WASM), (char) => char.charCodeAt(0));
-    const module = await WebAssembly.compile(bytes);
+    const { byteLength, deflated } = DECODE_KERNELS_WASM;
+    const stored = Uint8Array.from(atob(deflated), (char) => char.charCodeAt(0));
+    const bytes = await inflateRaw(stored, byteLength, { format: 'wasm', file: 'ere/web', part: 'kernels' });
+    const module = await WebAssembly.compile(bytes as Uint8Array<ArrayBuffer>);
     const instantiate = (memory: WebAssembly.Memory) =>
       new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as KernelExports;
     return wasmDecodeKernels(new Arena(instantiate), new CoderPool(instantiate));

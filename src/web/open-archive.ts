@@ -1,6 +1,6 @@
 /** An archive that a page reaches, open. */
 import { type Archive, openArchive as openArchiveSource } from '../../formats/ere/open-archive.js';
-import { KNOWN_CODECS } from '../codecs/registry.js';
+import { KNOWN_CODECS } from '../codecs/known-codecs.js';
 import { assertIdentity } from '../residual/archive-identity.js';
 import { assertWebCrypto } from './decode-tensor.js';
 import type { HttpSourceOptions } from './http-source.js';

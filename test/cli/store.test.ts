@@ -58,6 +58,19 @@ describe('which store', () => {
     expect(stderr).toContain('$ERE_STORE');
   });
 
+  test('a location that is none is a usage error', async () => {
+    const malformed = async () => {
+      throw new RangeError('expected a folder, s3://, http:// or https://, got ftp://');
+    };
+    const argv = ['--store', 'ftp://host/x'];
+    const opened = await runWithStore(['log', ...argv], {}, {}, { openStore: malformed });
+    const made = await runWith(['init', ...argv], { initStore: malformed });
+    for (const { status, stderr } of [opened, made]) {
+      expect(status).toBe(2);
+      expect(stderr).toContain('Expected a folder, s3://, http:// or https://, got ftp://');
+    }
+  });
+
   test('it is closed after an error too, and the error has its status', async () => {
     const failing = async () => {
       throw new NotFoundError('no version "x"');

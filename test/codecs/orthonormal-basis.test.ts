@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { OrthonormalBasis } from '../../src/codecs/orthonormal-basis.js';
-import { normalFloats } from '../kernels/samples.js';
+import { normalFloats, scalar } from '../kernels/samples.js';
 
 const dot = (x: ArrayLike<number>, y: ArrayLike<number>): number =>
   Array.from(x).reduce((sum, value, i) => sum + value * y[i]!, 0);
@@ -14,7 +14,7 @@ function randomCodes(dimension: number, seed: number): Int16Array {
 it('any codes give orthonormal vectors, up to a whole basis', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 40 }), fc.nat(), (dimension, seed) => {
-      const basis = new OrthonormalBasis(dimension);
+      const basis = new OrthonormalBasis(dimension, scalar);
       const vectors = Array.from(
         { length: dimension },
         (_, k) => basis.add(randomCodes(dimension, seed + k))!,
@@ -29,7 +29,7 @@ it('any codes give orthonormal vectors, up to a whole basis', () => {
 
 it('a vector orthogonal to those before it comes back from its reflected coordinates', () => {
   const dimension = 30;
-  const basis = new OrthonormalBasis(dimension);
+  const basis = new OrthonormalBasis(dimension, scalar);
   const before = Array.from({ length: 12 }, (_, k) => basis.add(randomCodes(dimension, 100 + k))!);
   const wanted = Float64Array.from(normalFloats(dimension, 7));
   for (const vector of before) {
@@ -46,7 +46,7 @@ it('a vector orthogonal to those before it comes back from its reflected coordin
 });
 
 it('codes before the rank do not count, and all others zero are no vector', () => {
-  const basis = new OrthonormalBasis(3);
+  const basis = new OrthonormalBasis(3, scalar);
   expect([...basis.add(Int16Array.of(0, 5, 0))!]).toEqual([0, 1, 0]);
   expect(basis.add(Int16Array.of(9, 0, 0))).toBeUndefined();
   expect(basis.rank).toBe(1);

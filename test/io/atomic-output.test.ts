@@ -19,7 +19,7 @@ describe('an atomic file', () => {
         await file.writeAt(0, bytes('H'));
         expect(file.position).toBe(8);
         const [temporary, ...others] = await listTree(folder);
-        expect(temporary).toMatch(/^\.out\.ere\.ere-tmp-[0-9a-f]{12}$/);
+        expect(temporary).toMatch(/^\.out\.ere\.ere-tmp-[0-9a-f]{8}-\d+-\d+-[0-9a-f]{12}$/);
         expect(file.path).toBe(join(folder, temporary));
         expect(others).toEqual([]);
         return 7;

@@ -14,15 +14,16 @@ interface Opened {
 async function withPool<T>(
   threads: number,
   use: (opened: Opened) => Promise<T>,
-  options: { signal?: AbortSignal; failsToOpen?: boolean; failsToClose?: boolean } = {},
+  options: { signal?: AbortSignal; isWorker?: boolean; failsToOpen?: boolean; failsToClose?: boolean } = {},
 ): Promise<T> {
-  const { signal, ...init } = options;
+  const { signal, isWorker, ...init } = options;
   const counters = new SharedArrayBuffer(12);
   const pool = await openWorkerPool<PoolJobsInit, PoolJob, PoolJobResult>({
     module: new URL('../helpers/pool-jobs.js', import.meta.url),
     init: { ...init, counters },
     threads,
     signal,
+    ...(isWorker === undefined ? {} : { isWorker }),
   });
   try {
     return await use({ pool, counters: new Int32Array(counters) });
@@ -156,6 +157,52 @@ for (const threads of [1, 2]) {
     });
   });
 }
+
+describe('a pool with this thread as a worker', () => {
+  it('works here and in the others, and errors keep their class', async () => {
+    const used = async ({ pool, counters }: Opened) => {
+      expect(pool.threads).toBe(3);
+      const results = await Promise.all(Array.from({ length: 9 }, (_, i) => pool.run(echo(i, 20))));
+      expect(results.map(({ result }) => result.value)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
+      for (const { worker, result } of results) expect(result.thread === 0).toBe(worker === 0);
+      expect(new Set(results.map(({ worker }) => worker))).toEqual(new Set([0, 1, 2]));
+      for (const worker of [0, 1]) {
+        const error = await failure(pool.run({ kind: 'mismatch' }, worker));
+        expect(error).toBeInstanceOf(CheckpointMismatchError);
+      }
+      return counters;
+    };
+    const counters = await withPool(3, used, { isWorker: true });
+    expect([counters[0], counters[2]]).toEqual([3, 3]);
+  });
+
+  it('the others go on while it is busy, with the job that they have in hand', async () => {
+    const busy = async ({ pool, counters }: Opened) => {
+      await Promise.all([pool.run(echo(0), 0), pool.run(echo(0), 1)]);
+      const jobs = [1, 2, 3].map((i) => pool.run(echo(i), 1));
+      const started = counters[1]!;
+      // Nothing of this thread's event loop gets through until two have started.
+      while (Atomics.load(counters, 1) < started + 2);
+      await Promise.all(jobs);
+    };
+    await withPool(2, busy, { isWorker: true });
+  });
+
+  it('an abort rejects what runs and what waits; the job here ends, those elsewhere do not', async () => {
+    const controller = new AbortController();
+    const aborted = async ({ pool, counters }: Opened) => {
+      pool.run(echo(0, 10), 0).catch(() => {}); // Ends before the abort or after it.
+      const jobs = [1, 2, 3].map((i) => failure(pool.run(echo(i, 60_000), 1)));
+      while (counters[1]! < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+      controller.abort();
+      const errors = await Promise.all(jobs);
+      for (const error of errors) expect(isEreError(error, 'ERE_ABORTED')).toBe(true);
+      return counters;
+    };
+    const counters = await withPool(2, aborted, { isWorker: true, signal: controller.signal });
+    expect([counters[1], counters[2]]).toEqual([2, 2]);
+  });
+});
 
 describe('threads', () => {
   for (const job of [{ kind: 'exit', code: 0 }, { kind: 'exit', code: 3 }, { kind: 'crash' }] as const) {

@@ -154,6 +154,71 @@ describe('wasm and scalar', () => {
     }
   });
 
+  test('agree where values, predictions or the unit are at the ends of their range', () => {
+    const ends = [0, 1, 0x7f, 0x80, 0x3f80, 0x7f7f, 0x7f80, 0x7fc0, 0x7fff].flatMap((x) => [x, x | 0x8000]);
+    fc.assert(
+      fc.property(
+        fc.constantFrom('BF16' as const, 'F16' as const, 'F32' as const),
+        fc.constantFrom(-1000, -200, -130, -20, 0, 100, 126, 800),
+        fc.constantFrom(5, 300),
+        fc.nat(),
+        (dtype, unit, columns, seed) => {
+          const rows = 6;
+          const count = rows * columns;
+          const { byteLength } = elementLayout(dtype);
+          const odd = (seed: number) => {
+            const which = randomBytes(count, seed);
+            return Uint16Array.from(which, (x) => (x < 60 ? ends[x % ends.length] : 0x3c00 + x));
+          };
+          const widened = new Uint32Array(odd(seed)).map((x) => (x << 16) | (x & 1));
+          const elements = new Uint8Array(count * byteLength);
+          elements.set(bytesOf(dtype === 'F32' ? widened : odd(seed + 1)));
+          const values = dtype === 'F32' ? undefined : new Float32Array(widened.buffer);
+          const coded = elements.map((byte, i) => ((i * 7 + seed) % 5 === 0 ? byte ^ (i & 255) : byte));
+          const model = { dtype, columns, unit, skip: 0, means: true, drop: 0 } as const;
+          const prediction = { elements, values };
+          const payload = encode(wasm, model, coded, prediction);
+          expect(bytesOf(encode(scalar, model, coded, prediction)).equals(payload)).toBe(true);
+          for (const kernels of [wasm, scalar]) {
+            const decoded = decode(kernels, model, payload, prediction, coded.length);
+            expect(bytesOf(decoded).equals(coded)).toBe(true);
+          }
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  test('leave the columns behind a shorter row alone', () => {
+    for (const dtype of ['BF16', 'F16', 'F32'] as const) {
+      for (const short of [1, 3, 6, 257]) {
+        const { base, values } = exactPair(dtype, 30, 300, 1e-3);
+        const model: IntervalModel = { dtype, columns: 300, unit: -16, skip: 0, means: true, drop: 0 };
+        const { byteLength } = elementLayout(dtype);
+        // Rows by turns shorter, so that means that moved by mistake show in the next.
+        const rows = Array.from({ length: 30 }, (_, row) => {
+          const columns = row % 2 === 0 ? short : 300;
+          const start = row * 300 * byteLength;
+          const elements = base.subarray(start, start + columns * byteLength);
+          return { columns, elements, values: values.subarray(start, start + columns * byteLength) };
+        });
+        const payloads = [wasm, scalar].map((kernels) => {
+          const encoder = kernels.intervalEncoder(model);
+          for (const row of rows) encoder.encode(row.values, { elements: row.elements }, row.columns);
+          return encoder.finish()!;
+        });
+        expect(bytesOf(payloads[0]).equals(payloads[1])).toBe(true);
+        const decoder = wasm.intervalDecoder(model);
+        decoder.begin(payloads[0]);
+        for (const row of rows) {
+          const out = new Uint8Array(row.values.length);
+          decoder.decode({ elements: row.elements }, out, row.columns);
+          expect(bytesOf(out).equals(row.values)).toBe(true);
+        }
+      }
+    }
+  });
+
   test('read the same garbage from a payload that is not one, within its bounds', () => {
     fc.assert(
       fc.property(

@@ -38,7 +38,7 @@ async function decodeAll(
       const results = await decodeArchive({
         archive,
         base,
-        workers: fileWorkers(archivePath, basePath),
+        workers: fileWorkers(archivePath, archive, basePath),
         outputs: [output],
         placements,
         selection: selectUsable(archive, 'best'),

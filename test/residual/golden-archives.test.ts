@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { KNOWN_CODECS } from '../../src/codecs/registry.js';
+import { KNOWN_CODECS } from '../../src/codecs/known-codecs.js';
 import { decode, inspect } from '../../src/index.js';
 import { digestOf } from '../helpers/archive-builder.js';
 import { GOLDEN_ARCHIVES, goldenPath } from '../helpers/golden.js';

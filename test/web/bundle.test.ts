@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import * as source from '../../src/web/index.js';
 import { loadBundle, readBundle } from './bundle.js';
 
-/** Reader and kernels, by gzip, which every server has; brotli takes a sixth less. */
+/** Reader and kernels, by gzip, which every server has; brotli takes an eighth less. */
 const MAX_COMPRESSED_BYTE_LENGTH = 60 * 1024;
 
 describe('the bundle', () => {

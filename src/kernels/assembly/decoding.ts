@@ -6,6 +6,8 @@ export { accumulateCodes16, accumulateCodes32, accumulateSigns, unpackCodes } fr
 export { scaleComponents16, scaleComponents32, largestSquaredNorm16 } from './factors';
 export { addWords, joinPlanes } from './planes';
 export { decodeInterval, dropBits, resetInterval } from './interval';
+export { decodeBF16, decodeF16, decodeF32 } from './interval-decoder';
 export { intervalStateBytes } from './interval-contexts';
 export { packTilesInt16, packPanelsInt16, packTilesWide, packPanelsWide } from './pack';
+export { applyReflections } from './reflections';
 export { productInt16, productFloat64 } from './product';

@@ -12,8 +12,10 @@ export { accumulateCodes16, accumulateCodes32, accumulateSigns, unpackCodes, pac
 export { scaleComponents16, scaleComponents32, largestSquaredNorm16 } from './factors';
 export { addWords, joinPlanes, splitPlanes, subtractWords } from './planes';
 export { decodeInterval, dropBits, encodeInterval, resetInterval } from './interval';
+export { decodeBF16, decodeF16, decodeF32 } from './interval-decoder';
 export { intervalStateBytes } from './interval-contexts';
 export {
   packTilesInt16, packPanelsInt16, packTilesWide, packPanelsWide, packTilesFloat32, packPanelsFloat32,
 } from './pack';
+export { applyReflections } from './reflections';
 export { productInt16, productFloat64, productFloat32 } from './product';

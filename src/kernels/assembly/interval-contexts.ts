@@ -3,19 +3,18 @@
  * hand, and the patterns of numbers.
  */
 
-export const FAST: u32 = 7;
-export const SLOW: u32 = 10;
-
 /** Contexts of the ratio of spread to granule, in eighths of an octave; 32 is 1. */
 export const RATIOS: i32 = 40;
 
-// Context numbers.
+// Context numbers. Those of a ratio lie together, and these are their numbers among them. They begin and end at multiples
+// of 64 bytes, so that the address of one gives that of the others.
 export const ZERO: usize = 0;
-export const SIGN: usize = ZERO + RATIOS * 8;
-export const CLASS: usize = SIGN + RATIOS * 8;
-export const MANTISSA: usize = CLASS + RATIOS * 32;
-export const OFFSET: usize = MANTISSA + RATIOS * 32;
-export const SAME: usize = OFFSET + RATIOS * 2;
+export const SIGN: usize = ZERO + 8;
+export const CLASS: usize = SIGN + 8;
+export const MANTISSA: usize = CLASS + 32;
+export const OFFSET: usize = MANTISSA + 32;
+export const RATIO_CONTEXTS: usize = 88;
+export const SAME: usize = RATIOS * RATIO_CONTEXTS;
 export const BLOCK: usize = SAME + RATIOS * 8;
 export const STRIP: usize = BLOCK + RATIOS * 2;
 export const ROW: usize = STRIP + 4;
@@ -26,11 +25,11 @@ export const LOW_WORD: usize = SCALE + 24;
 export const WIDE: usize = LOW_WORD + 8;
 export const CONTEXTS: usize = WIDE + 2;
 
-// The job block: parameters, then state, then contexts, strips and column means.
+// The job block: parameters, then state, then contexts, strips, a plan (interval-plan.ts) and column means.
 export const CONTEXT_OFFSET: usize = 128;
 export const STRIP_OFFSET: usize = CONTEXT_OFFSET + CONTEXTS * 8;
-export const COLUMN_OFFSET: usize = STRIP_OFFSET + 256;
-
+export const PLAN_OFFSET: usize = STRIP_OFFSET + 256;
+export const COLUMN_OFFSET: usize = PLAN_OFFSET + 256 * 12;
 
 // The job at hand.
 export let contexts: usize = 0;
@@ -46,7 +45,7 @@ export let skip: i32 = 0;
 export let hasMeans: bool = true;
 export let signBit: u32 = 0;
 export let magnitudeMask: u32 = 0;
-let drop: i32 = 0;
+export let drop: i32 = 0;
 let subnormalUnit: f64 = 0;
 
 /** Bytes of a job block with all that follows it. */

@@ -3,11 +3,13 @@
  * coarse against the spread, a bucket and the place in it where they are fine.
  */
 import {
-  bias, BUCKET_LIMIT, bucketOf, CLASS, contexts, EXPONENT, exponentBits, FAST, fromRank, LOW_WORD, magnitudeMask,
-  MANTISSA, mantissaBits, NONZERO, OFFSET, ratioOf, SIGN, signBit, SLOW, toRank, ulpOf, unit, WIDE, wideBias,
-  wideMantissaBits, ZERO,
+  bias, BUCKET_LIMIT, bucketOf, CLASS, contexts, EXPONENT, exponentBits, fromRank, loadElement, LOW_WORD, magnitudeMask,
+  MANTISSA, mantissaBits, NONZERO, OFFSET, RATIO_CONTEXTS, ratioOf, SIGN, signBit, toRank, ulpOf, unit, WIDE, wideBias,
+  wideMantissaBits, width,
 } from './interval-contexts';
-import { codeBit, codeEvenBit, codeRaw, CONTEXT_BYTES, raw } from './range-coder';
+import { learnEven, learnOne, learnZero } from './interval-learning';
+import { BUCKETS, FINE, FLAGS, FLIP, GRANULES } from './interval-plan';
+import { codeRaw, CONTEXT_BYTES, Decode, decide, decideEven, Encode, portion, range, raw } from './range-coder';
 
 /** Pattern of the last float that was coded, or difference of the last integer. */
 export let decoded: u32 = 0;
@@ -31,43 +33,64 @@ function at(context: usize): usize {
 // @ts-ignore: decorator
 @inline
 export function code<D>(context: usize, value: i32): i32 {
-  return i32(codeBit<D>(at(context), value, FAST, SLOW));
+  return codeAt<D>(at(context), value);
 }
 
+// The same, given the context's address.
 // @ts-ignore: decorator
 @inline
-function codeEven<D>(context: usize, value: i32): i32 {
-  return i32(codeEvenBit<D>(at(context), value, FAST, SLOW));
+function codeAt<D>(address: usize, value: i32): i32 {
+  const a = load<u32>(address);
+  const b = load<u32>(address, 4);
+  const bit = decide<D>(portion(range, a & 0xffff, b), value);
+  if (bit) learnOne(address, a, b);
+  else learnZero(address, a, b);
+  return i32(bit);
 }
 
-/** A nonzero integer: sign, class by ones, two bits of the mantissa under contexts, the rest raw. Result in `symbol`. */
+// The same for a bit that is near even.
 // @ts-ignore: decorator
 @inline
-function codeSigned<D>(ratio: usize, fraction: usize, value: i32): void {
-  bit = codeEven<D>(SIGN + ratio * 8 + fraction, i32(value < 0));
+function codeEvenAt<D>(address: usize, value: i32): i32 {
+  const a = load<u32>(address);
+  const b = load<u32>(address, 4);
+  const bit = decideEven<D>(portion(range, a & 0xffff, b), value);
+  learnEven(address, a, b, u32(bit));
+  return i32(bit);
+}
+
+/**
+ * A nonzero integer: sign, class by ones, two bits of the mantissa under contexts, the rest raw. zero: address of the
+ * context of its zero flag. Result in `symbol`.
+ */
+// @ts-ignore: decorator
+@inline
+function codeSigned<D>(zero: usize, value: i32): void {
+  bit = codeEvenAt<D>(zero + SIGN * CONTEXT_BYTES, i32(value < 0));
   const negative = bit;
   const magnitude: u32 = value < 0 ? -value : value;
   const target = isSigned<D>() ? 0 : 31 - clz<u32>(magnitude);
-  codeMagnitude<D>(ratio, magnitude, target, negative);
+  codeMagnitude<D>(zero & ~63, magnitude, target, negative);
 }
 
-// Class 31 is the escape where values are coded in buckets: then `symbol` stays ±2^31.
+// ratio: address of the contexts of its ratio. Class 31 is the escape where values are coded in buckets: then `symbol`
+// stays ±2^31.
 // @ts-ignore: decorator
 @inline
 function codeMagnitude<D>(ratio: usize, magnitude: u32, target: i32, negative: i32): void {
   let order = 0;
   while (order < 31) {
-    bit = code<D>(CLASS + ratio * 32 + order, i32(order < target));
+    bit = codeAt<D>(ratio + (CLASS + order) * CONTEXT_BYTES, i32(order < target));
     if (bit == 0) break;
     order++;
   }
   let value: u32 = 1;
   if (order > 0) {
-    const base = MANTISSA + ratio * 32 + <usize>min(order, 7) * 4;
-    bit = codeEven<D>(base, <i32>(magnitude >> (order - 1)) & 1);
+    const base = ratio + (MANTISSA + <usize>min(order, 7) * 4) * CONTEXT_BYTES;
+    bit = codeEvenAt<D>(base, <i32>(magnitude >> (order - 1)) & 1);
     value = 2 + bit;
     if (order > 1) {
-      bit = codeEven<D>(base + value - 1, <i32>(magnitude >> (order - 2)) & 1);
+      bit = codeEvenAt<D>(base + (value - 1) * CONTEXT_BYTES, <i32>(magnitude >> (order - 2)) & 1);
       value = value * 2 + bit;
       if (order > 2) {
         const rest = order - 2;
@@ -100,7 +123,7 @@ function codeWithin<D>(ratio: usize, side: i32, bucket: i32, granule: i32, patte
     result = first;
     if (free > 0) {
       const offset = magnitude - first;
-      bit = codeEven<D>(OFFSET + ratio * 2 + side, <i32>(offset >> (free - 1)) & 1);
+      bit = codeEvenAt<D>(ratio + (OFFSET + side) * CONTEXT_BYTES, <i32>(offset >> (free - 1)) & 1);
       result += <u32>bit << (free - 1);
       codeRaw<D>(offset & ((1 << (free - 1)) - 1), free - 1);
       result += raw;
@@ -145,30 +168,15 @@ export function codeFloat<D>(
 ): void {
   const ulp = ulpOf(predicted);
   const octave = spread >> 3;
-  const ratio = <usize>ratioOf(spread, ulp);
-  let fraction: usize;
-  let flip: bool;
+  const ratio = at(<usize>ratioOf(spread, ulp) * RATIO_CONTEXTS);
   if (ulp >= octave) {
-    const rank = toRank(predicted);
     let excess = <i32>(wide - narrowed);
     if (wide >> 31) excess = -excess;
-    flip = excess < 0;
+    const flip = excess < 0;
     if (flip) excess = -excess;
-    fraction = excess == 0 ? 0 : (<u32>excess >> max(0, wideMantissaBits - mantissaBits - 2)) == 0 ? 1 : 2;
-    let distance = 0;
-    if (!isSigned<D>()) {
-      distance = toRank(value) - rank;
-      if (flip) distance = -distance;
-    }
-    if (!differs) {
-      bit = code<D>(ZERO + ratio * 8 + fraction, i32(distance != 0));
-      if (bit == 0) {
-        decoded = predicted;
-        return;
-      }
-    }
-    codeSigned<D>(ratio, fraction, distance);
-    decoded = fromRank(rank + (flip ? -symbol : symbol));
+    const fraction: usize =
+      excess == 0 ? 0 : (<u32>excess >> max(0, wideMantissaBits - mantissaBits - 2)) == 0 ? 1 : 2;
+    codeCoarse<D>(ratio + fraction * CONTEXT_BYTES, flip, predicted, value, differs);
     return;
   }
   const granule = octave + unit;
@@ -179,8 +187,35 @@ export function codeFloat<D>(
     start = ~start;
     quarter = 3 - quarter;
   }
-  flip = quarter < 2;
-  fraction = quarter == 0 || quarter == 3 ? 4 : 3;
+  const fraction: usize = quarter == 0 || quarter == 3 ? 4 : 3;
+  codeFine<D>(ratio + fraction * CONTEXT_BYTES, quarter < 2, start, granule, value);
+}
+
+/** A float as the distance from the rank of `predicted`. zero: address of the context; flip: distances are negated. */
+// @ts-ignore: decorator
+@inline
+function codeCoarse<D>(zero: usize, flip: bool, predicted: u32, value: u32, differs: bool): void {
+  const rank = toRank(predicted);
+  let distance = 0;
+  if (!isSigned<D>()) {
+    distance = toRank(value) - rank;
+    if (flip) distance = -distance;
+  }
+  if (!differs) {
+    bit = codeAt<D>(zero, i32(distance != 0));
+    if (bit == 0) {
+      decoded = predicted;
+      return;
+    }
+  }
+  codeSigned<D>(zero, distance);
+  decoded = fromRank(rank + (flip ? -symbol : symbol));
+}
+
+/** A float as the distance from bucket `start` of 2^granule. */
+// @ts-ignore: decorator
+@inline
+function codeFine<D>(zero: usize, flip: bool, start: i32, granule: i32, value: u32): void {
   let distance = 0;
   if (!isSigned<D>()) {
     const index = bucketOf(value & magnitudeMask, mantissaBits, bias, granule);
@@ -188,11 +223,11 @@ export function codeFloat<D>(
     if (index == BUCKET_LIMIT) distance = i32.MIN_VALUE;
     if (flip) distance = -distance;
   }
-  bit = code<D>(ZERO + ratio * 8 + fraction, i32(distance != 0));
+  bit = codeAt<D>(zero, i32(distance != 0));
   let bucket = start;
   let side = 0;
   if (bit) {
-    codeSigned<D>(ratio, fraction, distance);
+    codeSigned<D>(zero, distance);
     if (symbol == i32.MIN_VALUE) {
       codeRaw<D>(value, 1 + exponentBits + mantissaBits);
       decoded = raw;
@@ -204,7 +239,28 @@ export function codeFloat<D>(
   } else {
     side = i32(bucket < 0);
   }
-  codeWithin<D>(ratio, side, bucket, granule, value);
+  codeWithin<D>(zero & ~63, side, bucket, granule, value);
+}
+
+/** Encodes `count` elements by the plan of planStretch. */
+export function encodeStretch(plan: usize, values: usize, predicted: usize, count: i32): void {
+  const end = plan + (<usize>count << 2);
+  for (; plan < end; plan += 4) {
+    const flags = load<u32>(plan);
+    const zero: usize = flags & ~FLAGS;
+    const flip = (flags & FLIP) != 0;
+    const value = loadElement(values);
+    if (flags & FINE) codeFine<Encode>(zero, flip, load<i32>(plan, BUCKETS), load<i32>(plan, GRANULES), value);
+    else codeCoarse<Encode>(zero, flip, loadElement(predicted), value, false);
+    values += width;
+    predicted += width;
+  }
+}
+
+/** Decodes the pattern of a value in one of the two buckets at 0. */
+export function decodeEdge(bucket: i32, granule: i32): u32 {
+  codeWithin<Decode>(0, 0, bucket, granule, 0);
+  return decoded;
 }
 
 /** One integer, as the wrapping difference to its prediction: in steps of 2^granule, and the rest. It is then in `decoded`. */
@@ -213,15 +269,15 @@ export function codeFloat<D>(
 export function codeInteger<D>(spread: i32, difference: i32, differs: bool): void {
   const octave = spread >> 3;
   const granule = max(0, min(31, octave + unit));
-  const ratio = <usize>ratioOf(spread, -unit);
+  const zero = at(<usize>ratioOf(spread, -unit) * RATIO_CONTEXTS);
   const half = granule > 0 ? 1 << (granule - 1) : 0;
   const distance = (difference + half) >> granule;
   if (!(differs && granule == 0)) {
-    bit = code<D>(ZERO + ratio * 8, i32(distance != 0));
+    bit = codeAt<D>(zero, i32(distance != 0));
     symbol = 0;
-    if (bit) codeSigned<D>(ratio, 0, distance);
+    if (bit) codeSigned<D>(zero, distance);
   } else {
-    codeSigned<D>(ratio, 0, distance);
+    codeSigned<D>(zero, distance);
   }
   decoded = symbol << granule;
   if (granule > 0) {

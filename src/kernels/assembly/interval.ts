@@ -1,13 +1,16 @@
 /** Rows of codec "interval" (docs/spec/interval.md): skipped runs, scales, and the running spread of columns. */
 import {
-  BLOCK, COLUMN_OFFSET, CONTEXT_OFFSET, CONTEXTS, eighths, hasMeans, isFloat, loadElement, magnitudeMask,
-  openJob, powerOfTwo, ratioOf, RATIOS, ROW, SAME, SCALE, skip, SLOW, storeElement, STRIP, STRIP_OFFSET, toValue, ulpOf,
+  BLOCK, COLUMN_OFFSET, CONTEXT_OFFSET, CONTEXTS, eighths, hasMeans, isFloat, loadElement, magnitudeMask, openJob,
+  PLAN_OFFSET, powerOfTwo, ratioOf, RATIOS, ROW, SAME, SCALE, skip, storeElement, STRIP, STRIP_OFFSET, toValue, ulpOf,
   unit, width, wrapped,
 } from './interval-contexts';
-import { code, codeFloat, codeInteger, codeLowWord, codeWideInteger, decoded, lowFlag, setLowFlag } from './interval-values';
+import { decodeStretch } from './interval-decoder';
+import { freshContext, layPaces } from './interval-learning';
+import { adaptMean, adaptStretch, multipleOfMean, planStretch, STRETCH, sumOfStretch } from './interval-plan';
 import {
-  codeRaw, Decode, Encode, loadDecoder, loadEncoder, raw, saveDecoder, saveEncoder, settledAfter,
-} from './range-coder';
+  code, codeFloat, codeInteger, codeLowWord, codeWideInteger, decoded, encodeStretch, lowFlag, setLowFlag,
+} from './interval-values';
+import { codeRaw, Decode, Encode, loadDecoder, loadEncoder, raw, saveDecoder, saveEncoder } from './range-coder';
 
 /** Contexts of the position in a block of 16, where nothing differed so far; 0 where something did. */
 // @ts-ignore: decorator
@@ -72,13 +75,23 @@ function codeDiffers<D>(context: usize, i: usize, count: i32): i32 {
   return bit;
 }
 
+/** Whether rows are coded by stretches of a plan: floats of up to 32 bits, unless most equal their prediction. */
+// @ts-ignore: decorator
+@inline
+function isPlanned(): bool {
+  return isFloat && (width == 2 || width == 4) && skip < 2;
+}
+
 /** The encoder's choice: the scale at which the column means would have been right on average. */
 function wantedScale(start: usize, columns: i32): i32 {
-  const inverseUnit = powerOfTwo(-unit);
   let sum: f64 = 0;
-  for (let j: usize = 0; j < <usize>columns; j++) {
-    const difference = abs(differenceOf(start + j)) * inverseUnit;
-    sum += (difference < 4096 ? difference : 4096) * 4096 / <f64>load<i32>(means + (j << 2));
+  if (isPlanned()) {
+    sum = sumOfStretch(values + start * <usize>width, wide + (start << 2), means, columns, 0);
+  } else {
+    const perUnit = powerOfTwo(-unit);
+    for (let j: usize = 0; j < <usize>columns; j++) {
+      sum += multipleOfMean(means + (j << 2), differenceOf(start + j), perUnit);
+    }
   }
   return max(-24, min(511, (eighths(sum / <f64>columns + 0.001) + 1) >> 1));
 }
@@ -104,8 +117,6 @@ function codeScale<D>(start: usize, columns: i32): void {
 }
 
 /** One element. spread: eighths of an octave over the unit; differs: it is known not to be as predicted. */
-// @ts-ignore: decorator
-@inline
 function codeElement<D>(i: usize, spread: i32, differs: bool): void {
   const value = values + i * <usize>width;
   const expected = loadElement(predicted + i * <usize>width);
@@ -153,13 +164,23 @@ function blockRatio(spread: i32, i: usize, count: i32): i32 {
   return ratioOf(spread, ulpOf(least));
 }
 
+/** Shift of the means in the row at hand, which is counted. */
+function nextRate(): i32 {
+  const row = rowIndex++;
+  return row < 16 ? 4 : row < 40 ? 5 : row < 100 ? 6 : row < 300 ? 7 : 8;
+}
+
+/** What differences are multiplied with to be compared with means. */
+function gainOfRow(): f64 {
+  return powerOfTwo(-unit - (scale >> 2)) * <f64>inverseQuarters(scale & 3);
+}
+
 /** One row that differs from its prediction, or that is not told to. */
 function codeRow<D>(start: usize, columns: i32, strips: usize): void {
   codeScale<D>(start, columns);
   const spreadOfRow = scale * 2;
-  const rate = rowIndex < 16 ? 4 : rowIndex < 40 ? 5 : rowIndex < 100 ? 6 : rowIndex < 300 ? 7 : 8;
-  rowIndex++;
-  const gain = powerOfTwo(-unit - (scale >> 2)) * <f64>inverseQuarters(scale & 3);
+  const rate = nextRate();
+  const gain = gainOfRow();
   let lastStrip = 1;
   let lastBlock = 1;
   let inBlock = false;
@@ -200,12 +221,48 @@ function codeRow<D>(start: usize, columns: i32, strips: usize): void {
       seen = seen || !same;
     }
     if (!same) codeElement<D>(i, spread, inBlock);
-    if (hasMeans) {
-      const step = abs(differenceOf(i)) * gain;
-      const next = mean + (((step < 65536 ? <i32>step : 65536) - mean) >> rate);
-      store<i32>(means + (<usize>j << 2), max(next, 128));
-    }
+    if (hasMeans) adaptMean(means + (<usize>j << 2), differenceOf(i), gain, rate);
     j++;
+  }
+}
+
+/** A stretch that has no plan. */
+function codeOddStretch<D>(i: usize, meansAt: usize, count: i32, spreadOfRow: i32): void {
+  for (let j = 0; j < count; j++) {
+    codeElement<D>(i + j, spreadOfRow + eighths(<f64>load<i32>(meansAt + (<usize>j << 2))) - 96, false);
+  }
+}
+
+/** `codeRow` by plans. */
+function codePlannedRow<D>(start: usize, columns: i32, job: usize): void {
+  codeScale<D>(start, columns);
+  const spreadOfRow = scale * 2;
+  const rate = nextRate();
+  const gain = gainOfRow();
+  const plan = job + PLAN_OFFSET;
+  let lastStrip = 1;
+  for (let j = 0; j < columns; j += STRETCH) {
+    const count = min(STRETCH, columns - j);
+    const i = start + j;
+    if (skip > 0) {
+      const strip = job + STRIP_OFFSET + (j >> 8);
+      lastStrip = codeDiffers<D>(STRIP + lastStrip * 2 + load<u8>(strip), i, count);
+      store<u8>(strip, <u8>lastStrip);
+      if (lastStrip == 0) continue;
+    }
+    const value = values + i * <usize>width;
+    const predictedAt = predicted + i * <usize>width;
+    const wideAt = wide + (i << 2);
+    const meansAt = means + (<usize>j << 2);
+    if (!planStretch(plan, predictedAt, wideAt, narrowed + (i << 2), meansAt, count, spreadOfRow)) {
+      codeOddStretch<D>(i, meansAt, count, spreadOfRow);
+    } else if (isSigned<D>()) {
+      memory.copy(value, predictedAt, count * width);
+      decodeStretch(plan, value, count);
+    } else {
+      encodeStretch(plan, value, predictedAt, count);
+    }
+    if (hasMeans) adaptStretch(value, wideAt, meansAt, count, gain, rate);
   }
 }
 
@@ -230,7 +287,8 @@ function codeRows<D>(job: usize, coder: usize, rows: i32, columns: i32): void {
       lastRow = codeDiffers<D>(ROW + lastRow, start, columns);
       if (lastRow == 0) continue;
     }
-    codeRow<D>(start, columns, job + STRIP_OFFSET);
+    if (isPlanned()) codePlannedRow<D>(start, columns, job);
+    else codeRow<D>(start, columns, job + STRIP_OFFSET);
   }
   if (isSigned<D>()) saveDecoder(coder);
   else saveEncoder(coder);
@@ -284,11 +342,12 @@ export function dropBits(patterns: usize, count: i32, drop: i32): void {
 
 /** Fresh contexts and column means. */
 export function resetInterval(job: usize, columns: i32): void {
+  layPaces();
   store<i32>(job, 0, 36);
   store<i32>(job, 0, 40);
   store<i32>(job, 0, 44);
   store<i32>(job, 1, 48);
-  for (let i: usize = 0; i < CONTEXTS; i++) store<u64>(job + CONTEXT_OFFSET + i * 8, 0x8000000000008000 | (<u64>settledAfter(SLOW) << 16));
+  for (let i: usize = 0; i < CONTEXTS; i++) store<u64>(job + CONTEXT_OFFSET + i * 8, freshContext());
   memory.fill(job + STRIP_OFFSET, 1, 256);
   for (let j: usize = 0; j < <usize>columns; j++) store<i32>(job + COLUMN_OFFSET + (j << 2), 4096);
 }

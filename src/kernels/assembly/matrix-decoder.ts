@@ -24,6 +24,12 @@ function zeroContexts(second: u32, place: u32): usize {
   return CONTEXTS + <usize>((second >> place) & 1) * (<usize>LEVELS * CONTEXT_BYTES);
 }
 
+/**
+ * A level that is none: it stands behind the last entry of a run and ends the loop over its zeros, as its contexts, of
+ * either quantiser, belong to no decision (decisions 15 of a magnitude, MORE + 16i + 15) and stay young.
+ */
+const STOP: u8 = 255;
+
 /** A bit under any context, with the registers where `setRegisters` put them. */
 function decodeBit(context: usize): bool {
   return codeBit<Decode>(context, 0, FAST, SLOW);
@@ -109,11 +115,13 @@ function decodeEntries(trellis: bool, levels: usize, codes: usize, columns: i32,
         }
       }
     }
+    const kept = load<u8>(end);
+    store<u8>(end, STOP);
     while (true) {
       if (!found) {
-        // No call in here: engines would keep the registers in memory for it. 0: nothing is left to be decoded.
+        // The context that ended the loop undecided, if any. There is no call inside: it would cost registers.
         let at: usize = 0;
-        while (levels < end) {
+        while (true) {
           at = zeros + <usize>load<u8>(levels) * CONTEXT_BYTES;
           const a = load<u32>(at);
           if (isYoung(a)) break;
@@ -211,6 +219,7 @@ function decodeEntries(trellis: bool, levels: usize, codes: usize, columns: i32,
       }
       levels++;
     }
+    store<u8>(end, kept);
   }
   setRegisters(code, range);
   if (trellis) store<u32>(0, place, TRELLIS);

@@ -18,10 +18,10 @@ export type Decode = i32;
 export const CONTEXT_BYTES: usize = 8;
 
 // Ends of the estimates, so that no probability comes closer than 24/32768 to 0 or 1.
-const FAST_LOW: u32 = 48;
-const FAST_HIGH: u32 = 0xffff - FAST_LOW;
-const SLOW_LOW: u32 = FAST_LOW << 16;
-const SLOW_HIGH: u32 = 0xffffffff - SLOW_LOW;
+export const FAST_LOW: u32 = 48;
+export const FAST_HIGH: u32 = 0xffff - FAST_LOW;
+export const SLOW_LOW: u32 = FAST_LOW << 16;
+export const SLOW_HIGH: u32 = 0xffffffff - SLOW_LOW;
 
 /** Bits after which a context has settled: both its shifts are what they stay, and it counts no more. */
 // @ts-ignore: decorator
@@ -179,7 +179,15 @@ function putRawByte(byte: u32): void {
 export function codeBit<D>(context: usize, value: i32, fast: u32, slow: u32): bool {
   const a = load<u32>(context);
   const b = load<u32>(context, 4);
-  const bound = portion(range, a & 0xffff, b);
+  const v = decide<D>(portion(range, a & 0xffff, b), value);
+  learn(context, a, b, v, fast, slow);
+  return v;
+}
+
+/** Codes one bit whose 0 takes `bound` of the range. */
+// @ts-ignore: decorator
+@inline
+export function decide<D>(bound: u64, value: i32): bool {
   let v: bool;
   if (isSigned<D>()) {
     v = code >= bound;
@@ -210,7 +218,6 @@ export function codeBit<D>(context: usize, value: i32, fast: u32, slow: u32): bo
       putWord();
     }
   }
-  learn(context, a, b, v, fast, slow);
   return v;
 }
 
@@ -239,7 +246,7 @@ export function isYoung(a: u32): bool {
 // @ts-ignore: decorator
 @inline
 export function learn(context: usize, a: u32, b: u32, v: bool, fast: u32, slow: u32): void {
-  if (isYoung(a)) learnYoung(context, v, fast, slow);
+  if (isYoung(a)) learnYoung(context, a, b, v, fast, slow);
   else learnSettled(context, a, b, v, fast, slow);
 }
 
@@ -268,12 +275,13 @@ function slowMoved(b: u32, v: bool, shift: u32): u32 {
   return v ? b - ((b - SLOW_LOW) >> shift) : b + ((SLOW_HIGH - b) >> shift);
 }
 
-function learnYoung(context: usize, v: bool, fast: u32, slow: u32): void {
-  const a: u32 = load<u16>(context);
-  const b = load<u32>(context, 4);
-  const left: u32 = load<u16>(context, 2);
+// Calls would cost the functions around them registers.
+// @ts-ignore: decorator
+@inline
+function learnYoung(context: usize, a: u32, b: u32, v: bool, fast: u32, slow: u32): void {
+  const left = a >> 16;
   const shift: u32 = 32 - <u32>clz<u32>((2 * (settledAfter(slow) - left) + 4) / 3);
-  store<u32>(context, fastMoved(a, v, min(fast, shift)) | ((left - 1) << 16));
+  store<u32>(context, fastMoved(a & 0xffff, v, min(fast, shift)) | ((left - 1) << 16));
   store<u32>(context, slowMoved(b, v, min(slow, shift)), 4);
 }
 
@@ -287,16 +295,13 @@ export function nextWord(): u64 {
 }
 
 /**
- * The same for a bit that is near even, without a branch on it in the decoder: a wrong guess of the
- * processor costs more than the masks.
+ * `decide` for a bit that is near even, without a branch on it in the decoder: a wrong guess of the processor costs more
+ * than the masks.
  */
 // @ts-ignore: decorator
 @inline
-export function codeEvenBit<D>(context: usize, value: i32, fast: u32, slow: u32): bool {
-  if (!isSigned<D>()) return codeBit<D>(context, value, fast, slow);
-  const a = load<u32>(context);
-  const b = load<u32>(context, 4);
-  const bound = portion(range, a & 0xffff, b);
+export function decideEven<D>(bound: u64, value: i32): bool {
+  if (!isSigned<D>()) return decide<D>(bound, value);
   const v = code >= bound;
   const mask = -<u64>v;
   code -= bound & mask;
@@ -304,16 +309,6 @@ export function codeEvenBit<D>(context: usize, value: i32, fast: u32, slow: u32)
   if (isShort(range)) {
     range <<= 16;
     code = (code << 16) | nextWord();
-  }
-  if (isYoung(a)) {
-    learnYoung(context, v, fast, slow);
-  } else {
-    // The estimate of the bit that came is mirrored, so that both cases are one: it moves towards LOW.
-    const mirror = ~<u32>mask;
-    const x = a ^ (mirror & 0xffff);
-    const y = b ^ mirror;
-    store<u32>(context, (x - ((x - FAST_LOW) >> fast)) ^ (mirror & 0xffff));
-    store<u32>(context, (y - ((y - SLOW_LOW) >> slow)) ^ mirror, 4);
   }
   return v;
 }

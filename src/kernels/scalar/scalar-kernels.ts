@@ -12,6 +12,7 @@ import { createMatrixDecoder, createMatrixEncoder } from './matrix-coder.js';
 import { combineWords, joinPlanes, splitPlanes } from './planes.js';
 import { gemm, prepareProduct, prepareWideProduct } from './product.js';
 import { codeSums, squaredDistance, squaredPowers, statistics } from './reduce.js';
+import { createReflections } from './reflections.js';
 
 function once<T>(
   prepare: (b: T, columns: number, k: number, scale: number) => PreparedProduct<T>,
@@ -32,6 +33,7 @@ export function scalarKernels(): Kernels {
         throw new RangeError(`expected at most ${MAX_RESIDUAL_BLOCK} residuals, got ${count}`);
       return residual.subarray(0, count);
     },
+    takeRooms: () => undefined,
     addAndRound,
     prepareProduct,
     prepareWideProduct,
@@ -46,6 +48,7 @@ export function scalarKernels(): Kernels {
     combineWords,
     unpackCodes,
     packCodes,
+    createReflections,
     createMatrixEncoder,
     createMatrixDecoder,
     subtract,

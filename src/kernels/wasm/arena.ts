@@ -1,10 +1,11 @@
 /**
  * The linear memory of one set of kernels: a scratch region that every call lays out anew; behind it an
  * operand region that keeps the packed right operand of the last product, so that row blocks of one tensor
- * do not copy it again; and a coder region with the state of the last entropy coder. All are bounded, whatever the tensors' sizes; memory grows to what
- * was needed. Nobody else holds the memory, so views can only go stale in `reserve`, which renews them.
+ * do not copy it again; a coder region with the state of the last entropy coder; and regions that callers fill and read in
+ * place, a residual block and rooms for blocks of tensors. All are bounded, whatever the tensors' sizes; memory grows to what
+ * was needed. Views go stale in `reserve`, which renews those that are held here; who is given one has it at its largest.
  */
-import { MAX_RESIDUAL_BLOCK } from '../kernels.js';
+import { type KernelRooms, MAX_RESIDUAL_BLOCK } from '../kernels.js';
 import type { InstantiateKernels, KernelExports } from './kernel-exports.js';
 
 const PAGE_BYTES = 65_536;
@@ -21,8 +22,14 @@ export const CODER_BYTES = 5 * 1024 * 1024;
 /** Room for a residual block: with base and output of as many weights it stays in a 1 MiB second-level cache. */
 const RESIDUAL_BYTES = MAX_RESIDUAL_BLOCK * 4;
 
-/** First usable address; below lie lanes, states and the edge tile. */
-export const SCRATCH_START = 1024;
+/** Rooms for blocks of tensors: two of the base and two of what is decoded. */
+const ROOM_COUNT = 4;
+
+/** A block of 16-bit weights as the decoder cuts them, twice; larger ones are worked on in other memory. */
+const ROOM_BYTES = 4 * 1024 * 1024;
+
+/** First usable address; below lie lanes, states and the edge tile, and from 1024 on a table of codec "interval". */
+export const SCRATCH_START = 4096;
 
 /** Address of the operand region. */
 export const OPERAND_START = SCRATCH_BYTES;
@@ -46,6 +53,10 @@ export class Arena {
   readonly coderStart: number;
   /** Address of the residual region. */
   readonly #residualStart: number;
+  /** Address of the rooms. */
+  readonly #roomsStart: number;
+  readonly #end: number;
+  #areRoomsTaken = false;
   #coderOwner: CoderOwner | undefined;
   readonly #memory: WebAssembly.Memory;
   #bytes!: Uint8Array;
@@ -57,8 +68,9 @@ export class Arena {
     this.operandByteLength = operandByteLength;
     this.coderStart = Math.ceil((OPERAND_START + operandByteLength + SLACK_BYTES) / 64) * 64;
     this.#residualStart = Math.ceil((this.coderStart + CODER_BYTES + SLACK_BYTES) / 64) * 64;
-    const end = this.#residualStart + RESIDUAL_BYTES + SLACK_BYTES;
-    this.#memory = new WebAssembly.Memory({ initial: 1, maximum: Math.ceil(end / PAGE_BYTES) });
+    this.#roomsStart = this.#residualStart + RESIDUAL_BYTES + SLACK_BYTES;
+    this.#end = this.#roomsStart + ROOM_COUNT * (ROOM_BYTES + SLACK_BYTES);
+    this.#memory = new WebAssembly.Memory({ initial: 1, maximum: Math.ceil(this.#end / PAGE_BYTES) });
     this.kernels = instantiate(this.#memory);
     this.#renewViews();
   }
@@ -109,12 +121,31 @@ export class Arena {
   residual(count: number): Float32Array {
     if (count > MAX_RESIDUAL_BLOCK)
       throw new RangeError(`expected at most ${MAX_RESIDUAL_BLOCK} residuals, got ${count}`);
-    this.reserve(this.#residualStart + RESIDUAL_BYTES + SLACK_BYTES);
+    this.reserve(this.#end);
     return new Float32Array(this.#memory.buffer, this.#residualStart, count);
   }
 
+  /** The rooms, for one owner at a time: undefined while another has them. */
+  takeRooms(): KernelRooms | undefined {
+    if (this.#areRoomsTaken) return undefined;
+    this.#areRoomsTaken = true;
+    this.reserve(this.#end);
+    let isHeld = true;
+    return {
+      room: (index, byteLength) => {
+        if (byteLength > ROOM_BYTES || index >= ROOM_COUNT) return undefined;
+        const start = this.#roomsStart + index * (ROOM_BYTES + SLACK_BYTES);
+        return new Uint8Array(this.#memory.buffer, start, byteLength);
+      },
+      free: () => {
+        if (isHeld) this.#areRoomsTaken = false;
+        isHeld = false;
+      },
+    };
+  }
+
   /** The address of values that lie in this memory; undefined for any others. */
-  addressOf(values: Float32Array): number | undefined {
+  addressOf(values: ArrayBufferView): number | undefined {
     return values.buffer === this.#bytes.buffer ? values.byteOffset : undefined;
   }
 

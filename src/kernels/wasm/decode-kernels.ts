@@ -8,6 +8,7 @@ import { intervalDecoder } from './interval.js';
 import { type CoderPool, createMatrixDecoder } from './matrix-coder.js';
 import { combineWords, joinPlanes } from './planes.js';
 import { prepareProduct, prepareWideProduct } from './product.js';
+import { createReflections } from './reflections.js';
 
 export function wasmDecodeKernels(arena: Arena, coders: CoderPool): DecodeKernels {
   return {
@@ -25,6 +26,7 @@ export function wasmDecodeKernels(arena: Arena, coders: CoderPool): DecodeKernel
     joinPlanes: (planes, width, out) => joinPlanes(arena, planes, width, out),
     combineWords: (x, y, sign, width, out) => combineWords(arena, x, y, sign, width, out),
     unpackCodes: (bytes, bits, count, out, layout) => unpackCodes(arena, bytes, bits, count, out, layout),
+    createReflections: (dimension) => createReflections(arena, dimension),
     createMatrixDecoder: (options) => createMatrixDecoder(coders, options),
     intervalDecoder: (model) => intervalDecoder(arena, model),
   };

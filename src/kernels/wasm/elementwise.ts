@@ -52,6 +52,17 @@ export function addAndRound(
   const width = elementByteLength(dtype);
   const baseWidth = elementByteLength(baseDtype);
   const place = arena.addressOf(residual);
+  const [baseAt, outAt] = [arena.addressOf(base), arena.addressOf(out)];
+  if (
+    dtype === baseDtype &&
+    dtype !== 'F64' &&
+    place !== undefined &&
+    baseAt !== undefined &&
+    outAt !== undefined
+  ) {
+    kernels.addAndRound(FORMAT_NUMBERS[dtype], baseAt, place, outAt, residual.length);
+    return;
+  }
   const [source, scratch, target, widened] = arena.layOut(BLOCK * baseWidth, BLOCK * 4, BLOCK * 8, BLOCK * 4);
   for (let start = 0; start < residual.length; start += BLOCK) {
     const count = Math.min(BLOCK, residual.length - start);

@@ -106,6 +106,15 @@ export interface KernelExports {
     stride: number,
     edge: number,
   ): void;
+  applyReflections(
+    vectors: number,
+    qs: number,
+    from: number,
+    to: number,
+    backward: number,
+    x: number,
+    length: number,
+  ): void;
   intervalStateBytes(columns: number): number;
   resetInterval(job: number, columns: number): void;
   dropBits(patterns: number, count: number, drop: number): void;

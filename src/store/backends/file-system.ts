@@ -4,9 +4,10 @@
  * system calls: a key has its old value or the new one. What it leaves is under `<folder>/tmp/`.
  */
 import { createHash } from 'node:crypto';
-import { constants, type Stats } from 'node:fs';
-import { lstat, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
+import { constants, lstatSync, readdirSync, type Stats } from 'node:fs';
+import { lstat, mkdir, open, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { ConflictError, IoError, NotFoundError } from '../../../formats/errors.js';
 import { throwIfAborted } from '../../io/abort.js';
 import { type FileSource, handleSource } from '../../io/file-source.js';
@@ -29,8 +30,11 @@ export interface FolderBackendOptions {
   readonly lockTimeoutMs?: number;
 }
 
-/** Files of a folder whose sizes are asked for at once. */
-const STATS_AT_ONCE = 64;
+/**
+ * Files whose sizes are asked for before other work has its turn. In this thread it takes 3 µs a file; through the pool
+ * that asynchronous calls go through, ten times as long, and stores have many files.
+ */
+const STATS_AT_ONCE = 512;
 /** Never through a symbolic link, and never waiting for the writer of a named pipe. Windows has neither. */
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
@@ -100,23 +104,30 @@ class FolderBackend implements StoreBackend {
   async *list(prefix: string, options: RequestOptions = {}): AsyncGenerator<StoredValue, void, void> {
     assertPrefix(prefix);
     const folders = [prefix];
+    let count = 0;
     for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
       throwIfAborted(options.signal);
-      const keys: Key[] = [];
-      for (const entry of await this.#entries(folder)) {
+      for (const entry of this.#entries(folder)) {
         const key = folder === '' ? entry.name : `${folder}/${entry.name}`;
         if (!isKey(key)) continue;
         if (entry.isDirectory()) folders.push(key);
-        else if (entry.isFile()) keys.push(key);
-      }
-      for (let at = 0; at < keys.length; at += STATS_AT_ONCE) {
-        throwIfAborted(options.signal);
-        const some = keys.slice(at, at + STATS_AT_ONCE);
-        for (const value of await Promise.all(some.map((key) => this.#stat(key)))) {
-          if (value !== undefined) yield value;
+        if (!entry.isFile()) continue;
+        if (++count % STATS_AT_ONCE === 0) {
+          await setImmediate();
+          throwIfAborted(options.signal);
         }
+        const value = this.#statNow(key);
+        if (value !== undefined) yield value;
       }
     }
+  }
+
+  /** Values are renamed into their folders, also over others: that is a change of the folder. */
+  async changedMs(folder: string, options: RequestOptions = {}): Promise<number | undefined> {
+    assertPrefix(folder);
+    throwIfAborted(options.signal);
+    const info = await withIoErrors('open', this.#shown(folder), () => statsOf(join(this.folder, folder)));
+    return info?.isDirectory() ? info.mtimeMs : undefined;
   }
 
   async write(key: Key, content: Content, options: RequestOptions = {}): Promise<void> {
@@ -296,10 +307,21 @@ class FolderBackend implements StoreBackend {
     return { key, byteLength: info.size, modifiedMs: info.mtimeMs };
   }
 
-  async #entries(folder: string) {
+  #statNow(key: Key): StoredValue | undefined {
+    let info: Stats | undefined;
+    try {
+      info = lstatSync(this.#path(key), { throwIfNoEntry: false });
+    } catch (error) {
+      throw toIoError(error, 'open', this.#shown(key));
+    }
+    if (info?.isFile() !== true) return undefined;
+    return { key, byteLength: info.size, modifiedMs: info.mtimeMs };
+  }
+
+  #entries(folder: string) {
     const path = join(this.folder, folder);
     try {
-      return await readdir(path, { withFileTypes: true });
+      return readdirSync(path, { withFileTypes: true });
     } catch (error) {
       if (folder !== '' && isSystemError(error, 'ENOENT', 'ENOTDIR')) return [];
       throw toIoError(error, 'list', folder === '' ? this.location : this.#shown(folder));

@@ -1,0 +1,80 @@
+/** The constants of src/store/decode-cost.ts, from what was measured. */
+import type { DecodeTime } from './measure-checkouts.js';
+
+export interface FittedCost {
+  /** Milliseconds of processor time for a million coded bytes. */
+  readonly msPerMegabyte: number;
+  /** Of one step of one element, and of one element of the result, in coded bytes. */
+  readonly stepBytesPerElement: number;
+  readonly outputBytesPerElement: number;
+  /** Largest deviation from what was measured, relative. */
+  readonly worst: number;
+}
+
+/**
+ * Least squares of time = rate · (bytes + step · stepped elements + output · elements), over relative deviations;
+ * negative constants are taken for 0. Undefined with fewer points than constants.
+ */
+export function fitCost(points: readonly DecodeTime[], threads: number): FittedCost | undefined {
+  const rows = points.map(({ cost, processorMs }) => ({
+    terms: [cost.chainByteLength, cost.steppedElementCount, cost.elementCount],
+    ms: processorMs.get(threads)!,
+  }));
+  if (rows.length < 3) return undefined;
+  let used = [0, 1, 2];
+  for (;;) {
+    const found = solve(rows, used);
+    if (found.every((value) => value >= 0) || used.length === 1) {
+      const rates = [0, 0, 0];
+      used.forEach((term, i) => {
+        rates[term] = Math.max(0, found[i]!);
+      });
+      const [perByte, perStep, perOutput] = rates as [number, number, number];
+      const deviations = rows.map(({ terms, ms }) => {
+        const expected = terms.reduce((sum, term, i) => sum + term * rates[i]!, 0);
+        return Math.abs(expected / ms - 1);
+      });
+      return {
+        msPerMegabyte: perByte * 1e6,
+        stepBytesPerElement: perStep / perByte,
+        outputBytesPerElement: perOutput / perByte,
+        worst: Math.max(...deviations),
+      };
+    }
+    used = used.filter((_, i) => found[i]! >= 0);
+  }
+}
+
+interface Row {
+  readonly terms: readonly number[];
+  readonly ms: number;
+}
+
+/** Normal equations, by Gaussian elimination. */
+function solve(rows: readonly Row[], used: readonly number[]): number[] {
+  const n = used.length;
+  // Scaled, so that the equations are well-conditioned.
+  const scales = used.map((term) => Math.max(...rows.map(({ terms }) => terms[term]!)));
+  const matrix = Array.from({ length: n }, () => new Float64Array(n + 1));
+  for (const { terms, ms } of rows) {
+    const x = used.map((term, i) => terms[term]! / scales[i]! / ms);
+    for (let i = 0; i < n; i++) {
+      for (let j = 0; j < n; j++) matrix[i]![j]! += x[i]! * x[j]!;
+      matrix[i]![n]! += x[i]!;
+    }
+  }
+  for (let i = 0; i < n; i++) {
+    const pivot = matrix[i]![i]!;
+    for (let k = i + 1; k < n; k++) {
+      const factor = matrix[k]![i]! / pivot;
+      for (let j = i; j <= n; j++) matrix[k]![j]! -= factor * matrix[i]![j]!;
+    }
+  }
+  const found = new Array<number>(n).fill(0);
+  for (let i = n - 1; i >= 0; i--) {
+    let rest = matrix[i]![n]!;
+    for (let j = i + 1; j < n; j++) rest -= matrix[i]![j]! * found[j]!;
+    found[i] = rest / matrix[i]![i]!;
+  }
+  return found.map((value, i) => value / scales[i]!);
+}
