@@ -9,11 +9,14 @@ import { type TensorPiece, type TensorPiecesInput, tensorPieces } from './tensor
 export interface Reconstruction {
   /** Bytes of the tensor, with values where they are whole elements; cheap in ascending order. */
   readonly read: ReadPrediction;
+  /** The same without values. @param room memory of that length that the result is put into */
+  readBytes(byteOffset: number, byteLength: number, room?: Uint8Array): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
 const NO_PIECE: TensorPiece = { byteOffset: 0, bytes: new Uint8Array(0) };
 
+/** @param input `withValues` false where only `readBytes` will be called; default true */
 export function openReconstruction(input: TensorPiecesInput): Reconstruction {
   let pieces: ReturnType<typeof tensorPieces> | undefined;
   let piece = NO_PIECE;
@@ -27,7 +30,7 @@ export function openReconstruction(input: TensorPiecesInput): Reconstruction {
   /** The piece that holds a byte. */
   const pieceAt = async (byteOffset: number): Promise<TensorPiece> => {
     if (byteOffset < piece.byteOffset) await close();
-    pieces ??= tensorPieces({ ...input, withValues: true });
+    pieces ??= tensorPieces({ withValues: true, ...input });
     while (byteOffset >= piece.byteOffset + piece.bytes.byteLength) {
       const next = await pieces.next();
       if (next.done) throw new RangeError(`expected an offset inside the tensor, got ${byteOffset}`);
@@ -65,6 +68,16 @@ export function openReconstruction(input: TensorPiecesInput): Reconstruction {
         else place.set(current.values.subarray(from, from + place.length));
       }
       return { bytes, values };
+    },
+    async readBytes(byteOffset, byteLength, room = new Uint8Array(byteLength)) {
+      for (let done = 0; done < byteLength; ) {
+        const { byteOffset: start, bytes } = await pieceAt(byteOffset + done);
+        const first = byteOffset + done - start;
+        const part = bytes.subarray(first, first + byteLength - done);
+        room.set(part, done);
+        done += part.byteLength;
+      }
+      return room;
     },
     close,
   };

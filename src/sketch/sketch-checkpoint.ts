@@ -3,6 +3,7 @@ import type { Checkpoint, TensorInfo } from '../../formats/checkpoint.js';
 import { DTYPES, isFloatDtype } from '../../formats/dtype.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import { type Sketch, type SketchedTensor, sampledRuns } from '../../formats/sketch/sketch.js';
+import { throwIfAborted } from '../io/abort.js';
 import type { Kernels } from '../kernels/kernels.js';
 
 export interface SketchOptions {
@@ -16,7 +17,7 @@ const PARALLEL_TENSORS = 8;
 
 /**
  * At most 16 reads of 4 elements a tensor, whatever its size: 0.1 s for 300 tensors on a local disk.
- * @throws IoError; the signal's reason when it is aborted
+ * @throws IoError; EreError with code ERE_ABORTED
  */
 export async function sketchCheckpoint(
   checkpoint: Checkpoint,
@@ -26,7 +27,7 @@ export async function sketchCheckpoint(
   const infos = [...checkpoint.tensors.values()];
   const tensors = new Map<string, SketchedTensor>();
   for (let start = 0; start < infos.length; start += PARALLEL_TENSORS) {
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     const group = infos.slice(start, start + PARALLEL_TENSORS);
     const samples = await Promise.all(group.map((info) => readSamples(checkpoint, info, kernels)));
     group.forEach(({ name, dtype, shape }, i) => {

@@ -68,7 +68,8 @@ export async function addBase(
   if (options.keep !== true) return withSharedLock(backend, options, register);
   return withWholeArchive(backend, location, options, (archive) =>
     withSharedLock(backend, options, async () => {
-      await publishArchive(reader, archive, () => false);
+      reader.refresh();
+      await publishArchive(reader, archive, { replace: () => true });
       return register();
     }),
   );

@@ -2,7 +2,7 @@
 import { ConflictError, NotFoundError } from '../../formats/errors.js';
 import type { Ref, RefEntry, StoreOptions } from './api.js';
 import { assertName, type RefKind, removedKey, versionKey } from './layout.js';
-import { withSharedLock } from './locks.js';
+import { withExclusiveLock, withSharedLock } from './locks.js';
 import { type StoredVersion, shortId } from './manifest.js';
 import { sealRecord } from './record.js';
 import { listRefs, updateRef } from './refs.js';
@@ -53,8 +53,14 @@ export async function removeRef(
   ref: Ref,
   options: StoreOptions,
 ): Promise<{ readonly removed: string }> {
-  return withSharedLock(reader.backend, options, async () => {
+  // Of a base alone: a commit against it may be under way.
+  const isBase = (await reader.resolve(ref)).manifest.kind === 'base';
+  const withLock = isBase ? withExclusiveLock : withSharedLock;
+  return withLock(reader.backend, options, async () => {
     const version = await reader.resolve(ref);
+    if ((version.manifest.kind === 'base') !== isBase) {
+      throw new ConflictError(`${reader.backend.location}: ${ref} was changed meanwhile; try again`);
+    }
     const { ref: named } = version;
     const hasSteps = /~\d*$/.test(ref);
     if (named !== undefined && !hasSteps) {
@@ -76,10 +82,20 @@ export async function removeRef(
   });
 }
 
+/** Neither coded against it, nor made of a tensor that is nowhere else. */
 async function assertUnusedBase(reader: StoreReader, { id, manifest }: StoredVersion): Promise<void> {
+  const only = new Set(manifest.tensors.map(({ digest }) => digest));
+  for (const base of await reader.bases()) {
+    if (base.id !== id) for (const { digest } of base.manifest.tensors) only.delete(digest);
+  }
   for (const other of await reader.versionIds()) {
-    const version = await reader.findVersion(other);
-    if (version?.manifest.base?.id !== id) continue;
+    const version = other === id ? undefined : await reader.findVersion(other);
+    if (version === undefined || version.manifest.kind === 'base') continue;
+    const isMadeFrom = async (): Promise<boolean> => {
+      const { roots } = await reader.trace(version.manifest.tensors.map(({ digest }) => digest));
+      return [...roots].some((digest) => only.has(digest));
+    };
+    if (version.manifest.base?.id !== id && !(await isMadeFrom())) continue;
     throw new ConflictError(
       `${reader.backend.location}: base "${manifest.model}" is what version ${shortId(other)} and maybe others are made from; remove these first`,
     );

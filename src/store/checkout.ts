@@ -8,9 +8,18 @@ import type { CheckoutOptions, CheckoutReport } from './api.js';
 import { type StoredVersion, summaryOf } from './manifest.js';
 import type { StoreReader } from './store-reader.js';
 import { openVersion } from './version-sources.js';
+import { whileStored } from './while-stored.js';
 
 /** @throws as decode; NotFoundError for a base that is not at hand */
 export async function checkoutVersion(
+  reader: StoreReader,
+  version: StoredVersion,
+  options: CheckoutOptions,
+): Promise<CheckoutReport> {
+  return whileStored(reader, version, () => checkOutNow(reader, version, options));
+}
+
+async function checkOutNow(
   reader: StoreReader,
   version: StoredVersion,
   options: CheckoutOptions,

@@ -4,7 +4,7 @@
  * has to be decoded to be considered.
  */
 import { elementCount as countOf, tensorByteLength } from '../../formats/dtype.js';
-import { CheckpointMismatchError, NotFoundError } from '../../formats/errors.js';
+import { CheckpointMismatchError, isEreError, NotFoundError } from '../../formats/errors.js';
 import { parseSketch } from '../../formats/sketch/parse-sketch.js';
 import type { Sketch } from '../../formats/sketch/sketch.js';
 import type { Budget } from '../residual/api.js';
@@ -219,7 +219,10 @@ async function consider(
   coding: ExpectedCoding,
   { elementCount, directRatio, byteLength }: Scale,
 ): Promise<Candidate | undefined> {
-  const reference = await readSketch(reader, version);
+  const reference = await readSketch(reader, version).catch((error: unknown) => {
+    if (isEreError(error, 'ERE_NOT_FOUND')) return undefined; // Removed meanwhile.
+    throw error;
+  });
   if (reference === undefined) return undefined;
   const expectedRatio = expectedBits(sketch, reference, coding).ratio;
   const below = await chainCost(reader, version.manifest.tensors);

@@ -48,9 +48,10 @@ export async function commitVersion(
     const { encoded, against } = await encodeAgainst(reader, path, { plan, parent, folder, output, options });
     const decoded = await describeDecoded(path, { plan, archive: output, against, folder, options });
     const direct = directRatio * encoded.fineTunedByteLength;
-    const recorded = await withSharedLock(backend, options, () =>
+    const recorded = await withSharedLock(backend, options, (lock) =>
       withArchive(output, (archive) =>
         recordVersion(reader, {
+          lock,
           archive,
           model,
           message: options.message,

@@ -12,11 +12,20 @@ import { ObjectReader } from './objects.js';
 import type { StoredBase, StoreReader, Trace } from './store-reader.js';
 import { withTemporaryFolder } from './temporary.js';
 import { versionArchive, versionSource } from './version-archive.js';
+import { whileStored } from './while-stored.js';
 
 const COPY_BYTE_LENGTH = 4 << 20;
 
 /** @throws NotFoundError for a base that is not at hand, where the version has to be decoded */
 export async function exportVersion(
+  reader: StoreReader,
+  version: StoredVersion,
+  options: ExportOptions,
+): Promise<ExportReport> {
+  return whileStored(reader, version, () => exportNow(reader, version, options));
+}
+
+async function exportNow(
   reader: StoreReader,
   version: StoredVersion,
   options: ExportOptions,

@@ -19,7 +19,7 @@ import {
   TALLIES_KEY,
   versionKey,
 } from './layout.js';
-import { withExclusiveLock } from './locks.js';
+import { withExclusiveLock, withSharedLock } from './locks.js';
 import { type Manifest, type StoredVersion, shortId } from './manifest.js';
 import { namedObjects, tensorsOf } from './reachable.js';
 import type { Recipe } from './recipe.js';
@@ -30,13 +30,17 @@ import { openVersion } from './version-sources.js';
 
 type Problem = FsckReport['problems'][number];
 
-/** Checks everything; with `repair` nobody else changes the store meanwhile. */
+/**
+ * Checks everything. Nothing is removed meanwhile, so that what lacks something lacks it for good; with `repair` nobody
+ * else changes the store at all.
+ */
 export async function checkStore(reader: StoreReader, options: FsckOptions): Promise<FsckReport> {
   const check = async (): Promise<FsckReport> => {
     reader.refresh();
     return new StoreCheck(reader, options).run();
   };
-  return options.repair === true ? withExclusiveLock(reader.backend, options, check) : check();
+  if (options.repair === true) return withExclusiveLock(reader.backend, options, check);
+  return reader.backend.isReadOnly ? check() : withSharedLock(reader.backend, options, check);
 }
 
 class StoreCheck {
@@ -240,8 +244,10 @@ class StoreCheck {
   *#missingFor(tensor: Digest, ofBases: ReadonlySet<Digest>): Generator<[string, string], void, void> {
     const seen = new Set<Digest>();
     let next: Digest | undefined = tensor;
-    while (next !== undefined && !ofBases.has(next)) {
+    // As readers do: a recipe goes before a base.
+    while (next !== undefined) {
       const recipe: Recipe | undefined = this.#recipes.get(next);
+      if (recipe === undefined && ofBases.has(next)) return;
       if (recipe === undefined) {
         yield [recipeKey(next), 'expected a recipe, found none that is whole'];
         return;

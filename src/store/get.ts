@@ -10,7 +10,8 @@ import { findTensors } from '../residual/find-tensors.js';
 import type { StoredCheckpoint, StoreOptions } from './api.js';
 import { type StoredVersion, summaryOf } from './manifest.js';
 import type { StoreReader } from './store-reader.js';
-import { openVersion } from './version-sources.js';
+import { openVersion, type VersionSources } from './version-sources.js';
+import { whileStored } from './while-stored.js';
 
 /** @throws NotFoundError for a base that is not at hand */
 export async function openStored(
@@ -18,15 +19,31 @@ export async function openStored(
   version: StoredVersion,
   { basePath, signal }: StoreOptions & { readonly basePath?: string },
 ): Promise<StoredCheckpoint> {
-  const sources = await openVersion(reader, version, { basePath });
-  const { archive, base } = sources;
+  const opened: VersionSources[] = [];
+  const open = async (): Promise<VersionSources> => {
+    const sources = await openVersion(reader, version, { basePath });
+    opened.push(sources);
+    return sources;
+  };
+  const { archive } = await whileStored(reader, version, open);
   const { index } = archive;
   const runtime = nodeRuntime('wasm');
+  /** On the sources that are open, then on new ones. The old are kept: another stream may read from them. */
+  const reading = <T>(read: (sources: VersionSources) => Promise<T>): Promise<T> => {
+    let sources = opened.at(-1);
+    return whileStored(reader, version, async () => {
+      const current = sources ?? (await open());
+      sources = undefined;
+      return read(current);
+    });
+  };
   const decodeTensor = async (number: number): Promise<DecodedTensor> => {
     throwIfAborted(signal);
     const { name, dtype, shape } = index.tensors[number]!;
     const bytes = new Uint8Array(tensorByteLength(dtype, shape)!);
-    await decodeVerified({ archive, base, runtime }, number, (offset, block) => bytes.set(block, offset));
+    await reading(({ archive, base }) =>
+      decodeVerified({ archive, base, runtime }, number, (offset, block) => bytes.set(block, offset)),
+    );
     return { name, dtype, shape, bytes };
   };
   return {
@@ -42,18 +59,21 @@ export async function openStored(
     async *file(path) {
       const side = index.sideFiles.find((file) => file.path === path);
       if (side?.content !== undefined) {
-        yield await archive.readBlob(side.content);
+        const { content } = side;
+        yield await reading((sources) => sources.archive.readBlob(content));
         return;
       }
       const number = index.files.findIndex((file) => file.path === path);
       if (number === -1) throw new NotFoundError(`${archive.source.name} has no file ${path}`);
-      const { headers, placements } = await readArchiveLayout(archive);
+      const { headers, placements } = await reading((sources) => readArchiveLayout(sources.archive));
       yield headers[number]!;
       const inFile = placements.filter(({ output }) => output === number);
       for (const { tensor } of inFile.sort((x, y) => x.outputOffset - y.outputOffset)) {
         yield (await decodeTensor(tensor)).bytes;
       }
     },
-    close: () => sources.close(),
+    close: async () => {
+      await Promise.all(opened.splice(0).map((sources) => sources.close()));
+    },
   };
 }

@@ -28,8 +28,9 @@ export async function importArchive(
     const head = (await readRef(reader.backend, 'model', model))?.id;
     const parent = await parentOf(reader, options.parent, head);
     const sideFiles = await readSideFiles(reader, archive, base);
-    const recorded = await withSharedLock(reader.backend, options, () =>
+    const recorded = await withSharedLock(reader.backend, options, (lock) =>
       recordVersion(reader, {
+        lock,
         archive,
         model,
         message: options.message ?? '',

@@ -5,10 +5,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ConflictError, isEreError } from '../../formats/errors.js';
+import { delay, throwIfAborted } from '../io/abort.js';
 import { isGone, processIdentity } from '../io/process-identity.js';
-import { abortError } from '../io/worker-pool.js';
 import type { StoreEvent } from './api.js';
 import type { Key, StoreBackend } from './backend.js';
 
@@ -17,8 +16,13 @@ const SHARED_PREFIX = 'locks/shared';
 
 /** A holder renews its lock this often. */
 const RENEW_MS = 10_000;
-/** A lock of another host that stays as it is for so long is nobody's. */
+/** A lock that stays as it is for so long is nobody's. */
 const STALE_MS = 60_000;
+/**
+ * A holder that could not renew its lock for so long does no more under it: a process may have been stopped, or its
+ * host suspended. The rest of STALE_MS is for the step that it is in.
+ */
+const LEASE_MS = 45_000;
 /** Time between two looks at a lock that is held. */
 const POLL_MS = 50;
 
@@ -29,18 +33,32 @@ export interface LockOptions {
   readonly waitMs?: number;
 }
 
+/** What work under a lock is given. */
+export interface HeldLock {
+  /**
+   * To be called before each step that must not be done without the lock.
+   * @throws ConflictError where others may have taken it for one that was left
+   */
+  assertHeld(): void;
+}
+
 /** Runs `work` while nothing is removed from the store. @throws ConflictError after `waitMs` */
 export async function withSharedLock<T>(
   backend: StoreBackend,
   options: LockOptions,
-  work: () => Promise<T>,
+  work: (lock: HeldLock) => Promise<T>,
 ): Promise<T> {
   const wait = waiting(backend, options);
   for (;;) {
-    const lock = await Lock.take(backend, `${SHARED_PREFIX}/${randomBytes(8).toString('hex')}`);
+    throwIfAborted(options.signal);
+    const lock = await Lock.takeShared(backend);
+    const isHeld = await wait.isHeld(EXCLUSIVE_KEY).catch(async (error: unknown) => {
+      await lock.release();
+      throw error;
+    });
     // Whoever wants to be alone has written that before it looks for us.
-    if (!(await wait.isHeld(EXCLUSIVE_KEY))) return lock!.during(work);
-    await lock!.release();
+    if (!isHeld) return lock.during(work);
+    await lock.release();
     await wait.until(EXCLUSIVE_KEY, 'another process removes what is not needed any more');
   }
 }
@@ -49,11 +67,12 @@ export async function withSharedLock<T>(
 export async function withExclusiveLock<T>(
   backend: StoreBackend,
   options: LockOptions,
-  work: () => Promise<T>,
+  work: (lock: HeldLock) => Promise<T>,
 ): Promise<T> {
   const wait = waiting(backend, options);
   for (;;) {
-    const lock = await Lock.take(backend, EXCLUSIVE_KEY);
+    throwIfAborted(options.signal);
+    const lock = await Lock.takeExclusive(backend);
     if (lock === undefined) {
       await wait.until(EXCLUSIVE_KEY, 'another process removes what is not needed any more');
       continue;
@@ -62,37 +81,59 @@ export async function withExclusiveLock<T>(
       for await (const { key } of backend.list(SHARED_PREFIX)) {
         await wait.until(key, 'another process adds to the store');
       }
-      return work();
+      return work(lock);
     });
   }
 }
 
 /** A lock that this process holds. */
-class Lock {
+class Lock implements HeldLock {
   readonly #backend: StoreBackend;
   readonly #key: Key;
   #bytes: Uint8Array;
+  /** Before its bytes were written. */
+  #renewed: Moment;
+  #isLost = false;
   #renewing: Promise<unknown> = Promise.resolve();
 
-  private constructor(backend: StoreBackend, key: Key, bytes: Uint8Array) {
+  private constructor(backend: StoreBackend, key: Key, bytes: Uint8Array, renewed: Moment) {
     this.#backend = backend;
     this.#key = key;
     this.#bytes = bytes;
+    this.#renewed = renewed;
   }
 
-  /** Undefined where the key is taken. */
-  static async take(backend: StoreBackend, key: Key): Promise<Lock | undefined> {
+  /** Of a name that no other has. */
+  static async takeShared(backend: StoreBackend): Promise<Lock> {
+    const key = `${SHARED_PREFIX}/${randomBytes(8).toString('hex')}`;
+    const taken = now();
     const bytes = lockBytes();
-    return (await backend.compareAndSwap(key, undefined, bytes)) ? new Lock(backend, key, bytes) : undefined;
+    await backend.write(key, bytes);
+    return new Lock(backend, key, bytes, taken);
   }
 
-  async during<T>(work: () => Promise<T>): Promise<T> {
+  /** Undefined where another holds it. */
+  static async takeExclusive(backend: StoreBackend): Promise<Lock | undefined> {
+    const taken = now();
+    const bytes = lockBytes();
+    const isTaken = await backend.compareAndSwap(EXCLUSIVE_KEY, undefined, bytes);
+    return isTaken ? new Lock(backend, EXCLUSIVE_KEY, bytes, taken) : undefined;
+  }
+
+  assertHeld(): void {
+    if (!this.#isLost && elapsedMs(this.#renewed) < LEASE_MS) return;
+    throw new ConflictError(
+      `${this.#backend.location}: this process was stopped, or could not write, for so long that others may have taken its lock for one that was left; do it again`,
+    );
+  }
+
+  async during<T>(work: (lock: HeldLock) => Promise<T>): Promise<T> {
     const timer = setInterval(() => {
       this.#renewing = this.#renew().catch(() => {});
     }, RENEW_MS);
     timer.unref();
     try {
-      return await work();
+      return await work(this);
     } finally {
       clearInterval(timer);
       await this.#renewing;
@@ -100,14 +141,40 @@ class Lock {
     }
   }
 
+  /** Never throws: what was done under the lock is done, and a lock that stays becomes nobody's. */
   async release(): Promise<void> {
-    await this.#backend.compareAndSwap(this.#key, this.#bytes, undefined);
+    // Nobody else ever writes to the key of a shared lock; removing needs no room on a full disk.
+    const isAlone = this.#key !== EXCLUSIVE_KEY;
+    const freed = isAlone
+      ? this.#backend.remove(this.#key)
+      : this.#backend.compareAndSwap(this.#key, this.#bytes, undefined);
+    await freed.catch(() => {});
   }
 
   async #renew(): Promise<void> {
+    const renewed = now();
     const next = lockBytes();
-    if (await this.#backend.compareAndSwap(this.#key, this.#bytes, next)) this.#bytes = next;
+    if (await this.#backend.compareAndSwap(this.#key, this.#bytes, next)) {
+      this.#bytes = next;
+      this.#renewed = renewed;
+    } else {
+      this.#isLost = true;
+    }
   }
+}
+
+/** By two clocks: one stands still while the host is suspended, the other is set by hand. */
+interface Moment {
+  readonly monotonicMs: number;
+  readonly wallMs: number;
+}
+
+function now(): Moment {
+  return { monotonicMs: performance.now(), wallMs: Date.now() };
+}
+
+function elapsedMs({ monotonicMs, wallMs }: Moment): number {
+  return Math.max(performance.now() - monotonicMs, Date.now() - wallMs);
 }
 
 /** Host, process, and something that is new every time. */
@@ -161,8 +228,7 @@ function waiting(backend: StoreBackend, { signal, onEvent, waitMs = 600_000 }: L
           const holder = holderOf(bytes) ?? 'another process';
           throw new ConflictError(`${backend.location}: ${reason} (${holder}); try again when it is done`);
         }
-        if (signal?.aborted) throw abortError(signal);
-        await sleep(POLL_MS);
+        await delay(POLL_MS, signal);
       }
     },
   };

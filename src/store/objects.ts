@@ -1,5 +1,6 @@
 /** Objects of a store: bytes named by their SHA-256 (docs/spec/store.md §4), written once and read in parts. */
 import { createHash } from 'node:crypto';
+import { bytesSource } from '../../formats/byte-source.js';
 import { inflateRaw } from '../../formats/deflate.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import { IntegrityError, IoError, isEreError } from '../../formats/errors.js';
@@ -64,6 +65,20 @@ interface Entry {
 /** Open objects at most that nobody reads from. */
 const MAX_IDLE = 32;
 
+/** Objects of at most so many bytes are read at once: that takes less than reading their chunks one by one. */
+const MAX_WHOLE_BYTE_LENGTH = 1 << 18;
+
+async function openObject(backend: StoreBackend, object: Digest): Promise<OpenValue> {
+  const value = await backend.open(objectKey(object));
+  if (value.byteLength > MAX_WHOLE_BYTE_LENGTH) return value;
+  try {
+    const bytes = await value.read(0, value.byteLength);
+    return { ...bytesSource(value.name, bytes), close: async () => {} };
+  } finally {
+    await value.close();
+  }
+}
+
 /** Reads ranges of objects, and keeps the last ones open. */
 export class ObjectReader {
   readonly #backend: StoreBackend;
@@ -106,7 +121,7 @@ export class ObjectReader {
     // Reads ahead of work that failed may come late.
     if (this.#isClosed) throw new IoError(`${this.#backend.location}: cannot read: it was closed`);
     const found = this.#open.get(object);
-    const entry = found ?? { value: this.#backend.open(objectKey(object)), users: 0 };
+    const entry = found ?? { value: openObject(this.#backend, object), users: 0 };
     entry.value.catch(() => {}); // Whoever reads is told.
     this.#open.delete(object);
     this.#open.set(object, entry);

@@ -9,7 +9,7 @@ import type { StoreBackend } from './backend.js';
 import { objectKey, recipeKey } from './layout.js';
 import type { ManifestFile, ManifestTensor } from './manifest.js';
 import { type WrittenObject, writeBlob, writeObject } from './objects.js';
-import { type Recipe, type RecipeChunk, sealRecipe } from './recipe.js';
+import { MAX_DEPTH, type Recipe, type RecipeChunk, sealRecipe } from './recipe.js';
 import type { StoreReader } from './store-reader.js';
 
 export interface PublishedArchive {
@@ -24,18 +24,29 @@ export interface PublishedArchive {
 /** Tensors that are written at once. */
 const WRITES = 4;
 
+export interface PublishOptions {
+  /** Write recipes of these tensors, whether there are some or not. Their references must not lead back to them. */
+  readonly replace?: (digest: Digest) => boolean;
+}
+
 /**
- * Writes everything of an archive but its side files.
- * @param isKnown tensors that need no recipe: those of a base
- * @param replace write recipes also where there are some. Only for archives against a base: chains cannot close then.
+ * Writes everything of an archive but its side files; to be called under a shared lock, with a reader that has read
+ * nothing before.
+ *
+ * A tensor of any base of the store gets no recipe: a base that is made from another, and one whose tensors occur in
+ * versions of the other, would else refer to each other. A recipe that is there already is taken over only where its
+ * chain is whole: what it refers to may have gone with a base, or with a gc that was killed.
  */
 export async function publishArchive(
   reader: StoreReader,
   archive: Archive,
-  isKnown: (digest: Digest) => boolean,
-  { replace = false }: { readonly replace?: boolean } = {},
+  { replace }: PublishOptions = {},
 ): Promise<PublishedArchive> {
   const { backend } = reader;
+  const ofBases = new Set<Digest>();
+  for (const { manifest } of await reader.bases()) {
+    for (const { digest } of manifest.tensors) ofBases.add(digest);
+  }
   const { index } = archive;
   let addedByteLength = 0;
   let sharedTensorCount = 0;
@@ -53,8 +64,14 @@ export async function publishArchive(
   );
   const publishNext = async (): Promise<void> => {
     for (let tensor = waiting.shift(); tensor !== undefined; tensor = waiting.shift()) {
-      if (isKnown(tensor.digest) || isCopy(tensor)) continue;
-      if (!replace && (await reader.recipe(tensor.digest)) !== undefined) {
+      const { digest } = tensor;
+      const isReplaced = replace?.(digest) === true;
+      if (!isReplaced && ofBases.has(digest)) {
+        await removeBroken(reader, digest, ofBases);
+        continue;
+      }
+      if (isCopy(tensor)) continue;
+      if (!isReplaced && (await isWhole(reader, digest, ofBases))) {
         sharedTensorCount++;
         continue;
       }
@@ -64,6 +81,28 @@ export async function publishArchive(
   };
   await Promise.all(Array.from({ length: WRITES }, publishNext));
   return { tensors: index.tensors.map(manifestTensor), files, addedByteLength, sharedTensorCount };
+}
+
+/** Whether a tensor has a recipe, and what that refers to too, down to a base or one that refers to nothing. */
+async function isWhole(reader: StoreReader, tensor: Digest, ofBases: ReadonlySet<Digest>): Promise<boolean> {
+  let recipe = await reader.recipe(tensor);
+  for (let i = 0; recipe !== undefined && i < MAX_DEPTH; i++) {
+    if (recipe.reference === undefined) return true;
+    const { digest } = recipe.reference;
+    recipe = await reader.recipe(digest);
+    if (recipe === undefined) return ofBases.has(digest);
+  }
+  return false;
+}
+
+/** A recipe goes before a base: one that leads nowhere would hide what the base has. */
+async function removeBroken(
+  reader: StoreReader,
+  tensor: Digest,
+  ofBases: ReadonlySet<Digest>,
+): Promise<void> {
+  if ((await reader.recipe(tensor)) === undefined || (await isWhole(reader, tensor, ofBases))) return;
+  await reader.backend.remove(recipeKey(tensor));
 }
 
 /** Whether its bytes are those of what it is coded against. */

@@ -9,6 +9,7 @@ import { openFileSource } from '../io/file-source.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
 import type { VersionId } from './api.js';
 import { decodeCost } from './decode-cost.js';
+import type { HeldLock } from './locks.js';
 import { type Manifest, type ManifestSideFile, type StoredVersion, shortId } from './manifest.js';
 import { writeBlob } from './objects.js';
 import { publishArchive } from './publish.js';
@@ -33,6 +34,8 @@ export interface SideFileContent {
 }
 
 export interface RecordInput {
+  /** A shared one. */
+  readonly lock: HeldLock;
   readonly archive: Archive;
   readonly model: string;
   readonly message: string;
@@ -61,17 +64,18 @@ export interface RecordedVersion {
 }
 
 /**
- * To be called under a shared lock.
- * @throws NotFoundError where the reference was removed meanwhile; ConflictError where another writer came first
+ * @throws NotFoundError where the reference or the parent was removed meanwhile; ConflictError where another writer
+ *   came first
  */
 export async function recordVersion(reader: StoreReader, input: RecordInput): Promise<RecordedVersion> {
   const { backend } = reader;
-  const { archive, base, reference, model, parent } = input;
+  const { archive, base, reference, model, parent, lock } = input;
   const { index } = archive;
   reader.refresh();
-  await assertStillThere(reader, reference ?? base);
-  const ofBase = new Set(base.manifest.tensors.map(({ digest }) => digest));
-  const published = await publishArchive(reader, archive, (digest) => ofBase.has(digest));
+  await assertStillThere(reader, base);
+  if (reference !== undefined) await assertStillThere(reader, reference);
+  await assertParent(reader, parent);
+  const published = await publishArchive(reader, archive);
   let { addedByteLength } = published;
   const write = async (content: Uint8Array) => {
     const written = await writeBlob(backend, content);
@@ -111,7 +115,9 @@ export async function recordVersion(reader: StoreReader, input: RecordInput): Pr
     ...sketch,
     directByteLength,
   };
+  lock.assertHeld();
   const version = await writeVersion(backend, manifest);
+  lock.assertHeld();
   await advanceModel(backend, model, input.head, version.id);
   return { version, addedByteLength, sharedTensorCount: published.sharedTensorCount };
 }
@@ -124,5 +130,13 @@ async function assertStillThere(reader: StoreReader, needed: StoredVersion): Pro
   if ((await reader.findVersion(needed.id)) !== undefined) return;
   throw new NotFoundError(
     `${reader.backend.location}: version ${shortId(needed.id)} was removed while another was coded against it; commit again`,
+  );
+}
+
+/** History goes on behind a parent that was removed, where that left its own parents. */
+async function assertParent(reader: StoreReader, parent: VersionId | undefined): Promise<void> {
+  if (parent === undefined || (await reader.parents(parent)) !== undefined) return;
+  throw new NotFoundError(
+    `${reader.backend.location}: version ${shortId(parent)} was removed while another was made to follow it; commit again`,
   );
 }

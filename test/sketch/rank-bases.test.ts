@@ -103,7 +103,10 @@ describe('a sketch of a checkpoint', () => {
 
   it('stops when it is aborted', async () => {
     const reason = new Error('enough');
-    await expect(sketchOf(base, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    await expect(sketchOf(base, { signal: AbortSignal.abort(reason) })).rejects.toMatchObject({
+      code: 'ERE_ABORTED',
+      cause: reason,
+    });
   });
 
   it('has no samples of integers', async () => {

@@ -12,8 +12,8 @@ export interface FittedCost {
 }
 
 /**
- * Least squares of time = rate · (bytes + step · stepped elements + output · elements), over relative deviations;
- * negative constants are taken for 0. Undefined with fewer points than constants.
+ * Least squares of time = rate · (bytes + step · stepped elements + output · elements), over relative deviations, with
+ * no constant under 0. Undefined with fewer points than constants.
  */
 export function fitCost(points: readonly DecodeTime[], threads: number): FittedCost | undefined {
   const rows = points.map(({ cost, processorMs }) => ({
@@ -21,28 +21,39 @@ export function fitCost(points: readonly DecodeTime[], threads: number): FittedC
     ms: processorMs.get(threads)!,
   }));
   if (rows.length < 3) return undefined;
-  let used = [0, 1, 2];
-  for (;;) {
-    const found = solve(rows, used);
-    if (found.every((value) => value >= 0) || used.length === 1) {
-      const rates = [0, 0, 0];
-      used.forEach((term, i) => {
-        rates[term] = Math.max(0, found[i]!);
-      });
-      const [perByte, perStep, perOutput] = rates as [number, number, number];
-      const deviations = rows.map(({ terms, ms }) => {
-        const expected = terms.reduce((sum, term, i) => sum + term * rates[i]!, 0);
-        return Math.abs(expected / ms - 1);
-      });
-      return {
-        msPerMegabyte: perByte * 1e6,
-        stepBytesPerElement: perStep / perByte,
-        outputBytesPerElement: perOutput / perByte,
-        worst: Math.max(...deviations),
-      };
-    }
-    used = used.filter((_, i) => found[i]! >= 0);
+  let best: Fit | undefined;
+  for (const used of [[0], [0, 1], [0, 2], [0, 1, 2]]) {
+    const fit = fitOf(rows, used);
+    if (fit.rates.every((rate) => rate >= 0) && (best === undefined || fit.error < best.error)) best = fit;
   }
+  if (best === undefined) return undefined;
+  const [perByte, perStep, perOutput] = best.rates as [number, number, number];
+  return {
+    msPerMegabyte: perByte * 1e6,
+    stepBytesPerElement: perStep / perByte,
+    outputBytesPerElement: perOutput / perByte,
+    worst: Math.max(...deviationsOf(rows, best.rates)),
+  };
+}
+
+interface Fit {
+  /** Milliseconds for each of a row's terms. */
+  readonly rates: readonly number[];
+  readonly error: number;
+}
+
+function fitOf(rows: readonly Row[], used: readonly number[]): Fit {
+  const found = solve(rows, used);
+  const rates = [0, 1, 2].map((term) => (used.includes(term) ? found[used.indexOf(term)]! : 0));
+  return { rates, error: deviationsOf(rows, rates).reduce((sum, deviation) => sum + deviation ** 2, 0) };
+}
+
+/** Relative, of what the rates give from what was measured. */
+function deviationsOf(rows: readonly Row[], rates: readonly number[]): number[] {
+  return rows.map(({ terms, ms }) => {
+    const expected = terms.reduce((sum, term, i) => sum + term * rates[i]!, 0);
+    return Math.abs(expected / ms - 1);
+  });
 }
 
 interface Row {
