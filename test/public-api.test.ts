@@ -57,6 +57,17 @@ const PUBLIC_API: Record<string, readonly string[]> = {
     'openFolderBackend',
     'openStore',
   ],
+  './web': [
+    'EreError',
+    'blobSource',
+    'bytesSource',
+    'decode',
+    'decodeFile',
+    'httpSource',
+    'isEreError',
+    'openArchive',
+    'openBase',
+  ],
 };
 
 const manifest: { readonly exports: Record<string, unknown> } = JSON.parse(
