@@ -95,12 +95,28 @@ test('kernels and codecs run in a browser: no node: import', () => {
   expect(violations(/^src\/(kernels|codecs)\//, (target) => target.startsWith('node:'))).toEqual([]);
 });
 
-test('nothing that src/index.ts imports statically imports a heavy package', () => {
-  const reached = new Set(['src/index.ts']);
+/** Files and packages that a file imports at run time, over any number of steps. */
+function reachedFrom(entry: string, kinds: readonly Import['kind'][]): string[] {
+  const reached = new Set([entry]);
   for (const from of reached) {
     for (const { file, target, kind } of imports) {
-      if (file === from && kind === 'static') reached.add(target.replace(/\.js$/, '.ts'));
+      if (file === from && kinds.includes(kind)) reached.add(target.replace(/\.js$/, '.ts'));
     }
   }
-  expect([...reached].filter((target) => HEAVY.test(target))).toEqual([]);
+  return [...reached];
+}
+
+test.each(['src/web/index.ts', 'src/web/worker-main.ts'])(
+  '%s reaches no node: module, no package and no kernel of encoding',
+  (entry) => {
+    const reached = reachedFrom(entry, ['static', 'dynamic']);
+    expect(reached).toContain('src/residual/tensor-decoder.ts');
+    expect(reached.filter((target) => !/^(src|formats)\//.test(target))).toEqual([]);
+    expect(reached).not.toContain('src/kernels/generated/kernels-wasm.ts');
+  },
+);
+
+test('nothing that src/index.ts imports statically imports a heavy package', () => {
+  const reached = reachedFrom('src/index.ts', ['static']);
+  expect(reached.filter((target) => HEAVY.test(target))).toEqual([]);
 });

@@ -34,7 +34,7 @@ test('the tarball holds the built library, the specification and the top-level t
   const { stdout } = await promisify(execFile)('npm', argv, { cwd: fileURLToPath(ROOT) });
   const paths: string[] = JSON.parse(stdout)[0].files.map((file: { path: string }) => file.path);
   const expected =
-    /^(dist\/(src|cli|formats)\/|docs\/spec\/|(README\.md|CHANGELOG\.md|LICENSE|package\.json)$)/;
+    /^(dist\/(src|cli|formats|web)\/|docs\/spec\/|(README\.md|CHANGELOG\.md|LICENSE|package\.json)$)/;
   expect(paths.filter((path) => !expected.test(path))).toEqual([]);
   for (const path of [
     'README.md',
@@ -42,6 +42,8 @@ test('the tarball holds the built library, the specification and the top-level t
     'LICENSE',
     'dist/src/index.js',
     'dist/src/index.d.ts',
+    'dist/web/ere.js',
+    'dist/web/worker-main.js',
     'dist/cli/bin.js',
   ]) {
     expect(paths).toContain(path);
@@ -83,5 +85,5 @@ test('the library states the name and version of the package', () => {
 
 test('npm is told to keep onnxruntime-node from downloading CUDA libraries', () => {
   expect(read('.npmrc')).toMatch(/^onnxruntime-node-install=skip$/m); // npm up to 11
-  expect(manifest.allowScripts).toEqual({ 'onnxruntime-node': false }); // npm from 11 on
+  expect(manifest.allowScripts).toEqual({ 'onnxruntime-node': false, protobufjs: false }); // npm from 11 on
 });

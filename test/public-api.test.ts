@@ -59,6 +59,17 @@ const PUBLIC_API: Record<string, readonly string[]> = {
     'openStore',
   ],
   './hub': ['pull', 'push'],
+  './web': [
+    'EreError',
+    'blobSource',
+    'bytesSource',
+    'decode',
+    'decodeFile',
+    'httpSource',
+    'isEreError',
+    'openArchive',
+    'openBase',
+  ],
 };
 
 const manifest: { readonly exports: Record<string, unknown> } = JSON.parse(

@@ -7,7 +7,13 @@ import type { CliContext } from '../context.js';
 import { warningText } from '../output/encode.js';
 import { pushReportText, pushSummaryText } from '../output/hub.js';
 import { jsonText, writeText } from '../output/write.js';
-import { addCodingOptions, type CodingFlags, codingOptions, presetHelp } from './coding-options.js';
+import {
+  addCodingOptions,
+  type CodingChoices,
+  type CodingFlags,
+  codingOptions,
+  presetHelp,
+} from './coding-options.js';
 import { addTokenOption, type HubFlags, hubOptions, parseRepo, parseTarget } from './hub-options.js';
 import {
   addMemoryOption,
@@ -89,7 +95,8 @@ export function addPushCommand(program: Command, context: CliContext): void {
       const { push, pathExists, findStore } = await context.loadOperations();
       const isPath = subject.endsWith('.ere') || (await pathExists(subject));
       const store = flags.store ?? (isPath ? undefined : (namedStore(context, flags) ?? (await findStore())));
-      const coding = store === undefined && !subject.endsWith('.ere') ? codingOptions(flags, command) : {};
+      const coding = codingOptions(flags, command);
+      assertCoding(command, flags, coding, store === undefined && !subject.endsWith('.ere'));
       const options = withoutUndefined<PushOptions>({
         ...hubOptions(context, flags),
         ...coding,
@@ -124,4 +131,23 @@ function assertFlags(command: Command, { branch, pathInRepo }: PushFlags): void 
   const problem =
     relativePathProblem(pathInRepo) ?? (pathInRepo.endsWith('.ere') ? undefined : 'does not end in .ere');
   if (problem !== undefined) command.error(`option '--path-in-repo': '${pathInRepo}' ${problem}`);
+}
+
+/** What is encoded already takes no options of encoding; what is not needs its base. */
+function assertCoding(
+  command: Command,
+  { base, exactOnTop }: PushFlags,
+  coding: CodingChoices,
+  isEncoded: boolean,
+): void {
+  if (isEncoded) {
+    if (base === undefined) command.error("a checkpoint needs its base on the Hub, '--base org/model'");
+    return;
+  }
+  const given = Object.keys({ ...coding, ...(exactOnTop === undefined ? {} : { exactOnTop }) });
+  if (given.length > 0) {
+    command.error(
+      `an archive or a version is not encoded again: there is nothing to do for ${given.join(', ')}`,
+    );
+  }
 }

@@ -5,7 +5,7 @@
  */
 import type { Dtype } from '../../formats/dtype.js';
 import type { ArchiveTerm } from '../../formats/ere/archive-index.js';
-import type { Kernels } from '../kernels/kernels.js';
+import type { DecodeKernels, Kernels } from '../kernels/kernels.js';
 
 /** What a decoder of one term is given. */
 export interface TermContext {
@@ -20,7 +20,7 @@ export interface TermContext {
   readonly dtype: Dtype;
   /** Bytes of one row of the decoded tensor. */
   readonly rowByteLength: number;
-  readonly kernels: Kernels;
+  readonly kernels: DecodeKernels;
   /** Bytes of chunk i of the term, checked; undefined when a cut or truncated archive does not have it. */
   chunk(i: number): Promise<Uint8Array | undefined>;
   /** To be told of bytes of `chunk` that are read no more: their memory is used again. */

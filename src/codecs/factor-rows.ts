@@ -2,7 +2,7 @@
  * Factors as they are decoded, component after component, to the rows that products take. In 16 bits as long as
  * every entry fits, which those of the archives written here nearly always do.
  */
-import type { Kernels } from '../kernels/kernels.js';
+import type { DecodeKernels } from '../kernels/kernels.js';
 import { INT16_FACTOR_LIMIT } from './integer-product.js';
 
 /** Codes held before they are put into rows: many components at a time make whole cache lines. */
@@ -11,7 +11,7 @@ const GROUP_BYTE_LENGTH = 4 << 20;
 export class FactorRows {
   readonly #length: number;
   readonly #rank: number;
-  readonly #kernels: Kernels;
+  readonly #kernels: DecodeKernels;
   readonly #codes: Int16Array;
   readonly #gains: Uint16Array;
   #rows: Int16Array | Int32Array;
@@ -21,7 +21,7 @@ export class FactorRows {
   #placed = 0;
 
   /** @param length entries of a component; @param rank components */
-  constructor(length: number, rank: number, kernels: Kernels) {
+  constructor(length: number, rank: number, kernels: DecodeKernels) {
     this.#length = length;
     this.#rank = rank;
     this.#kernels = kernels;

@@ -3,7 +3,12 @@
  * the sum exact (docs/spec/codecs.md §2). Which kernel runs follows from bounds proven here; the bits do not
  * depend on it.
  */
-import { type Kernels, MAX_PRODUCT_K, type PreparedProduct, type WideIntegers } from '../kernels/kernels.js';
+import {
+  type DecodeKernels,
+  MAX_PRODUCT_K,
+  type PreparedProduct,
+  type WideIntegers,
+} from '../kernels/kernels.js';
 import type { AdditiveDecoder, TermContext } from './codec.js';
 import { codecError } from './params.js';
 
@@ -34,7 +39,7 @@ export interface RowProduct {
 }
 
 /** What is wrong with factors, or undefined when every sum is exact. */
-export function productProblem(factors: IntegerFactors, kernels?: Kernels): string | undefined {
+export function productProblem(factors: IntegerFactors, kernels?: DecodeKernels): string | undefined {
   return problemOf(factors, boundsOf(factors, kernels));
 }
 
@@ -52,7 +57,7 @@ export function prepareRowProduct(
   factors: IntegerFactors,
   columns: number,
   scale: number,
-  kernels: Kernels,
+  kernels: DecodeKernels,
   bounds = boundsOf(factors, kernels),
 ): RowProduct {
   const { a, b, rank } = factors;
@@ -109,7 +114,7 @@ interface Bounds {
 }
 
 /** Cauchy–Schwarz bound on every (partial) sum, and a bound on the factors. */
-function boundsOf({ a, b, rank }: IntegerFactors, kernels: Kernels | undefined): Bounds {
+function boundsOf({ a, b, rank }: IntegerFactors, kernels: DecodeKernels | undefined): Bounds {
   const boundsA = rowBounds(a, rank, kernels);
   const boundsB = rowBounds(b, rank, kernels);
   return {
@@ -122,7 +127,7 @@ function boundsOf({ a, b, rank }: IntegerFactors, kernels: Kernels | undefined):
 function rowBounds(
   matrix: Int16Array | Int32Array,
   rank: number,
-  kernels: Kernels | undefined,
+  kernels: DecodeKernels | undefined,
 ): { norm: number; magnitude: number } {
   if (matrix instanceof Int16Array && kernels !== undefined && rank > 0)
     return { norm: Math.sqrt(kernels.largestSquaredNorm(matrix, rank)), magnitude: INT16_FACTOR_LIMIT };

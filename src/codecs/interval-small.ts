@@ -8,7 +8,7 @@
  */
 import { DTYPES, type Dtype, type FloatDtype, isFloatDtype } from '../../formats/dtype.js';
 import { type IntervalDecoder, type IntervalModel, MAX_CODED_COLUMNS } from '../kernels/interval-model.js';
-import type { Kernels } from '../kernels/kernels.js';
+import type { DecodeKernels } from '../kernels/kernels.js';
 import type { Codec, ExactDecoder, PredictedRows } from './codec.js';
 import { readPayload } from './interval.js';
 import { codecError, expectChunks, float32Param, integerParam } from './params.js';
@@ -74,7 +74,7 @@ export function keptPattern(pattern: number, drop: number): number {
 export function valuesOf(
   dtype: FloatDtype,
   { bytes, values }: PredictedRows,
-  kernels: Kernels,
+  kernels: DecodeKernels,
 ): Float32Array {
   if (values !== undefined) return values;
   const own = new Float32Array((bytes.byteLength * 8) / DTYPES[dtype].bits);
@@ -130,7 +130,7 @@ export const intervalSmallCodec: Codec = {
 
 class RowDecoder {
   readonly #dtype: FloatDtype;
-  readonly #kernels: Kernels;
+  readonly #kernels: DecodeKernels;
   readonly #decoder: IntervalDecoder;
   readonly #small: SmallElements;
   readonly #drop: number;
@@ -140,7 +140,7 @@ class RowDecoder {
 
   constructor(
     dtype: FloatDtype,
-    kernels: Kernels,
+    kernels: DecodeKernels,
     decoder: IntervalDecoder,
     small: SmallElements,
     drop: number,

@@ -5,7 +5,7 @@
  * order, so that every machine gets the same vectors.
  */
 
-import type { Kernels, Reflections } from '../kernels/kernels.js';
+import type { DecodeKernels, Reflections } from '../kernels/kernels.js';
 
 /** Largest dimension: sums of squared codes stay below 2^53. */
 export const MAX_BASIS_DIMENSION = 1 << 23;
@@ -16,7 +16,7 @@ export class OrthonormalBasis {
   readonly #reflections: Reflections;
 
   /** @param dimension at most MAX_BASIS_DIMENSION */
-  constructor(dimension: number, kernels: Kernels) {
+  constructor(dimension: number, kernels: DecodeKernels) {
     this.dimension = dimension;
     this.#reflections = kernels.createReflections(dimension);
   }

@@ -10,7 +10,7 @@ import { withAtomicFile } from '../io/atomic-output.js';
 import { openFileSource } from '../io/file-source.js';
 import { hubCacheFileLength, listHubCacheFiles } from '../io/hub-cache-files.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
-import { assertIdentity } from '../residual/decode-archive.js';
+import { assertIdentity } from '../residual/archive-identity.js';
 import { firstUsableChunkCount } from '../residual/usable-prefixes.js';
 import type { PullOptions } from './api.js';
 import { listRepoFiles } from './client.js';

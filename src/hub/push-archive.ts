@@ -24,7 +24,7 @@ export interface PreparedArchive {
 /**
  * @param subject path of an archive or a checkpoint, or with `options.store` a ref
  * @param folder for files that are needed while the push runs
- * @throws HubError for a base that is none of the Hub's; as encode and Store.export
+ * @throws TypeError for a checkpoint without a base; HubError for a base that is none of the Hub's; as encode and Store.export
  */
 export async function prepareArchive(
   access: HubAccess,
@@ -47,9 +47,7 @@ async function encodeAgainstHub(
   options: PushOptions,
 ): Promise<PreparedArchive> {
   if (options.base === undefined) {
-    throw new HubError(
-      `${fineTuned}: expected the base as org/model or org/model@revision; name it with --base`,
-    );
+    throw new TypeError(`expected a base as org/model or org/model@revision with a checkpoint, got none`);
   }
   const base = await pinRepo(access, parseRepoRevision(options.base));
   const basePath = options.basePath ?? (await fetchBase(access, base, undefined, options.onProgress)).folder;

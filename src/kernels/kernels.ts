@@ -189,6 +189,27 @@ export interface MatrixDecoder {
   free(): void;
 }
 
+/** What decoding calls. */
+export type DecodeKernels = Pick<
+  Kernels,
+  | 'toFloat32'
+  | 'fromFloat32'
+  | 'residualBlock'
+  | 'addAndRound'
+  | 'prepareProduct'
+  | 'prepareWideProduct'
+  | 'accumulateCodes'
+  | 'accumulateSigns'
+  | 'scaleComponents'
+  | 'largestSquaredNorm'
+  | 'joinPlanes'
+  | 'combineWords'
+  | 'unpackCodes'
+  | 'createReflections'
+  | 'createMatrixDecoder'
+  | 'intervalDecoder'
+>;
+
 /** Memory of the kernels for one owner. */
 export interface KernelRooms {
   /** Room number `index`, 0 to 3; the contents are those of its last use. Undefined for more bytes than it has. */

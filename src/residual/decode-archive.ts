@@ -3,13 +3,12 @@ import { resolve } from 'node:path';
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import { tensorByteLength } from '../../formats/dtype.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
-import { decodedIdentities } from '../../formats/ere/levels.js';
 import type { Archive } from '../../formats/ere/open-archive.js';
-import { IntegrityError } from '../../formats/errors.js';
 import { type OpenOutputFile, openOutputFile } from '../io/output-file.js';
 import { openWorkerPool, type WorkerPool } from '../io/worker-pool.js';
 import type { CommonOptions, Progress } from './api.js';
 import { assertBaseLayout, baseTensorOf } from './archive-base.js';
+import { assertIdentity } from './archive-identity.js';
 import { assertDigests } from './assert-digests.js';
 import type { Comparison } from './compare-decoded.js';
 import type { DecodeJob, DecodeJobResult, DecodeJobsInit, FileSources, TensorJob } from './decode-jobs.js';
@@ -185,14 +184,4 @@ class LazyOutputs {
   async close(): Promise<void> {
     await Promise.all([...this.#files.values()].map(async (file) => (await file).close()));
   }
-}
-
-/** @throws IntegrityError when the archive's identities are not those of the tensors it lists */
-export async function assertIdentity({ index, source }: Archive): Promise<void> {
-  const { digest, lossyDigest } = index.decoded;
-  const found = await decodedIdentities(index.tensors);
-  const subject = `${source.name}, identity of the decoded checkpoint`;
-  if (found.digest !== digest) throw new IntegrityError(subject, digest, found.digest);
-  if (lossyDigest !== undefined && found.lossyDigest !== lossyDigest)
-    throw new IntegrityError(`${subject}, lossy`, lossyDigest, `${found.lossyDigest}`);
 }

@@ -11,7 +11,7 @@ import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { DecodedTensor, DecodeTensorsOptions, TensorReport } from './api.js';
 import { assertBaseLayout } from './archive-base.js';
-import { assertIdentity } from './decode-archive.js';
+import { assertIdentity } from './archive-identity.js';
 import { decodeVerified } from './decode-verified.js';
 import { findTensors } from './find-tensors.js';
 import { tensorReport } from './tensor-report.js';

@@ -20,9 +20,9 @@ import {
   PIECE_BYTE_LENGTH,
   type PredictedRows,
 } from '../codecs/codec.js';
-import { type Kernels, MAX_RESIDUAL_BLOCK } from '../kernels/kernels.js';
+import { type DecodeKernels, MAX_RESIDUAL_BLOCK } from '../kernels/kernels.js';
 import { isAdditive, isExact, type OpenTerm, openTerms } from './open-terms.js';
-import { blockRows, type Runtime } from './runtime.js';
+import { blockRows } from './runtime.js';
 
 /** What is decoded: the parts of an ArchiveTensor that matter, so that an encoder can decode before the archive exists. */
 export type DecodableTensor = Pick<ArchiveTensor, 'name' | 'dtype' | 'shape' | 'columns' | 'terms'> & {
@@ -38,7 +38,7 @@ export interface OpenTensorInput {
   /** Takes back what `readChunk` gave. */
   readonly releaseChunk?: ((bytes: Uint8Array) => void) | undefined;
   readonly hasBase: boolean;
-  readonly runtime: Pick<Runtime, 'kernels'>;
+  readonly runtime: { readonly kernels: DecodeKernels };
   /** Elements of a block at most, where rows are no longer; default: as `blockRows`. */
   readonly blockElements?: number;
 }
@@ -299,7 +299,7 @@ class RowDecoder implements TensorDecoder {
 }
 
 function roundWithValues(
-  kernels: Kernels,
+  kernels: DecodeKernels,
   dtype: FloatDtype,
   baseDtype: FloatDtype,
   base: Uint8Array,

@@ -6,10 +6,11 @@ import { openFileSource } from '../io/file-source.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { VerifyOptions, VerifyReport } from './api.js';
+import { assertIdentity } from './archive-identity.js';
 import { readArchiveLayout } from './archive-layout.js';
 import { ChunkRooms } from './chunk-rooms.js';
 import type { Comparison } from './compare-decoded.js';
-import { assertIdentity, decodeArchive, fileWorkers, type Placement } from './decode-archive.js';
+import { decodeArchive, fileWorkers, type Placement } from './decode-archive.js';
 import { assertCommonOptions } from './encode-options.js';
 import { selectUsable } from './select-tensors.js';
 

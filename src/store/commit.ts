@@ -114,6 +114,8 @@ async function encodeAgainst(
   const encoded = await encode(path, {
     ...commonOptions(options),
     ...codingOptions(options, parent),
+    // That a version is of the same base was seen before it was chosen.
+    ...(reference === undefined ? {} : { force: true }),
     base: against,
     baseName: base.ref.name,
     sideFiles: false,

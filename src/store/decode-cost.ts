@@ -5,7 +5,7 @@
  */
 
 /** Of elements that entropy coding has nothing to say about, and of the work on each result, in coded bytes. */
-const STEP_BYTES_PER_ELEMENT = 0.08;
+const STEP_BYTES_PER_ELEMENT = 0.4;
 const OUTPUT_BYTES_PER_ELEMENT = 0.08;
 
 export interface ChainCost {

@@ -2,7 +2,7 @@
 import type { Archive } from '../../formats/ere/open-archive.js';
 import { NotFoundError } from '../../formats/errors.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
-import { assertIdentity } from '../residual/decode-archive.js';
+import { assertIdentity } from '../residual/archive-identity.js';
 import type { CommitReport, ImportOptions } from './api.js';
 import { DEFAULT_MODEL, parentOf } from './commit.js';
 import { assertName } from './layout.js';

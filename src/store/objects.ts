@@ -69,13 +69,13 @@ const MAX_IDLE = 32;
 const MAX_WHOLE_BYTE_LENGTH = 1 << 18;
 
 async function openObject(backend: StoreBackend, object: Digest): Promise<OpenValue> {
-  const value = await backend.open(objectKey(object));
-  if (value.byteLength > MAX_WHOLE_BYTE_LENGTH) return value;
+  const key = objectKey(object);
   try {
-    const bytes = await value.read(0, value.byteLength);
-    return { ...bytesSource(value.name, bytes), close: async () => {} };
-  } finally {
-    await value.close();
+    const bytes = await backend.read(key, { maxByteLength: MAX_WHOLE_BYTE_LENGTH });
+    return { ...bytesSource(`${backend.location}, ${key}`, bytes), close: async () => {} };
+  } catch (error) {
+    if (!isEreError(error, 'ERE_LIMIT')) throw error;
+    return backend.open(key);
   }
 }
 

@@ -79,7 +79,9 @@ export async function publishArchive(
       addedByteLength += added;
     }
   };
-  await Promise.all(Array.from({ length: WRITES }, publishNext));
+  // Nothing is written behind a failure, when the lock may be another's.
+  const ends = await Promise.allSettled(Array.from({ length: WRITES }, publishNext));
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
   return { tensors: index.tensors.map(manifestTensor), files, addedByteLength, sharedTensorCount };
 }
 

@@ -7,11 +7,13 @@ import { crc32 } from '../../formats/crc32.js';
 import { type Dtype, tensorByteLength } from '../../formats/dtype.js';
 import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
 import { IntegrityError, NotFoundError } from '../../formats/errors.js';
+import { BlockRooms } from '../residual/decode-tensor.js';
 import { openReconstruction, type Reconstruction } from '../residual/reconstruction.js';
 import type { Runtime } from '../residual/runtime.js';
+import type { StoreBackend } from './backend.js';
 import { ObjectReader } from './objects.js';
 import { MAX_DEPTH, type Recipe, type RecipeChunk } from './recipe.js';
-import type { StoreReader } from './store-reader.js';
+import type { Trace } from './store-reader.js';
 
 /** A base that is at hand. */
 export interface LocatedBase {
@@ -21,7 +23,9 @@ export interface LocatedBase {
 }
 
 export interface TensorSourceOptions {
-  readonly reader: StoreReader;
+  readonly backend: StoreBackend;
+  /** Of the tensors that are asked for, and those behind them. */
+  readonly recipes: Trace['recipes'];
   readonly bases: readonly LocatedBase[];
   readonly runtime: Runtime;
   /** Elements of a block at most; default 131,072. */
@@ -59,10 +63,12 @@ interface Reader {
 export class TensorSource {
   readonly objects: ObjectReader;
   readonly #options: TensorSourceOptions;
+  /** Rooms that no tensor uses now. */
+  readonly #rooms: BlockRooms[] = [];
 
   constructor(options: TensorSourceOptions) {
     this.#options = options;
-    this.objects = new ObjectReader(options.reader.backend);
+    this.objects = new ObjectReader(options.backend);
   }
 
   /** Where a base has the tensor. */
@@ -111,7 +117,7 @@ export class TensorSource {
         close: async () => {},
       };
     }
-    const recipe = await this.#options.reader.recipe(digest);
+    const recipe = this.#options.recipes.get(digest);
     if (recipe === undefined) throw this.#missing(digest);
     if (depth === MAX_DEPTH) throw this.#endless(digest);
     const { reference } = recipe;
@@ -124,12 +130,13 @@ export class TensorSource {
   }
 
   get #location(): string {
-    return this.#options.reader.backend.location;
+    return this.#options.backend.location;
   }
 
   #decode(recipe: Recipe, below: Reader | undefined): Reader {
     const { dtype, shape, columns, terms, chunks, reference } = recipe;
     const { blockElements = BLOCK_ELEMENTS, runtime } = this.#options;
+    const rooms = this.#rooms.pop() ?? new BlockRooms();
     const decoded: Reconstruction = openReconstruction({
       tensor: {
         name: recipe.digest,
@@ -144,12 +151,14 @@ export class TensorSource {
       ...(below === undefined ? {} : { readBase: below.read }),
       blockElements,
       withValues: false,
+      rooms,
       runtime,
     });
     return {
       read: decoded.readBytes,
       close: async () => {
         await decoded.close();
+        this.#rooms.push(rooms);
         await below?.close();
       },
     };

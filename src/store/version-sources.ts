@@ -15,7 +15,7 @@ import { openFolderBackend } from './backends/file-system.js';
 import { objectKey, recipeKey } from './layout.js';
 import { type BasePlace, locateBases, openPlaces } from './located-bases.js';
 import { type StoredVersion, shortId } from './manifest.js';
-import { StoreReader, type Trace } from './store-reader.js';
+import type { StoreReader, Trace } from './store-reader.js';
 import { TensorSource } from './tensor-source.js';
 import { type VersionArchive, versionArchive, versionSource } from './version-archive.js';
 
@@ -26,6 +26,8 @@ export interface VersionPlace {
   /** Folder of a store that holds the version's recipes and objects. */
   readonly folder: string;
   readonly archive: VersionArchive;
+  /** Of every tensor on the way. */
+  readonly recipes: Trace['recipes'];
   readonly bases: readonly BasePlace[];
   readonly kernels: KernelPath;
 }
@@ -63,6 +65,7 @@ export async function openVersion(
           tensorCount: 0,
         },
       }),
+      recipes: trace.recipes,
       bases: await locateBases(reader, trace.roots, version.manifest.base?.id, options.basePath),
       kernels: options.kernels ?? 'wasm',
     };
@@ -84,13 +87,15 @@ export async function openPlace({
   name,
   folder,
   archive,
+  recipes,
   bases,
   kernels,
 }: VersionPlace): Promise<OpenSources> {
   const backend = await openFolderBackend(folder);
   const places = await openPlaces(bases);
   const source = new TensorSource({
-    reader: new StoreReader(backend),
+    backend,
+    recipes,
     bases: places.bases,
     runtime: nodeRuntime(kernels),
   });

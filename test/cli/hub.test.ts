@@ -175,4 +175,11 @@ describe('ere push', () => {
     expect((await runWith([...argv, '--path-in-repo', '../x.ere'])).status).toBe(2);
     expect((await runWith([...argv, '--branch', 'a..b'])).status).toBe(2);
   });
+
+  test('a checkpoint without a base, and an archive with a budget: usage errors', async () => {
+    expect((await runWith(['push', 'tuned', '--to', 'user/tuned'])).stderr).toContain("'--base org/model'");
+    const archive = await runWith(['push', 'a.ere', '--to', 'user/tuned', '--ratio', '5%', '--exact-on-top']);
+    expect(archive.stderr).toContain('not encoded again: there is nothing to do for budget, exactOnTop');
+    expect(archive.status).toBe(2);
+  });
 });

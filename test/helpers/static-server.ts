@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 
 export interface StaticServer {
   readonly url: string;
@@ -29,10 +29,32 @@ export interface Manner {
   authorization?: string;
 }
 
+/** Modules need theirs; anything else is bytes. */
+const CONTENT_TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.mjs': 'text/javascript',
+  '.wasm': 'application/wasm',
+};
+
 export async function serveFolder(folder: string): Promise<StaticServer> {
   const requests: string[] = [];
   const faults: Fault[] = [];
   const manner: Manner = { ranges: true, head: true, etags: 'strong', chunked: false };
+
+  /** Files as they were read last, by path. */
+  const files = new Map<
+    string,
+    { readonly version: string; readonly bytes: Buffer; readonly etag: string }
+  >();
+  const read = async (path: string, version: string) => {
+    const known = files.get(path);
+    if (known?.version === version) return known;
+    const bytes = await readFile(path);
+    const file = { version, bytes, etag: `"${createHash('md5').update(bytes).digest('hex')}"` };
+    files.set(path, file);
+    return file;
+  };
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname } = new URL(request.url!, 'http://localhost');
@@ -45,10 +67,10 @@ export async function serveFolder(folder: string): Promise<StaticServer> {
     }
     if (request.method === 'HEAD' && !manner.head) return void response.writeHead(405).end();
     const path = join(folder, ...pathname.split('/').map(decodeURIComponent));
-    const info = await stat(path).catch(() => undefined);
+    const info = await stat(path, { bigint: true }).catch(() => undefined);
     if (info?.isFile() !== true) return void response.writeHead(404).end();
-    const bytes = await readFile(path);
-    const etag = `"${createHash('md5').update(bytes).digest('hex')}"`;
+    const { bytes, etag } = await read(path, `${info.mtimeNs} ${info.ino} ${info.size}`);
+    response.setHeader('content-type', CONTENT_TYPES[extname(path)] ?? 'application/octet-stream');
     response.setHeader('last-modified', info.mtime.toUTCString());
     if (manner.etags !== 'none') response.setHeader('etag', manner.etags === 'weak' ? `W/${etag}` : etag);
     const ifRange = request.headers['if-range'];

@@ -5,6 +5,7 @@ import { KERNELS_WASM } from '../../src/kernels/generated/kernels-wasm.js';
 import { MAX_PRODUCT_K } from '../../src/kernels/kernels.js';
 import { loadKernels } from '../../src/kernels/load-kernels.js';
 import { Arena, OPERAND_BYTES, SCRATCH_BYTES } from '../../src/kernels/wasm/arena.js';
+import { instantiateKernels } from '../../src/kernels/wasm/module.js';
 import { prepareProduct, prepareWideProduct } from '../../src/kernels/wasm/product.js';
 import { wasmKernels } from '../../src/kernels/wasm/wasm-kernels.js';
 import { bytesOf, normalFloats, randomBytes, randomIntegers, scalar } from './samples.js';
@@ -20,7 +21,7 @@ describe('the arena', () => {
   });
 
   test('views are renewed when the memory grows', () => {
-    const arena = new Arena();
+    const arena = new Arena(instantiateKernels);
     const before = arena.bytes;
     arena.bytes[2000] = 42;
     arena.reserve(arena.byteLength + 1);
@@ -33,14 +34,14 @@ describe('the arena', () => {
   });
 
   test('buffers do not overlap, and more scratch than there is is refused', () => {
-    const arena = new Arena();
+    const arena = new Arena(instantiateKernels);
     const [x, y] = arena.layOut(100, 200);
     expect(y).toBeGreaterThanOrEqual(x + 100 + 64);
     expect(() => arena.layOut(SCRATCH_BYTES)).toThrow(RangeError);
   });
 
   test('an operand larger than its region streams through, and memory stays bounded', () => {
-    const arena = new Arena(2 * 1024 * 1024);
+    const arena = new Arena(instantiateKernels, 2 * 1024 * 1024);
     const [rows, columns, k] = [5, 1111, 1001];
     const a = int16(rows * k, 1, 1000);
     const b = int16(columns * k, 2, 1000); // 2.2 MB packed
@@ -54,7 +55,7 @@ describe('the arena', () => {
   });
 
   test('a wide operand streams through too', () => {
-    const arena = new Arena(2 * 1024 * 1024);
+    const arena = new Arena(instantiateKernels, 2 * 1024 * 1024);
     const [rows, columns, k] = [3, 700, 500];
     const a = Int32Array.from(randomIntegers(rows * k, 1, 2 ** 20));
     const b = Int32Array.from(randomIntegers(columns * k, 2, 2 ** 20));
@@ -77,7 +78,7 @@ describe('the arena', () => {
   });
 
   test('the largest k fits into the scratch of both products', () => {
-    const arena = new Arena();
+    const arena = new Arena(instantiateKernels);
     const k = MAX_PRODUCT_K;
     const out = new Float32Array(25);
     const expected = out.slice();

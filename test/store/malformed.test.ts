@@ -279,7 +279,8 @@ describe('chains', () => {
     }
     const base = { location: 'base', tensors: new Map(), files: [], sideFiles: [], skippedFiles: [] };
     const source = new TensorSource({
-      reader: new StoreReader(backend),
+      backend,
+      recipes: (await new StoreReader(backend).trace([link(0)])).recipes,
       bases: [
         {
           checkpoint: {

@@ -1,6 +1,6 @@
 /**
  * The float formats of safetensors in 128-bit lanes: four elements to float32 and back.
- * Numbers of the formats are those of FORMAT_NUMBERS in ../wasm/module.ts.
+ * Numbers of the formats are those of FORMAT_NUMBERS in ../wasm/kernel-exports.ts.
  * Everything is integer arithmetic on bit patterns, or one float32 operation that is exact or rounds
  * once to nearest even, so the result does not depend on the machine. No float32 subnormal is
  * computed with on the way up, so no processor falls into a slow path.

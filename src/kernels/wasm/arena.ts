@@ -6,7 +6,7 @@
  * was needed. Views go stale in `reserve`, which renews those that are held here; who is given one has it at its largest.
  */
 import { type KernelRooms, MAX_RESIDUAL_BLOCK } from '../kernels.js';
-import { instantiateKernels, type KernelExports } from './module.js';
+import type { InstantiateKernels, KernelExports } from './kernel-exports.js';
 
 const PAGE_BYTES = 65_536;
 
@@ -64,14 +64,14 @@ export class Arena {
   #float32!: Float32Array;
   #float64!: Float64Array;
 
-  constructor(operandByteLength: number = OPERAND_BYTES) {
+  constructor(instantiate: InstantiateKernels, operandByteLength: number = OPERAND_BYTES) {
     this.operandByteLength = operandByteLength;
     this.coderStart = Math.ceil((OPERAND_START + operandByteLength + SLACK_BYTES) / 64) * 64;
     this.#residualStart = Math.ceil((this.coderStart + CODER_BYTES + SLACK_BYTES) / 64) * 64;
     this.#roomsStart = this.#residualStart + RESIDUAL_BYTES + SLACK_BYTES;
     this.#end = this.#roomsStart + ROOM_COUNT * (ROOM_BYTES + SLACK_BYTES);
     this.#memory = new WebAssembly.Memory({ initial: 1, maximum: Math.ceil(this.#end / PAGE_BYTES) });
-    this.kernels = instantiateKernels(this.#memory);
+    this.kernels = instantiate(this.#memory);
     this.#renewViews();
   }
 

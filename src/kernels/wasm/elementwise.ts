@@ -5,7 +5,7 @@
 import type { FloatDtype } from '../../../formats/dtype.js';
 import { checkBytes, checkQuantize, elementByteLength } from '../arguments.js';
 import { type Arena, bytesOf } from './arena.js';
-import { FORMAT_NUMBERS } from './module.js';
+import { FORMAT_NUMBERS } from './kernel-exports.js';
 
 /** Elements of a block: 64 KiB of float32. A multiple of 8, the lanes of the reductions. */
 export const BLOCK = 16_384;

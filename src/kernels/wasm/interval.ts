@@ -16,7 +16,7 @@ import {
   MAX_PAYLOAD_BYTES,
 } from '../interval-model.js';
 import { type Arena, bytesOf, CODER_BYTES } from './arena.js';
-import { FORMAT_NUMBERS } from './module.js';
+import { FORMAT_NUMBERS } from './kernel-exports.js';
 
 /** Elements of a batch; at least one coded row. */
 const BATCH = MAX_CODED_COLUMNS;

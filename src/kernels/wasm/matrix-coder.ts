@@ -9,7 +9,7 @@ import {
   firstProbabilities,
   SEGMENT,
 } from '../matrix-model.js';
-import { instantiateKernels, type KernelExports } from './module.js';
+import type { InstantiateKernels, KernelExports } from './kernel-exports.js';
 
 // The memory map of assembly/matrix-coder.ts.
 const CONTEXTS = 128;
@@ -43,8 +43,8 @@ class CoderMemory {
   shorts!: Int16Array;
   floats!: Float32Array;
 
-  constructor() {
-    this.kernels = instantiateKernels(this.#memory);
+  constructor(instantiate: InstantiateKernels) {
+    this.kernels = instantiate(this.#memory);
     this.#renewViews();
     this.floats.set(decisionCosts(), COSTS / 4);
   }
@@ -89,10 +89,15 @@ function align(address: number): number {
 
 /** Memories that are not in use. */
 export class CoderPool {
+  readonly #instantiate: InstantiateKernels;
   readonly #free: CoderMemory[] = [];
 
+  constructor(instantiate: InstantiateKernels) {
+    this.#instantiate = instantiate;
+  }
+
   take(): CoderMemory {
-    return this.#free.pop() ?? new CoderMemory();
+    return this.#free.pop() ?? new CoderMemory(this.#instantiate);
   }
 
   /** Keeps small memories only: a large one is better given back to the machine. */

@@ -4,7 +4,7 @@ import { checkBytes, checkedCount, elementByteLength, expectLength } from '../ar
 import type { CodeSums, Statistics } from '../kernels.js';
 import type { Arena } from './arena.js';
 import { BLOCK } from './elementwise.js';
-import { FORMAT_NUMBERS } from './module.js';
+import { FORMAT_NUMBERS } from './kernel-exports.js';
 
 const LANES_BYTES = 64;
 

@@ -2,16 +2,16 @@
 
 import type { Kernels, ProductRequest } from '../kernels.js';
 import { Arena } from './arena.js';
-import { accumulateCodes, accumulateSigns, packCodes, unpackCodes } from './codes.js';
-import { addAndRound, fromFloat32, quantize, subtract, toFloat32 } from './elementwise.js';
-import { largestSquaredNorm, scaleComponents } from './factors.js';
+import { packCodes } from './codes.js';
+import { wasmDecodeKernels } from './decode-kernels.js';
+import { quantize, subtract } from './elementwise.js';
 import { gemm } from './gemm.js';
-import { intervalDecoder, intervalEncoder } from './interval.js';
-import { CoderPool, createMatrixDecoder, createMatrixEncoder } from './matrix-coder.js';
-import { combineWords, joinPlanes, splitPlanes } from './planes.js';
+import { intervalEncoder } from './interval.js';
+import { CoderPool, createMatrixEncoder } from './matrix-coder.js';
+import { instantiateKernels } from './module.js';
+import { splitPlanes } from './planes.js';
 import { prepareProduct, prepareWideProduct } from './product.js';
 import { codeSums, squaredDistance, squaredPowers, statistics } from './reduce.js';
-import { createReflections } from './reflections.js';
 
 export interface WasmKernelOptions {
   /**
@@ -27,8 +27,8 @@ export function wasmKernels(options: WasmKernelOptions = {}): Kernels {
   if (operandByteLength !== undefined && !(operandByteLength >= 2 * 1024 * 1024)) {
     throw new RangeError(`operandByteLength: expected at least 2 MiB, got ${operandByteLength}`);
   }
-  const arena = new Arena(operandByteLength);
-  const coders = new CoderPool();
+  const arena = new Arena(instantiateKernels, operandByteLength);
+  const coders = new CoderPool(instantiateKernels);
   const once = <T>(
     prepare: (
       arena: Arena,
@@ -48,28 +48,13 @@ export function wasmKernels(options: WasmKernelOptions = {}): Kernels {
   };
   return {
     path: 'wasm',
-    toFloat32: (dtype, bytes, out) => toFloat32(arena, dtype, bytes, out),
-    fromFloat32: (dtype, values, out) => fromFloat32(arena, dtype, values, out),
-    residualBlock: (count) => arena.residual(count),
+    ...wasmDecodeKernels(arena, coders),
     takeRooms: () => arena.takeRooms(),
-    addAndRound: (dtype, baseDtype, base, residual, out) =>
-      addAndRound(arena, dtype, baseDtype, base, residual, out),
-    prepareProduct: (b, columns, k, scale) => prepareProduct(arena, b, columns, k, scale),
-    prepareWideProduct: (b, columns, k, scale) => prepareWideProduct(arena, b, columns, k, scale),
     accumulateProduct: (request) => once(prepareProduct, request),
     accumulateWideProduct: (request) => once(prepareWideProduct, request),
-    accumulateCodes: (request) => accumulateCodes(arena, request),
-    accumulateSigns: (request) => accumulateSigns(arena, request),
-    scaleComponents: (request) => scaleComponents(arena, request),
-    largestSquaredNorm: (matrix, k) => largestSquaredNorm(arena, matrix, k),
-    joinPlanes: (planes, width, out) => joinPlanes(arena, planes, width, out),
     splitPlanes: (bytes, width, out) => splitPlanes(arena, bytes, width, out),
-    combineWords: (x, y, sign, width, out) => combineWords(arena, x, y, sign, width, out),
-    unpackCodes: (bytes, bits, count, out, layout) => unpackCodes(arena, bytes, bits, count, out, layout),
     packCodes: (codes, bits, out, bitOffset) => packCodes(arena, codes, bits, out, bitOffset),
-    createReflections: (dimension) => createReflections(arena, dimension),
     createMatrixEncoder: (options) => createMatrixEncoder(coders, options),
-    createMatrixDecoder: (options) => createMatrixDecoder(coders, options),
     subtract: (fineDtype, fine, baseDtype, base, out) =>
       subtract(arena, fineDtype, fine, baseDtype, base, out),
     statistics: (values) => statistics(arena, values),
@@ -80,6 +65,5 @@ export function wasmKernels(options: WasmKernelOptions = {}): Kernels {
       quantize(arena, values, inverseStep, minimum, maximum, out),
     gemm: (request) => gemm(arena, request),
     intervalEncoder: (model) => intervalEncoder(arena, model),
-    intervalDecoder: (model) => intervalDecoder(arena, model),
   };
 }

@@ -4,7 +4,16 @@
  * system calls: a key has its old value or the new one. What it leaves is under `<folder>/tmp/`.
  */
 import { createHash } from 'node:crypto';
-import { constants, lstatSync, readdirSync, type Stats } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  type Stats,
+} from 'node:fs';
 import { lstat, mkdir, open, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
@@ -35,6 +44,8 @@ export interface FolderBackendOptions {
  * that asynchronous calls go through, ten times as long, and stores have many files.
  */
 const STATS_AT_ONCE = 512;
+/** Values of at most so many bytes are read in this thread. */
+const SMALL_BYTE_LENGTH = 1 << 18;
 /** Never through a symbolic link, and never waiting for the writer of a named pipe. Windows has neither. */
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
@@ -77,9 +88,17 @@ class FolderBackend implements StoreBackend {
     key: Key,
     options: RequestOptions & { readonly maxByteLength?: number } = {},
   ): Promise<Uint8Array> {
+    const { maxByteLength = DEFAULT_MAX_BYTE_LENGTH, signal } = options;
+    assertKey(key);
+    throwIfAborted(signal);
+    const small = this.#readNow(key);
+    if (small !== undefined) {
+      assertReadable(this.#shown(key), small.byteLength, maxByteLength);
+      return small;
+    }
     const value = await this.open(key, options);
     try {
-      assertReadable(value.name, value.byteLength, options.maxByteLength ?? DEFAULT_MAX_BYTE_LENGTH);
+      assertReadable(value.name, value.byteLength, maxByteLength);
       return await value.read(0, value.byteLength);
     } finally {
       await value.close();
@@ -305,6 +324,22 @@ class FolderBackend implements StoreBackend {
     const info = await withIoErrors('open', this.#shown(key), () => statsOf(this.#path(key)));
     if (info?.isFile() !== true) return undefined;
     return { key, byteLength: info.size, modifiedMs: info.mtimeMs };
+  }
+
+  /** A small value, read in this thread: 20 µs where asynchronous calls take 200. Undefined for any other. */
+  #readNow(key: Key): Uint8Array | undefined {
+    let file: number | undefined;
+    try {
+      file = openSync(this.#path(key), OPEN_FLAGS);
+      const info = fstatSync(file);
+      if (!info.isFile() || info.size > SMALL_BYTE_LENGTH) return undefined;
+      const bytes = new Uint8Array(info.size);
+      return readSync(file, bytes, 0, info.size, 0) === info.size ? bytes : undefined;
+    } catch {
+      return undefined; // What is wrong is told by the asynchronous way.
+    } finally {
+      if (file !== undefined) closeSync(file);
+    }
   }
 
   #statNow(key: Key): StoredValue | undefined {
