@@ -58,7 +58,10 @@ export function codedSubspaceTerm(
 
 /** A basis vector as integers. */
 export function basisIntegers(vector: Float64Array): Int32Array {
-  return Int32Array.from(vector, (value) => Math.floor(value * BASIS_UNIT + 0.5));
+  // A loop: `Int32Array.from` goes through an iterator, at ten times the time.
+  const integers = new Int32Array(vector.length);
+  for (let i = 0; i < vector.length; i++) integers[i] = Math.floor(vector[i] * BASIS_UNIT + 0.5);
+  return integers;
 }
 
 /** Factor entries, and steps of making a basis, that a byte of payload may stand for. */
