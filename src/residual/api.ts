@@ -22,7 +22,7 @@ export type Budget =
   | { readonly kind: 'max-error'; readonly relativeError: number }
   /**
    * Quantiser step of every residual, in units of the weights: the slope λ of 'rate-distortion', so that fine-tunes
-   * coded at one step have lost alike, whatever bytes that takes. An archive's `encoding.step` tells its own.
+   * coded at one step have lost alike, whatever bytes that takes. `EncodeReport.step` tells what an archive came to.
    */
   | { readonly kind: 'step'; readonly step: number };
 
@@ -210,6 +210,8 @@ export interface EncodeReport {
    * nothing has a fixed width.
    */
   readonly bits: number | string | undefined;
+  /** Quantiser step of most residuals, where 'rate-distortion' coded them. */
+  readonly step?: number;
   /** Ranks of the residuals that turned out to be a low-rank product, merged and rounded: a LoRA. */
   readonly productRanks: readonly number[];
   readonly tensors: readonly TensorReport[];

@@ -57,6 +57,8 @@ export interface EncodedArchive extends AssembledArchive {
   readonly sideFiles: readonly PlannedSideFile[];
   /** Bits per factor entry, where the strategy has widths. */
   readonly bits: number | string | undefined;
+  /** Quantiser step of most residuals, where the strategy has steps. */
+  readonly step?: number;
   readonly productRanks: readonly number[];
   /** The engine of the matrix products; 'none' when there was no residual. */
   readonly gemm: EngineResult;
@@ -122,7 +124,7 @@ async function encodeWithPool(
   const { options } = inputs;
   const work = await openWork(inputs, pool);
   const { session, fixed } = work;
-  const { archive, bits } =
+  const { archive, ...choice } =
     options.lossless === true
       ? await encodeLossless(work)
       : options.exactOnTop === true
@@ -132,7 +134,7 @@ async function encodeWithPool(
   return {
     ...archive,
     sideFiles: fixed.sideFiles,
-    bits,
+    ...choice,
     productRanks,
     gemm: await session.engine(),
   };
@@ -201,7 +203,7 @@ async function encodeExactOnTop(work: EncodeWork): Promise<Encoded> {
   const residuals = session.analyses.filter(({ squaredResidual }) => squaredResidual > 0);
   let reserved = residuals.length * REFINEMENT_INDEX_BYTE_LENGTH;
   for (;;) {
-    const { archive: lossy, bits } = await encodeLossy(work, reserved);
+    const { archive: lossy, ...choice } = await encodeLossy(work, reserved);
     const tensors = lossy.tensors.map(({ encoded }) => encoded);
     const archive = await assemble(inputs, session, fixed, {
       encoding: { ...lossy.layout.index.encoding, exactOnTop: true },
@@ -209,7 +211,7 @@ async function encodeExactOnTop(work: EncodeWork): Promise<Encoded> {
       refinements: await session.refine(tensors),
     });
     const excess = budget.kind === 'size' ? lossyByteLength(archive.layout) - budget.byteLength : 0;
-    if (excess <= 0) return { archive, bits };
+    if (excess <= 0) return { archive, ...choice };
     reserved += excess + INDEX_SLACK;
   }
 }

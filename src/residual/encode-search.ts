@@ -45,6 +45,8 @@ export interface FoundArchive<Archive> {
   readonly archive: Archive;
   /** Bits per factor entry, where the strategy has widths. */
   readonly bits: number | string | undefined;
+  /** Quantiser step of most residuals, where the strategy has steps. */
+  readonly step?: number;
 }
 
 /** @throws BudgetError where nothing meets the budget */
@@ -128,7 +130,7 @@ async function searchSteps<Archive>(search: LossySearch<Archive>): Promise<Found
   const effort = options.effort ?? 'default';
   const spectra = await modelSpectra(session);
   const predicted = await predictedSearch(search, spectra);
-  const { found } = await searchStep({
+  const { found, stepOf } = await searchStep({
     ...predicted,
     firstStep: await predictedSteps(predicted),
     predict: (stepOf) => {
@@ -148,12 +150,12 @@ async function searchSteps<Archive>(search: LossySearch<Archive>): Promise<Found
         const small = affordable < withSmallWeights ? {} : { smallWeights: true as const };
         return { kind: 'low-rank', rank, bits, ...small };
       };
-      const steps = predicted.residuals.map((_, residual) => stepOf(residual));
-      const step = steps.length === 0 ? {} : { step: medianStep(steps) };
-      return search.attempt(choiceOf, { ...encodingRecord(options), effort, ...step });
+      return search.attempt(choiceOf, { ...encodingRecord(options), effort });
     },
   });
-  return { archive: found.archive, bits: undefined };
+  const steps = predicted.residuals.map((_, residual) => stepOf(residual));
+  const step = steps.length === 0 ? {} : { step: medianStep(steps) };
+  return { archive: found.archive, bits: undefined, ...step };
 }
 
 function rateDistortionChoice(step: number, effort: Effort): RateDistortionChoice {

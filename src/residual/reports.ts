@@ -25,6 +25,7 @@ export function encodeReport(
     allocation: options.lossless === true ? 'lossless' : strategyOf(options),
     ...(options.preset === undefined ? {} : { preset: options.preset }),
     bits: encoded.bits,
+    ...(encoded.step === undefined ? {} : { step: encoded.step }),
     productRanks: encoded.productRanks,
     tensors: encoded.tensors.map(({ analysis }, i) => tensorReport(encoded.layout.index, i, analysis.case)),
     removed: pairing.removed,

@@ -61,6 +61,7 @@ export async function commitVersion(
           reference,
           sideFiles,
           ...decoded,
+          step: encoded.step,
           directByteLength: reference === undefined ? undefined : direct,
           squaredResidual,
         }),

@@ -40,6 +40,7 @@ export async function importArchive(
         reference: undefined,
         sideFiles,
         sketch: undefined,
+        step: undefined,
         fileDigests: new Map(),
         directByteLength: undefined,
         squaredResidual: undefined,

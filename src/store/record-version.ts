@@ -48,6 +48,8 @@ export interface RecordInput {
   readonly sideFiles: readonly SideFileContent[];
   /** Of what it decodes to, serialised. */
   readonly sketch: Uint8Array | undefined;
+  /** Quantiser step, where it has one: what the next version takes. */
+  readonly step: number | undefined;
   /** SHA-256 of the weight files that it decodes to, by path, as far as they are known. */
   readonly fileDigests: ReadonlyMap<string, Digest>;
   /** Coded bytes that one step from the base is expected to take; undefined where the archive is that step. */
@@ -105,7 +107,7 @@ export async function recordVersion(reader: StoreReader, input: RecordInput): Pr
     addedByteLength,
     relativeError: relativeError(index.tensors, input.squaredResidual ?? index.decoded.squaredResidual),
     decodeCost: decodeCost(cost, directByteLength),
-    encoding: index.encoding,
+    encoding: { ...index.encoding, ...(input.step === undefined ? {} : { step: input.step }) },
     tensors: published.tensors,
     files: published.files.map((file) => {
       const digest = input.fileDigests.get(file.path);
