@@ -30,3 +30,16 @@ export function assertRange(name: string, byteLength: number, offset: number, le
     throw new RangeError(`${name}: expected a range inside ${byteLength} bytes, got ${offset}+${length}`);
   }
 }
+
+/** Bytes that are read at a time where a whole source passes through. */
+const PIECE_BYTE_LENGTH = 4 << 20;
+
+/** The first `byteLength` bytes that `read` gives, piece by piece, in order; each is the caller's until the next one. */
+export async function* readPieces(
+  read: (offset: number, length: number) => Promise<Uint8Array>,
+  byteLength: number,
+): AsyncGenerator<Uint8Array, void, void> {
+  for (let offset = 0; offset < byteLength; offset += PIECE_BYTE_LENGTH) {
+    yield await read(offset, Math.min(PIECE_BYTE_LENGTH, byteLength - offset));
+  }
+}

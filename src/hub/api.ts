@@ -2,6 +2,7 @@
 import type { Digest } from '../../formats/ere/archive-index.js';
 import type { ArchiveLevel } from '../../formats/ere/levels.js';
 import type { CommonOptions, DecodeReport, EncodeOptions, TensorReport } from '../residual/api.js';
+import type { CodingOptions } from '../store/api.js';
 import type { HubOptions } from './settings.js';
 
 export type { HubOptions } from './settings.js';
@@ -52,21 +53,7 @@ export interface PullReport {
 }
 
 /** How a fine-tune is coded on its way to the Hub; as for encode. */
-export type PushCodingOptions = Pick<
-  EncodeOptions,
-  | 'budget'
-  | 'preset'
-  | 'allocation'
-  | 'bits'
-  | 'effort'
-  | 'prior'
-  | 'lossless'
-  | 'exactOnTop'
-  | 'failAbove'
-  | 'force'
-  | 'gemm'
-  | 'device'
->;
+export type PushCodingOptions = CodingOptions & Pick<EncodeOptions, 'exactOnTop'>;
 
 export interface PushOptions extends HubOptions, CommonOptions, PushCodingOptions {
   /** Repository `user/repo`; it is made if there is none. */

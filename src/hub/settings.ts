@@ -4,8 +4,9 @@
  */
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { HubError, isEreError } from '../../formats/errors.js';
+import { HubError } from '../../formats/errors.js';
 import { readSmallFile } from '../io/file-source.js';
+import { unlessMissing } from '../io/unless-missing.js';
 import type { RetryOptions } from '../store/backends/retries.js';
 
 /** Options of everything that speaks to the Hub. */
@@ -69,15 +70,10 @@ async function findToken(
 ): Promise<string | undefined> {
   const given = options.token?.trim() || environment.HF_TOKEN?.trim();
   if (given) return given;
-  try {
-    const path = environment.HF_TOKEN_PATH || join(home, 'token');
-    const text = new TextDecoder().decode(await readSmallFile(path, MAX_TOKEN_BYTE_LENGTH)).trim();
-    return text === '' ? undefined : text;
-  } catch (error) {
-    // Nobody is logged in here.
-    if (isEreError(error, 'ERE_NOT_FOUND')) return undefined;
-    throw error;
-  }
+  const path = environment.HF_TOKEN_PATH || join(home, 'token');
+  // Without the file nobody is logged in here.
+  const bytes = await unlessMissing(readSmallFile(path, MAX_TOKEN_BYTE_LENGTH));
+  return new TextDecoder().decode(bytes).trim() || undefined;
 }
 
 function checkedUrl(text: string): string {

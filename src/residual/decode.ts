@@ -13,7 +13,7 @@ import { withAtomicFile, withAtomicFolder } from '../io/atomic-output.js';
 import { openFileSource } from '../io/file-source.js';
 import { flushAhead } from '../io/flush-ahead.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
-import { createNodeHasher } from '../io/node-hasher.js';
+import { digestOf } from '../io/node-hasher.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { OutputFile } from '../io/output-file.js';
 import type { DecodeOptions, DecodeReport, Progress } from './api.js';
@@ -242,9 +242,7 @@ async function readSideFile(
     );
   }
   const bytes = file.content === undefined ? await shared!.read() : await archive.readBlob(file.content);
-  const hash = createNodeHasher();
-  hash.update(bytes);
-  const digest = hash.digest();
+  const digest = digestOf(bytes);
   if (digest !== file.digest) {
     const subject = `${file.content === undefined ? base.location : archive.source.name}, side file ${file.path}`;
     throw new IntegrityError(subject, file.digest, digest);

@@ -1,10 +1,8 @@
 /** SHA-256 of one tensor's bytes, read in pieces. */
+import { readPieces } from '../../formats/byte-source.js';
 import type { Checkpoint, TensorInfo } from '../../formats/checkpoint.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import type { ReadTensor, Runtime } from './runtime.js';
-
-/** Bytes hashed at a time. */
-const PIECE_BYTE_LENGTH = 4 << 20;
 
 export async function digestTensor(
   checkpoint: Checkpoint,
@@ -25,8 +23,6 @@ export async function digestRange(
   runtime: Pick<Runtime, 'createHasher'>,
 ): Promise<Digest> {
   const hash = runtime.createHasher();
-  for (let offset = 0; offset < byteLength; offset += PIECE_BYTE_LENGTH) {
-    hash.update(await read(offset, Math.min(PIECE_BYTE_LENGTH, byteLength - offset)));
-  }
+  for await (const bytes of readPieces(read, byteLength)) hash.update(bytes);
   return hash.digest();
 }

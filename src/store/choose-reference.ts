@@ -4,9 +4,10 @@
  * has to be decoded to be considered.
  */
 import { elementCount as countOf, tensorByteLength } from '../../formats/dtype.js';
-import { CheckpointMismatchError, isEreError, NotFoundError } from '../../formats/errors.js';
+import { CheckpointMismatchError, NotFoundError } from '../../formats/errors.js';
 import { parseSketch } from '../../formats/sketch/parse-sketch.js';
 import type { Sketch } from '../../formats/sketch/sketch.js';
+import { unlessMissing } from '../io/unless-missing.js';
 import type { Budget } from '../residual/api.js';
 import { type ExpectedCoding, expectedBits } from '../sketch/expected-bits.js';
 import { type ExpectedBudget, expectedStep } from '../sketch/expected-step.js';
@@ -64,7 +65,7 @@ export async function chooseReference(
   const isAllowed = ({ version, decodeCost }: Candidate): boolean =>
     version === undefined || decodeCost <= limit;
   const asked = await askedReference(reader, options);
-  const best = [...all].filter(isAllowed).sort((x, y) => x.expectedRatio - y.expectedRatio)[0]!;
+  const best = all.filter(isAllowed).sort((x, y) => x.expectedRatio - y.expectedRatio)[0]!;
   const reference = asked === undefined ? best.version : asked.version;
   return {
     base,
@@ -219,11 +220,8 @@ async function consider(
   coding: ExpectedCoding,
   { elementCount, directRatio, byteLength }: Scale,
 ): Promise<Candidate | undefined> {
-  const reference = await readSketch(reader, version).catch((error: unknown) => {
-    if (isEreError(error, 'ERE_NOT_FOUND')) return undefined; // Removed meanwhile.
-    throw error;
-  });
-  if (reference === undefined) return undefined;
+  const reference = await unlessMissing(readSketch(reader, version));
+  if (reference === undefined) return undefined; // Removed meanwhile, or without one.
   const expectedRatio = expectedBits(sketch, reference, coding).ratio;
   const below = await chainCost(reader, version.manifest.tensors);
   const cost = {

@@ -1,5 +1,6 @@
 /** export: a version as an archive against its base. */
 import { join } from 'node:path';
+import { readPieces } from '../../formats/byte-source.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import { NotFoundError } from '../../formats/errors.js';
 import { withAtomicFile } from '../io/atomic-output.js';
@@ -13,8 +14,6 @@ import type { StoredBase, StoreReader, Trace } from './store-reader.js';
 import { withTemporaryFolder } from './temporary.js';
 import { versionArchive, versionSource } from './version-archive.js';
 import { whileStored } from './while-stored.js';
-
-const COPY_BYTE_LENGTH = 4 << 20;
 
 /** @throws NotFoundError for a base that is not at hand, where the version has to be decoded */
 export async function exportVersion(
@@ -124,9 +123,7 @@ async function copyOut(
     const source = versionSource(reader.backend.location, archive, objects);
     const output = { overwrite: options.overwrite ?? false, signal: options.signal };
     await withAtomicFile(options.output, output, async (file) => {
-      for (let offset = 0; offset < source.byteLength; offset += COPY_BYTE_LENGTH) {
-        await file.write(await source.read(offset, Math.min(COPY_BYTE_LENGTH, source.byteLength - offset)));
-      }
+      for await (const bytes of readPieces(source.read, source.byteLength)) await file.write(bytes);
     });
     return source.byteLength;
   } finally {

@@ -1,8 +1,10 @@
 /** fsck: whether everything that a store says it has is there and whole (docs/spec/store.md §12). */
-import { createHash } from 'node:crypto';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import { EreError, isEreError } from '../../formats/errors.js';
+import { createNodeHasher } from '../io/node-hasher.js';
+import { unlessMissing } from '../io/unless-missing.js';
 import { decodeArchive } from '../residual/decode-archive.js';
+import { digestRange } from '../residual/digest-tensor.js';
 import { selectUsable } from '../residual/select-tensors.js';
 import type { FsckOptions, FsckReport, VersionId } from './api.js';
 import type { Key, StoreBackend } from './backend.js';
@@ -61,7 +63,7 @@ class StoreCheck {
   }
 
   async run(): Promise<FsckReport> {
-    // In the order of writing: what a version that is committed meanwhile needs is listed after its manifest.
+    // What was removed after it was listed is passed over. In the order of writing: what a version that is committed meanwhile needs is listed after its manifest.
     await this.#checkVersions();
     await this.#checkRefs();
     await this.#checkRecipes();
@@ -102,14 +104,14 @@ class StoreCheck {
     for await (const { key, byteLength } of this.#backend.list('versions')) {
       await this.#try(key, async () => {
         const id = digestOfKey(key, this.#backend.location);
-        const version = await this.#unlessGone(() => this.#reader.version(id));
+        const version = await unlessMissing(this.#reader.version(id));
         if (version !== undefined) this.#versions.set(id, version);
         this.#checkedByteLength += byteLength;
       });
     }
     for await (const { key } of this.#backend.list('removed')) {
       await this.#try(key, async () => {
-        const bytes = await this.#unlessGone(() => this.#backend.read(key));
+        const bytes = await unlessMissing(this.#backend.read(key));
         if (bytes !== undefined) await openRecord(bytes, `${this.#backend.location}, ${key}`);
       });
     }
@@ -193,7 +195,7 @@ class StoreCheck {
     for await (const { key, byteLength } of this.#backend.list('objects')) {
       await this.#try(key, async () => {
         const digest = digestOfKey(key, this.#backend.location);
-        const found = await this.#unlessGone(() => this.#hash(key));
+        const found = await unlessMissing(this.#hash(key));
         if (found === undefined) return;
         this.#checkedByteLength += byteLength;
         if (found === digest) this.#objects.set(digest, byteLength);
@@ -203,17 +205,13 @@ class StoreCheck {
   }
 
   async #hash(key: Key): Promise<Digest> {
-    const hash = createHash('sha256');
     const value = await this.#backend.open(key);
     try {
-      const step = 4 << 20;
-      for (let offset = 0; offset < value.byteLength; offset += step) {
-        hash.update(await value.read(offset, Math.min(step, value.byteLength - offset)));
-      }
+      const read = (offset: number, length: number) => value.read(offset, length);
+      return await digestRange(read, value.byteLength, { createHasher: createNodeHasher });
     } finally {
       await value.close();
     }
-    return `sha256:${hash.digest('hex')}`;
   }
 
   /** Everything that a version needs: recipes down to tensors of bases, objects long enough for their chunks. */
@@ -282,7 +280,7 @@ class StoreCheck {
   /** What is derived may be dropped. */
   async #checkCache(): Promise<void> {
     for (const key of [SUMMARIES_KEY, TALLIES_KEY]) {
-      const bytes = await this.#unlessGone(() => this.#backend.read(key, { maxByteLength: 1 << 28 }));
+      const bytes = await unlessMissing(this.#backend.read(key, { maxByteLength: 1 << 28 }));
       if (bytes === undefined) continue;
       try {
         await openRecord(bytes, `${this.#backend.location}, ${key}`);
@@ -321,16 +319,6 @@ class StoreCheck {
           await sources.close();
         }
       });
-    }
-  }
-
-  /** Undefined for what was removed after it was listed. */
-  async #unlessGone<T>(read: () => Promise<T>): Promise<T | undefined> {
-    try {
-      return await read();
-    } catch (error) {
-      if (isEreError(error, 'ERE_NOT_FOUND')) return undefined;
-      throw error;
     }
   }
 }

@@ -8,7 +8,7 @@ import type { GcOptions, GcReport } from './api.js';
 import type { Key, StoreBackend, StoredValue } from './backend.js';
 import { dependentsFirst } from './dependents-first.js';
 import { digestOfKey, objectKey, recipeKey, removedKey, versionKey } from './layout.js';
-import { withExclusiveLock } from './locks.js';
+import { EXCLUSIVE_KEY, withExclusiveLock } from './locks.js';
 import { namedObjects, reachableVersions, tensorsOf } from './reachable.js';
 import { reanchorVersions } from './reanchor.js';
 import type { StoreReader } from './store-reader.js';
@@ -68,7 +68,7 @@ const READS = 16;
 
 /** The backend's clock, by which values are dated: the lock was written just now. */
 async function nowOf(backend: StoreBackend): Promise<number> {
-  return (await backend.stat('locks/exclusive'))?.modifiedMs ?? Date.now();
+  return (await backend.stat(EXCLUSIVE_KEY))?.modifiedMs ?? Date.now();
 }
 
 interface Sweep {

@@ -3,6 +3,7 @@ import { tensorByteLength } from '../../formats/dtype.js';
 import { NotFoundError } from '../../formats/errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { nodeRuntime } from '../io/node-runtime.js';
+import { unlessMissing } from '../io/unless-missing.js';
 import type { DecodedTensor } from '../residual/api.js';
 import { readArchiveLayout } from '../residual/archive-layout.js';
 import { decodeVerified } from '../residual/decode-verified.js';
@@ -29,13 +30,11 @@ export async function openStored(
   const { index } = archive;
   const runtime = nodeRuntime('wasm');
   /** On the sources that are open, then on new ones. The old are kept: another stream may read from them. */
-  const reading = <T>(read: (sources: VersionSources) => Promise<T>): Promise<T> => {
-    let sources = opened.at(-1);
-    return whileStored(reader, version, async () => {
-      const current = sources ?? (await open());
-      sources = undefined;
-      return read(current);
-    });
+  const reading = async <T>(read: (sources: VersionSources) => Promise<T>): Promise<T> => {
+    const found = await unlessMissing(read(opened.at(-1)!));
+    if (found !== undefined) return found;
+    reader.refresh();
+    return whileStored(reader, version, async () => read(await open()));
   };
   const decodeTensor = async (number: number): Promise<DecodedTensor> => {
     throwIfAborted(signal);

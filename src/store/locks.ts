@@ -5,13 +5,14 @@
  */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { ConflictError, isEreError } from '../../formats/errors.js';
+import { ConflictError } from '../../formats/errors.js';
 import { delay, throwIfAborted } from '../io/abort.js';
 import { isGone, processIdentity } from '../io/process-identity.js';
+import { unlessMissing } from '../io/unless-missing.js';
 import type { StoreEvent } from './api.js';
 import type { Key, StoreBackend } from './backend.js';
 
-const EXCLUSIVE_KEY: Key = 'locks/exclusive';
+export const EXCLUSIVE_KEY: Key = 'locks/exclusive';
 const SHARED_PREFIX = 'locks/shared';
 
 /** A holder renews its lock this often. */
@@ -23,6 +24,8 @@ const STALE_MS = 60_000;
  * host suspended. The rest of STALE_MS is for the step that it is in.
  */
 const LEASE_MS = 45_000;
+/** What a holder of the exclusive lock does, for whoever waits. */
+const REMOVING = 'another process removes what is not needed any more';
 /** Time between two looks at a lock that is held. */
 const POLL_MS = 50;
 
@@ -59,7 +62,7 @@ export async function withSharedLock<T>(
     // Whoever wants to be alone has written that before it looks for us.
     if (!isHeld) return lock.during(work);
     await lock.release();
-    await wait.until(EXCLUSIVE_KEY, 'another process removes what is not needed any more');
+    await wait.until(EXCLUSIVE_KEY, REMOVING);
   }
 }
 
@@ -74,7 +77,7 @@ export async function withExclusiveLock<T>(
     throwIfAborted(options.signal);
     const lock = await Lock.takeExclusive(backend);
     if (lock === undefined) {
-      await wait.until(EXCLUSIVE_KEY, 'another process removes what is not needed any more');
+      await wait.until(EXCLUSIVE_KEY, REMOVING);
       continue;
     }
     return lock.during(async () => {
@@ -187,14 +190,7 @@ function waiting(backend: StoreBackend, { signal, onEvent, waitMs = 600_000 }: L
   const started = performance.now();
   let isTold = false;
 
-  const read = async (key: Key): Promise<Uint8Array | undefined> => {
-    try {
-      return await backend.read(key);
-    } catch (error) {
-      if (isEreError(error, 'ERE_NOT_FOUND')) return undefined;
-      throw error;
-    }
-  };
+  const read = (key: Key) => unlessMissing(backend.read(key));
 
   /** Removes a lock whose process of this host has ended. */
   const removeIfGone = async (key: Key, bytes: Uint8Array): Promise<boolean> => {

@@ -1,11 +1,11 @@
 /** Objects of a store: bytes named by their SHA-256 (docs/spec/store.md §4), written once and read in parts. */
-import { createHash } from 'node:crypto';
 import { bytesSource } from '../../formats/byte-source.js';
 import { inflateRaw } from '../../formats/deflate.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import { IntegrityError, IoError, isEreError } from '../../formats/errors.js';
 import { LIMITS } from '../../formats/limits.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
+import { digestOf } from '../io/node-hasher.js';
 import { packBlob } from '../residual/assemble-archive.js';
 import type { OpenValue, StoreBackend } from './backend.js';
 import { objectKey } from './layout.js';
@@ -19,7 +19,7 @@ export interface WrittenObject {
 }
 
 export async function writeObject(backend: StoreBackend, bytes: Uint8Array): Promise<WrittenObject> {
-  const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  const digest = digestOf(bytes);
   const key = objectKey(digest);
   const found = await backend.stat(key);
   if (found?.byteLength === bytes.byteLength) return { digest, addedByteLength: 0 };
@@ -44,7 +44,7 @@ const MAX_BLOB_BYTE_LENGTH = LIMITS.safetensorsHeaderByteLength + 8;
 export async function readObject(backend: StoreBackend, object: Digest): Promise<Uint8Array> {
   const key = objectKey(object);
   const bytes = await backend.read(key, { maxByteLength: MAX_BLOB_BYTE_LENGTH });
-  const found = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  const found = digestOf(bytes);
   if (found === object) return bytes;
   throw new IntegrityError(`${backend.location}, ${key}`, object, found, 'the store is damaged');
 }

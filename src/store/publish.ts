@@ -2,9 +2,9 @@
  * From an archive to a store (docs/spec/store.md §7): payloads become objects, tensors recipes. The order is the store's
  * promise: an object before the recipe that names it, a recipe before the manifest, the manifest before the ref.
  */
-import { createHash } from 'node:crypto';
 import type { ArchiveTensor, Digest } from '../../formats/ere/archive-index.js';
 import type { Archive } from '../../formats/ere/open-archive.js';
+import { createNodeHasher } from '../io/node-hasher.js';
 import type { StoreBackend } from './backend.js';
 import { objectKey, recipeKey } from './layout.js';
 import type { ManifestFile, ManifestTensor } from './manifest.js';
@@ -59,9 +59,10 @@ export async function publishArchive(
   const shared = await publishShared(backend, archive);
   addedByteLength += shared.addedByteLength;
 
-  const waiting = index.tensors.filter(
-    (tensor, i) => index.tensors.findIndex(({ digest }) => digest === tensor.digest) === i,
-  );
+  // Of tensors with one digest the first.
+  const byDigest = new Map<Digest, ArchiveTensor>();
+  for (const tensor of index.tensors) if (!byDigest.has(tensor.digest)) byDigest.set(tensor.digest, tensor);
+  const waiting = [...byDigest.values()];
   const publishNext = async (): Promise<void> => {
     for (let tensor = waiting.shift(); tensor !== undefined; tensor = waiting.shift()) {
       const { digest } = tensor;
@@ -191,14 +192,14 @@ async function writePayload(
   archive: Archive,
   chunks: readonly number[],
 ): Promise<WrittenObject> {
-  const hash = createHash('sha256');
+  const hash = createNodeHasher();
   let byteLength = 0;
   for (const chunk of chunks) {
     const bytes = await archive.readChunk(chunk);
     hash.update(bytes);
     byteLength += bytes.byteLength;
   }
-  const digest: Digest = `sha256:${hash.digest('hex')}`;
+  const digest = hash.digest();
   if (chunks.length === 0) return { digest, addedByteLength: 0 };
   const key = objectKey(digest);
   const found = await backend.stat(key);

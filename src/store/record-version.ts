@@ -1,5 +1,4 @@
 /** The end of commit and import: an archive's tensors, the manifest, and the ref, in this order. */
-import { createHash } from 'node:crypto';
 import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
 import { relativeError } from '../../formats/ere/levels.js';
 import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
@@ -7,6 +6,7 @@ import { NotFoundError } from '../../formats/errors.js';
 import { KNOWN_CODECS } from '../codecs/known-codecs.js';
 import { openFileSource } from '../io/file-source.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
+import { digestOf } from '../io/node-hasher.js';
 import type { VersionId } from './api.js';
 import { decodeCost } from './decode-cost.js';
 import type { HeldLock } from './locks.js';
@@ -86,8 +86,7 @@ export async function recordVersion(reader: StoreReader, input: RecordInput): Pr
   };
   const sideFiles: ManifestSideFile[] = [];
   for (const { path, bytes } of input.sideFiles) {
-    const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}` as const;
-    sideFiles.push({ path, digest, content: await write(bytes) });
+    sideFiles.push({ path, digest: digestOf(bytes), content: await write(bytes) });
   }
   const sketch = input.sketch === undefined ? {} : { sketch: await write(input.sketch) };
   reader.refresh();

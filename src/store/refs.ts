@@ -2,7 +2,8 @@
 import type { Digest } from '../../formats/ere/archive-index.js';
 import * as fields from '../../formats/ere/index-fields.js';
 import { JsonCursor } from '../../formats/ere/json-cursor.js';
-import { ConflictError, FormatError, isEreError, NotFoundError } from '../../formats/errors.js';
+import { ConflictError, FormatError, NotFoundError } from '../../formats/errors.js';
+import { unlessMissing } from '../io/unless-missing.js';
 import type { Ref, VersionId } from './api.js';
 import type { RequestOptions, StoreBackend } from './backend.js';
 import { isKey } from './keys.js';
@@ -82,13 +83,8 @@ async function findRef(
   options?: RequestOptions,
 ): Promise<ReadRef | undefined> {
   const key = refKey(kind, name);
-  let bytes: Uint8Array;
-  try {
-    bytes = await backend.read(key, options);
-  } catch (error) {
-    if (isEreError(error, 'ERE_NOT_FOUND')) return undefined;
-    throw error;
-  }
+  const bytes = await unlessMissing(backend.read(key, options));
+  if (bytes === undefined) return undefined;
   const file = `${backend.location}, ${key}`;
   let value: unknown;
   try {

@@ -2,6 +2,7 @@
 import type { Digest } from '../../formats/ere/archive-index.js';
 import * as fields from '../../formats/ere/index-fields.js';
 import { isEreError, NotFoundError, UnsupportedError } from '../../formats/errors.js';
+import { unlessMissing } from '../io/unless-missing.js';
 import type { BaseSummary, Ref, VersionId } from './api.js';
 import type { StoreBackend } from './backend.js';
 import { digestOfKey, FORMAT_KEY, FORMAT_TEXT, recipeKey, removedKey, versionKey } from './layout.js';
@@ -54,7 +55,7 @@ export class StoreReader {
   }
 
   async findVersion(id: VersionId): Promise<StoredVersion | undefined> {
-    return orUndefined(this.version(id));
+    return unlessMissing(this.version(id));
   }
 
   /** Ids of all versions and bases. */
@@ -70,7 +71,7 @@ export class StoreReader {
     const version = await this.findVersion(id);
     if (version !== undefined) return version.manifest.parents;
     const key = removedKey(id);
-    const bytes = await orUndefined(this.backend.read(key));
+    const bytes = await unlessMissing(this.backend.read(key));
     if (bytes === undefined) return undefined;
     const { value } = await openRecord(bytes, `${this.backend.location}, ${key}`);
     return value.field('parents').items(fields.digest);
@@ -113,7 +114,7 @@ export class StoreReader {
     let recipe = this.#recipes.get(digest);
     if (recipe === undefined) {
       const key = recipeKey(digest);
-      recipe = orUndefined(this.backend.read(key)).then(
+      recipe = unlessMissing(this.backend.read(key)).then(
         (bytes) => bytes && parseRecipe(bytes, digest, `${this.backend.location}, ${key}`),
       );
       this.#recipes.set(digest, recipe);
@@ -168,13 +169,4 @@ export function baseSummary({ ref, id, manifest }: StoredBase): BaseSummary {
     locations: ref.locations,
     isKept: ref.isKept,
   };
-}
-
-async function orUndefined<T>(promise: Promise<T>): Promise<T | undefined> {
-  try {
-    return await promise;
-  } catch (error) {
-    if (isEreError(error, 'ERE_NOT_FOUND')) return undefined;
-    throw error;
-  }
 }

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Digest } from '../../formats/ere/archive-index.js';
+import { readPieces } from '../../formats/byte-source.js';
 import { openArchive } from '../../formats/ere/open-archive.js';
 import { KNOWN_CODECS } from '../codecs/known-codecs.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
@@ -10,11 +10,12 @@ import { nodeRuntime } from '../io/node-runtime.js';
 import type { KernelPath } from '../kernels/kernels.js';
 import type { DecodeWorkers } from '../residual/decode-archive.js';
 import type { OpenSources } from '../residual/decode-jobs.js';
-import type { StoreBackend } from './backend.js';
+import type { Key, StoreBackend } from './backend.js';
 import { openFolderBackend } from './backends/file-system.js';
 import { objectKey, recipeKey } from './layout.js';
 import { type BasePlace, locateBases, openPlaces } from './located-bases.js';
 import { type StoredVersion, shortId } from './manifest.js';
+import { namedObjects } from './reachable.js';
 import type { StoreReader, Trace } from './store-reader.js';
 import { TensorSource } from './tensor-source.js';
 import { type VersionArchive, versionArchive, versionSource } from './version-archive.js';
@@ -35,7 +36,6 @@ export interface VersionPlace {
 export interface VersionSources extends OpenSources {
   readonly place: VersionPlace;
   readonly workers: DecodeWorkers;
-  readonly trace: Trace;
 }
 
 export interface VersionSourcesOptions {
@@ -75,7 +75,7 @@ export async function openVersion(
       await sources.close();
       await local.remove();
     };
-    return { ...sources, place, workers, trace, close };
+    return { ...sources, place, workers, close };
   } catch (error) {
     await local.remove().catch(() => {});
     throw error;
@@ -137,7 +137,7 @@ async function localCopy({ backend }: StoreReader, version: StoredVersion, trace
   const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
   try {
     const local = await openFolderBackend(folder);
-    const keys = [...neededKeys(version, trace)];
+    const keys = neededKeys(version, trace);
     const fetchNext = async (): Promise<void> => {
       for (let key = keys.pop(); key !== undefined; key = keys.pop()) {
         await local.write(key, piecesOf(backend, key));
@@ -153,23 +153,14 @@ async function localCopy({ backend }: StoreReader, version: StoredVersion, trace
 }
 
 /** Keys of all recipes and objects that a version is decoded from. */
-export function neededKeys({ manifest }: StoredVersion, { recipes }: Trace): Set<string> {
-  const objects = new Set<Digest>();
-  for (const { header } of manifest.files) objects.add(header.object);
-  for (const { content } of manifest.sideFiles) objects.add(content.object);
-  if (manifest.sketch !== undefined) objects.add(manifest.sketch.object);
-  for (const { chunks } of recipes.values()) for (const { object } of chunks) objects.add(object);
-  return new Set([...[...recipes.keys()].map(recipeKey), ...[...objects].map(objectKey)]);
+export function neededKeys(version: StoredVersion, trace: Trace): Key[] {
+  return [...[...trace.recipes.keys()].map(recipeKey), ...[...namedObjects([version], trace)].map(objectKey)];
 }
-
-const PIECE_BYTE_LENGTH = 4 << 20;
 
 async function* piecesOf(backend: StoreBackend, key: string): AsyncGenerator<Uint8Array, void, void> {
   const value = await backend.open(key);
   try {
-    for (let offset = 0; offset < value.byteLength; offset += PIECE_BYTE_LENGTH) {
-      yield await value.read(offset, Math.min(PIECE_BYTE_LENGTH, value.byteLength - offset));
-    }
+    yield* readPieces((offset, length) => value.read(offset, length), value.byteLength);
   } finally {
     await value.close();
   }

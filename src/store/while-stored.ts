@@ -37,5 +37,5 @@ export async function whileStored<T>(
 
 async function currentKeys(reader: StoreReader, version: StoredVersion): Promise<string> {
   const trace = await reader.trace(version.manifest.tensors.map(({ digest }) => digest));
-  return [...neededKeys(version, trace)].sort().join();
+  return neededKeys(version, trace).sort().join();
 }

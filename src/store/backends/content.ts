@@ -58,17 +58,8 @@ export function equalContents(a: Uint8Array | undefined, b: Uint8Array | undefin
 /** All pieces of a content in one new array. */
 export async function joinPieces(content: Content, signal: AbortSignal | undefined): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
-  let byteLength = 0;
   for await (const piece of contentPieces(content, signal)) {
     pieces.push(piece.slice());
-    byteLength += piece.byteLength;
   }
-  if (pieces.length === 1) return pieces[0];
-  const joined = new Uint8Array(byteLength);
-  let offset = 0;
-  for (const piece of pieces) {
-    joined.set(piece, offset);
-    offset += piece.byteLength;
-  }
-  return joined;
+  return pieces.length === 1 ? pieces[0] : new Uint8Array(Buffer.concat(pieces));
 }

@@ -5,6 +5,7 @@
 import { assertRange } from '../../../formats/byte-source.js';
 import { IoError, isEreError, UnsupportedError } from '../../../formats/errors.js';
 import { throwIfAborted } from '../../io/abort.js';
+import { unlessMissing } from '../../io/unless-missing.js';
 import type { Key, OpenValue, RequestOptions, StoreBackend, StoredValue } from '../backend.js';
 import { assertKey, assertPrefix, isUnder } from '../keys.js';
 import { DEFAULT_MAX_BYTE_LENGTH } from './content.js';
@@ -81,14 +82,10 @@ class HttpBackend implements StoreBackend {
 
   async stat(key: Key, options: RequestOptions = {}): Promise<StoredValue | undefined> {
     const value = this.#value(key);
-    try {
-      const { byteLength, lastModified } = await headValue(this.#access, value, options.signal);
-      const modifiedMs = Date.parse(lastModified ?? '');
-      return { key, byteLength, modifiedMs: Number.isNaN(modifiedMs) ? 0 : modifiedMs };
-    } catch (error) {
-      if (isEreError(error, 'ERE_NOT_FOUND')) return undefined;
-      throw error;
-    }
+    const found = await unlessMissing(headValue(this.#access, value, options.signal));
+    if (found === undefined) return undefined;
+    const modifiedMs = Date.parse(found.lastModified ?? '');
+    return { key, byteLength: found.byteLength, modifiedMs: Number.isNaN(modifiedMs) ? 0 : modifiedMs };
   }
 
   async *list(prefix: string, options: RequestOptions = {}): AsyncGenerator<StoredValue, void, void> {
