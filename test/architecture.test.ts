@@ -87,8 +87,16 @@ test('only src/hub imports the client of the Hub', () => {
   expect(violations(/^(?!src\/hub\/)/, (target) => target.startsWith('@huggingface/'))).toEqual([]);
 });
 
-test('only the command line imports src/hub: without it the rest compiles', () => {
-  expect(violations(/^(?:formats|src\/(?!hub\/))/, (target) => target.startsWith('src/hub/'))).toEqual([]);
+test.each(['hub', 'serve'])(
+  'only the command line imports src/%s: without it the rest compiles',
+  (folder) => {
+    const others = new RegExp(`^(?:formats|src/(?!${folder}/))`);
+    expect(violations(others, (target) => target.startsWith(`src/${folder}/`))).toEqual([]);
+  },
+);
+
+test('only src/serve imports the library of metrics', () => {
+  expect(violations(/^(?!src\/serve\/)/, (target) => target === 'prom-client')).toEqual([]);
 });
 
 test('kernels and codecs run in a browser: no node: import', () => {

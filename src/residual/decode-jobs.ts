@@ -139,7 +139,7 @@ export async function openDecodeJobs(
   });
 }
 
-async function openFileSources({ archive, contents, base }: FileSources): Promise<OpenSources> {
+export async function openFileSources({ archive, contents, base }: FileSources): Promise<OpenSources> {
   const source = await openFileSource(archive);
   const checkpoint = await openCheckpoint(base);
   const close = async (): Promise<void> => {
