@@ -119,6 +119,7 @@ function versionTable(
       model,
       commit,
       (reference) => known.has(reference),
+      digits,
     )}</td>${byteCell(stored)}${numberCell(weights === 0 ? '–' : formatShare(stored / weights))}${numberCell(
       errorText(commit.relativeError),
     )}</tr>

@@ -12,7 +12,7 @@ export const STYLE = `
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #15181b; --raised: #1f2428; --text: #e2e5e7; --quiet: #9ea7af; --rule: #333a40; --link: #86bfe8;
-    --lane: #77828b; --node: #86bfe8; --shade: #00000080;
+    --lane: #77828b; --node: #86bfe8; --shade: #ffffff2e;
   }
 }
 * { box-sizing: border-box; }
@@ -67,8 +67,8 @@ pre code { font-size: 0.8125rem; }
   background:
     linear-gradient(to right, var(--page) 30%, transparent) left / 2rem 100% no-repeat local,
     linear-gradient(to left, var(--page) 30%, transparent) right / 2rem 100% no-repeat local,
-    linear-gradient(to right, var(--shade), transparent) left / 0.6rem 100% no-repeat scroll,
-    linear-gradient(to left, var(--shade), transparent) right / 0.6rem 100% no-repeat scroll;
+    linear-gradient(to right, var(--shade), transparent) left / 0.6rem calc(100% - 2px) no-repeat scroll,
+    linear-gradient(to left, var(--shade), transparent) right / 0.6rem calc(100% - 2px) no-repeat scroll;
 }
 table { width: 100%; border-collapse: separate; border-spacing: 0; font-size: 0.875rem; font-variant-numeric: tabular-nums; }
 caption { padding-bottom: 0.375rem; text-align: left; color: var(--quiet); font-size: 0.8125rem; }
@@ -111,10 +111,13 @@ footer { margin-top: 3rem; padding-top: 0.75rem; border-top: 1px solid var(--rul
     color-scheme: light;
     --page: #fff; --raised: #fff; --text: #000; --quiet: #444; --rule: #bbb; --link: #000; --lane: #666; --node: #000;
   }
-  body { max-width: none; padding: 0; font-size: 9pt; }
-  table { font-size: 8pt; }
+  html { font-size: 8pt; }
+  body { max-width: none; padding: 0; }
   .scroll { overflow: visible; background: none; }
-  th, td { padding: 0.15rem 0.35rem; white-space: normal; }
+  th, td { padding: 0.2rem 0.3rem; white-space: normal; }
+  td.title, td.wrap { width: auto; min-width: 0; }
+  td.n, time, .tensors td:not(.wrap) { white-space: nowrap; }
+  .files th code, .tensors th code { overflow-wrap: anywhere; }
   pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: 0; }
   .digest { display: inline; overflow-wrap: anywhere; }
   thead { display: table-header-group; }

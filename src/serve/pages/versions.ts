@@ -20,12 +20,13 @@ export function referenceMarkup(
   model: string,
   { reference, base }: Pick<ServedCommit, 'reference' | 'base'>,
   isInHistory: (id: string) => boolean,
+  digits?: number,
 ): HtmlValue {
   if (reference === undefined) return '–';
   if (reference === 'base') return base === undefined ? 'base' : `base ${base}`;
   const id = isInHistory(reference)
-    ? versionLink(model, reference)
-    : html`<code>${shortId(reference)}</code>`;
+    ? versionLink(model, reference, digits)
+    : html`<code>${shortId(reference, digits)}</code>`;
   return ['version ', id];
 }
 

@@ -144,6 +144,20 @@ describe('the page of a model', () => {
     expect(hrefs(page).join()).not.toContain(idOf('elsewhere'));
   });
 
+  test('writes as many digits as tell its versions apart', () => {
+    const [one, two] = [`${'a'.repeat(12)}1${'0'.repeat(27)}`, `${'a'.repeat(12)}2${'0'.repeat(27)}`];
+    const page = pageOf([
+      commitOf('b', [], { id: one, reference: two, parents: [two] }),
+      commitOf('a', [], { id: two }),
+    ]);
+    const row = cells(page)[0]!;
+    expect([row[0], row[1], row[4]]).toEqual([
+      `follows ${two.slice(0, 13)}`,
+      one.slice(0, 13),
+      `version ${two.slice(0, 13)}`,
+    ]);
+  });
+
   test('says the lineage in words too', () => {
     const page = pageOf([commitOf('c', ['b', 'a']), commitOf('b', ['a']), commitOf('a')]);
     const short = (name: string) => idOf(name).slice(0, 8);
