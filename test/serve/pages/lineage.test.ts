@@ -105,7 +105,7 @@ describe('drawLanes', () => {
           versions.map(({ parents }) => !parents.some((id) => row.has(id))),
         );
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 

@@ -109,7 +109,7 @@ describe('every page', () => {
       fc.property(hostileText, (text) => {
         for (const page of pagesWith(text)) assertHarmless(page);
       }),
-      { numRuns: 40 },
+      { numRuns: 20 },
     );
   });
 
