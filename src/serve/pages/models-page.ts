@@ -1,16 +1,14 @@
 /** The list of models: what there is, what it takes, and what it lost. */
 import { formatCount, formatShare } from '../../report/numbers.js';
 import { errorText } from '../../report/version-phrases.js';
-import type { Catalog, ServedModel } from '../catalog.js';
+import type { ServedModel } from '../catalog.js';
 import { type Html, html } from './html.js';
 import { link, renderPage } from './layout.js';
-import { shellWord } from './shell-word.js';
 import { byteCell, numberCell, type PageColumn, renderPageTable, timeElement } from './table.js';
 import { modelUrl } from './urls.js';
 import { versionLink } from './versions.js';
 
 export interface ModelsPage {
-  readonly location: Catalog['location'];
   readonly models: readonly ServedModel[];
   readonly generator: string;
 }
@@ -28,12 +26,12 @@ const COLUMNS: readonly PageColumn[] = [
 ];
 
 /** The page at `/`. */
-export function modelsPage({ location, models, generator }: ModelsPage): string {
+export function modelsPage({ models, generator }: ModelsPage): string {
   const main = html`<h1>Models</h1>
-<p class="lead">${formatCount(models.length, 'model')} in <code>${location}</code></p>
+<p class="lead">${formatCount(models.length, 'model')}</p>
 ${
   models.length === 0
-    ? emptyState(location)
+    ? EMPTY
     : html`${renderPageTable({
         caption: 'Models by name; sizes and errors are those of the newest version',
         columns: COLUMNS,
@@ -57,12 +55,9 @@ function modelRow({ name, head, versionCount }: ServedModel): Html {
 `;
 }
 
-function emptyState(location: string): Html {
-  const store = shellWord(location);
-  return html`<p>Nothing is stored here yet. Register the base, and commit a fine-tune of it as the first version of a
+const EMPTY: Html = html`<p>Nothing is stored here yet. Register the base, and commit a fine-tune of it as the first version of a
 model:</p>
-<pre><code>ere base add llama models/llama --store ${store}
-ere commit my-finetune -m "first try" --model chat --store ${store}</code></pre>
-<p>A folder of archives is served as well: <code>ere encode my-finetune --base models/llama -o chat.ere</code> makes
+<pre><code>ere base add llama models/llama
+ere commit my-finetune -m "first try" --model chat</code></pre>
+<p>A folder of archives is served as well: <code>ere encode models/llama my-finetune -o chat.ere</code> makes
 one.</p>`;
-}

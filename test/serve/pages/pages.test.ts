@@ -27,8 +27,8 @@ function pagesWith(text: string): string[] {
   const refs = { branches: [{ name: text, commit: idOf('first') }], tags: [{ name: text, commit: text }] };
   const generator = text;
   return [
-    modelsPage({ location: text, models: [model], generator }),
-    modelsPage({ location: text, models: [], generator }),
+    modelsPage({ models: [model], generator }),
+    modelsPage({ models: [], generator }),
     modelPage({ model, refs, history, files, origin: text, generator }),
     versionPage({
       version: { model: text, commit: history[0]!, files, tensors },
