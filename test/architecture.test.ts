@@ -103,6 +103,10 @@ test('kernels and codecs run in a browser: no node: import', () => {
   expect(violations(/^src\/(kernels|codecs)\//, (target) => target.startsWith('node:'))).toEqual([]);
 });
 
+test('pages of the server are made of data alone: no node: import, no package', () => {
+  expect(violations(/^src\/serve\/pages\//, (target) => !/^(src|formats)\//.test(target))).toEqual([]);
+});
+
 /** Files and packages that a file imports at run time, over any number of steps. */
 function reachedFrom(entry: string, kinds: readonly Import['kind'][]): string[] {
   const reached = new Set([entry]);

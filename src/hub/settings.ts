@@ -6,8 +6,8 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { HubError } from '../../formats/errors.js';
 import { readSmallFile } from '../io/file-source.js';
+import type { RetryOptions } from '../io/retries.js';
 import { unlessMissing } from '../io/unless-missing.js';
-import type { RetryOptions } from '../store/backends/retries.js';
 
 /** Options of everything that speaks to the Hub. */
 export interface HubOptions {

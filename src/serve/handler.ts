@@ -4,13 +4,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isEreError } from '../../formats/errors.js';
 import { CacheBusyError } from '../io/file-cache.js';
 import { type Answer, json, type TextAnswer, text } from './answer.js';
+import { answerPage, problemPage } from './answer-page.js';
 import type { LogRecord } from './api.js';
 import { type Asked, originOf, segmentsOf } from './asked.js';
 import type { Catalog } from './catalog.js';
 import { findModel } from './find-model.js';
 import { answerApi } from './hub-api.js';
 import type { ServerMetrics } from './metrics.js';
-import { answerPage, problemPage } from './pages.js';
 import { Problem } from './problem.js';
 import type { Rebuilder } from './rebuilder.js';
 import { answerFile } from './resolve.js';
@@ -169,7 +169,9 @@ async function answerProblem(
     return;
   }
   const problem = problemOf(exchange.error, id);
-  const wantsPage = exchange.route === 'page' && `${request.headers.accept ?? ''}`.includes('text/html');
+  const wantsPage =
+    (exchange.route === 'page' || exchange.route === 'none') &&
+    `${request.headers.accept ?? ''}`.includes('text/html');
   const answer = wantsPage ? problemPage(problem) : problemJson(problem);
   for (const name of response.getHeaderNames()) {
     if (name !== 'x-request-id' && name !== 'x-content-type-options') response.removeHeader(name);
