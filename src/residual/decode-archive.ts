@@ -198,12 +198,15 @@ async function decodeOnAll(
 class LazyOutputs {
   readonly #paths: readonly string[];
   readonly #files = new Map<number, Promise<OpenOutputFile>>();
+  #isClosed = false;
 
   constructor(paths: readonly string[]) {
     this.#paths = paths;
   }
 
   open(output: number): Promise<OpenOutputFile> {
+    // Asked by a tensor that arrived after another had failed.
+    if (this.#isClosed) return Promise.reject(new Error('the outputs are closed'));
     let file = this.#files.get(output);
     if (file === undefined) {
       file = openOutputFile(this.#paths[output]!);
@@ -213,6 +216,7 @@ class LazyOutputs {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     await Promise.all([...this.#files.values()].map(async (file) => (await file).close()));
   }
 }

@@ -123,9 +123,9 @@ async function digestsOf(path: string): Promise<Record<string, string>> {
 }
 
 describe('an archive is decoded while it is downloaded', () => {
-  test('early tensors are there before its last bytes are served', async () => {
+  test.each([1, 2])('%i threads: tensors are there before its last bytes are served', async (threads) => {
     const { onProgress, seen } = holdBack(bytes.byteLength, 5);
-    const report = await pull(REPO, { ...options, onProgress });
+    const report = await pull(REPO, { ...options, threads, onProgress });
     // Each once: nothing was done again when all of it was there.
     expect(seen).toEqual({ early: 5, decoded: TENSOR_COUNT });
     expect(await digestsOf(output)).toEqual(local);
