@@ -92,6 +92,13 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/pull.js')).addPullCommand,
   },
   {
+    name: 'serve',
+    operands: '',
+    summary: 'serve a store, so that clients of the Hub download whole models',
+    group: HUB,
+    load: async () => (await import('./commands/serve.js')).addServeCommand,
+  },
+  {
     name: 'init',
     operands: '[dir]',
     summary: 'make an empty store',

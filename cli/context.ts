@@ -14,6 +14,7 @@ import type {
   VerifyReport,
 } from '../src/residual/api.js';
 import type { DiffOptions, DiffReport } from '../src/residual/diff-report.js';
+import type { ServeOptions, Serving } from '../src/serve/api.js';
 import type { Store } from '../src/store/api.js';
 
 /** The library's operations that commands call. */
@@ -28,6 +29,11 @@ export interface Operations {
   truncate(archive: string, options: TruncateOptions): Promise<TruncateReport>;
   push(subject: string, options: PushOptions): Promise<PushReport>;
   pull(repo: string, options: PullOptions): Promise<PullReport>;
+  serve(options: ServeOptions): Promise<Serving>;
+  /** Tokens of a file, else of the environment. */
+  readServeTokens(file: string | undefined, environment: CliContext['environment']): Promise<string[]>;
+  /** Folder of the Hub's local cache. */
+  hubCacheFolder(environment: CliContext['environment']): Promise<string>;
   initStore(location: string): Promise<Store>;
   openStore(location: string): Promise<Store>;
   /** Location of the store that the working folder is in; undefined outside of one. */
@@ -67,6 +73,11 @@ export async function loadOperations(): Promise<Operations> {
     truncate: async (...args) => (await import('../src/residual/truncate.js')).truncate(...args),
     push: async (...args) => (await import('../src/hub/push.js')).push(...args),
     pull: async (...args) => (await import('../src/hub/pull.js')).pull(...args),
+    serve: async (...args) => (await import('../src/serve/serve.js')).serve(...args),
+    readServeTokens: async (...args) =>
+      (await import('../src/serve/read-tokens.js')).readServeTokens(...args),
+    hubCacheFolder: async (environment) =>
+      (await import('../src/hub/settings.js')).hubCacheFolder(environment),
     initStore: async (...args) => (await import('../src/store/open-store.js')).initStore(...args),
     openStore: async (...args) => (await import('../src/store/open-store.js')).openStore(...args),
     findStore: async () => (await import('../src/store/find-store.js')).findStore('.'),

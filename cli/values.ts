@@ -101,6 +101,11 @@ export function parseCount(text: string): number {
   return wholeNumber(text, 1, Number.MAX_SAFE_INTEGER, 'Expected a whole number of at least 1');
 }
 
+/** A port, 0 to 65535. */
+export function parsePort(text: string): number {
+  return wholeNumber(text, 0, 65_535, 'Expected a port from 0 to 65535');
+}
+
 /** 'auto', or a whole number of bits, 2 to 16. */
 export function parseBits(text: string): number | 'auto' {
   return text === 'auto' ? 'auto' : wholeNumber(text, 2, 16, 'Expected auto or a whole number from 2 to 16');

@@ -87,12 +87,24 @@ test('only src/hub imports the client of the Hub', () => {
   expect(violations(/^(?!src\/hub\/)/, (target) => target.startsWith('@huggingface/'))).toEqual([]);
 });
 
-test('only the command line imports src/hub: without it the rest compiles', () => {
-  expect(violations(/^(?:formats|src\/(?!hub\/))/, (target) => target.startsWith('src/hub/'))).toEqual([]);
+test.each(['hub', 'serve'])(
+  'only the command line imports src/%s: without it the rest compiles',
+  (folder) => {
+    const others = new RegExp(`^(?:formats|src/(?!${folder}/))`);
+    expect(violations(others, (target) => target.startsWith(`src/${folder}/`))).toEqual([]);
+  },
+);
+
+test('only src/serve imports the library of metrics', () => {
+  expect(violations(/^(?!src\/serve\/)/, (target) => target === 'prom-client')).toEqual([]);
 });
 
 test('kernels and codecs run in a browser: no node: import', () => {
   expect(violations(/^src\/(kernels|codecs)\//, (target) => target.startsWith('node:'))).toEqual([]);
+});
+
+test('pages of the server are made of data alone: no node: import, no package', () => {
+  expect(violations(/^src\/serve\/pages\//, (target) => !/^(src|formats)\//.test(target))).toEqual([]);
 });
 
 /** Files and packages that a file imports at run time, over any number of steps. */

@@ -59,6 +59,7 @@ const PUBLIC_API: Record<string, readonly string[]> = {
     'openStore',
   ],
   './hub': ['pull', 'push'],
+  './serve': ['openHubHandler', 'serve'],
   './web': [
     'EreError',
     'blobSource',

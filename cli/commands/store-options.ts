@@ -94,7 +94,7 @@ export async function sayEmpty(context: CliContext, flags: StoreFlags, text: str
 }
 
 /** @throws NotFoundError outside of any store */
-async function storeLocation(
+export async function storeLocation(
   context: CliContext,
   flags: StoreFlags,
   { findStore }: Operations,

@@ -1,18 +1,13 @@
 /** Phrases that more than one report uses. */
 import type { ArchiveLevel } from '../../formats/ere/levels.js';
-import { formatRelativeError, formatShare } from '../../src/report/numbers.js';
 import { printable } from '../../src/report/printable.js';
+import { lossText } from '../../src/report/version-phrases.js';
 import type { Loss } from '../../src/residual/api.js';
+
+export { lossText };
 
 // Enough to see what they are; the JSON report has them all.
 const NAMES_SHOWN = 8;
-
-/** 'relative error 0.612, kept energy 62.5 %', or that nothing was lost. Energy: 1 − error². */
-export function lossText(relativeError: number, isEstimated = false): string {
-  if (relativeError === 0) return 'bit-exact';
-  const mark = isEstimated ? ' (estimated)' : '';
-  return `relative error ${formatRelativeError(relativeError)}${mark}, kept energy ${formatShare(Math.max(0, 1 - relativeError ** 2))}`;
-}
 
 /**
  * 'exact: bit for bit', 'lossy: relative error 0.612, kept energy 62.5 %', 'partial: relative error 0.71

@@ -1,7 +1,7 @@
 /** The part of @huggingface/hub that ERE uses, loaded on first use, over requests that are repeated and keep the token. */
 import { HubError, isEreError } from '../../formats/errors.js';
 import { relativePathProblem } from '../../formats/relative-path.js';
-import { RetryableError } from '../store/backends/retries.js';
+import { RetryableError } from '../io/retries.js';
 import { isCommitHash } from './repo-name.js';
 import { cutOff, type HubAccess, hubRequest } from './request.js';
 

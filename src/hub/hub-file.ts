@@ -5,7 +5,7 @@
 import { assertRange, type ByteSource } from '../../formats/byte-source.js';
 import { HubError } from '../../formats/errors.js';
 import { throwIfAborted } from '../io/abort.js';
-import { RetryableError } from '../store/backends/retries.js';
+import { RetryableError } from '../io/retries.js';
 import { cutOff, type HubAccess, hubRequest, isOwnOrigin } from './request.js';
 
 /** A file as the Hub describes it. */

@@ -4,7 +4,7 @@
  */
 import { HubError } from '../../formats/errors.js';
 import { throwIfAborted } from '../io/abort.js';
-import { parseRetryAfter, RetryableError, withRetries } from '../store/backends/retries.js';
+import { parseRetryAfter, RetryableError, withRetries } from '../io/retries.js';
 import type { HubSettings } from './settings.js';
 
 export interface HubAccess extends HubSettings {

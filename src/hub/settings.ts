@@ -6,8 +6,8 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { HubError } from '../../formats/errors.js';
 import { readSmallFile } from '../io/file-source.js';
+import type { RetryOptions } from '../io/retries.js';
 import { unlessMissing } from '../io/unless-missing.js';
-import type { RetryOptions } from '../store/backends/retries.js';
 
 /** Options of everything that speaks to the Hub. */
 export interface HubOptions {
@@ -46,9 +46,7 @@ const TOKEN = /^[\x21-\x7e]+$/;
 /** @throws HubError for an endpoint that is no URL, or a token that cannot be one */
 export async function hubSettings(options: HubOptions = {}): Promise<HubSettings> {
   const environment = options.environment ?? process.env;
-  const home =
-    environment.HF_HOME ||
-    join(environment.XDG_CACHE_HOME || join(environment.HOME || homedir(), '.cache'), 'huggingface');
+  const home = hubHome(environment);
   const token = await findToken(options, environment, home);
   if (token !== undefined && !TOKEN.test(token)) {
     throw new HubError('the token of the Hub has characters that no token has; log in again');
@@ -58,9 +56,21 @@ export async function hubSettings(options: HubOptions = {}): Promise<HubSettings
     token,
     fetch: options.fetch ?? globalThis.fetch,
     retries: options.retries ?? {},
-    cacheFolder: environment.HF_HUB_CACHE || environment.HUGGINGFACE_HUB_CACHE || join(home, 'hub'),
+    cacheFolder: hubCacheFolder(environment),
     isOffline: TRUE.test(environment.HF_HUB_OFFLINE ?? ''),
   };
+}
+
+type Environment = NonNullable<HubOptions['environment']>;
+
+/** The folder of `models--org--name`. */
+export function hubCacheFolder(environment: Environment): string {
+  return environment.HF_HUB_CACHE || environment.HUGGINGFACE_HUB_CACHE || join(hubHome(environment), 'hub');
+}
+
+function hubHome(environment: Environment): string {
+  const caches = environment.XDG_CACHE_HOME || join(environment.HOME || homedir(), '.cache');
+  return environment.HF_HOME || join(caches, 'huggingface');
 }
 
 async function findToken(

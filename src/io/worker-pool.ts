@@ -43,13 +43,15 @@ export interface WorkerPoolOptions<Init> {
   readonly init: Init;
   /** Opens a port of its own for each thread, given to `openJobs`; default: none. */
   readonly connect?: () => MessagePort | undefined;
-  /** 1 runs in this thread. */
+  /** 1 runs in this thread, unless `isHere` is false. */
   readonly threads: number;
   /**
    * Whether this thread is one of several: it then works as worker 0, the others have a job in hand while it is busy, and
    * a thread fewer has to start. Default false.
    */
   readonly isWorker?: boolean;
+  /** Whether a single thread is this one; default true. */
+  readonly isHere?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -185,7 +187,7 @@ class LanePool<Job, Result> implements WorkerPool<Job, Result> {
   #notClosed: unknown;
 
   constructor(options: WorkerPoolOptions<unknown>) {
-    const { isWorker = false, signal } = options;
+    const { isWorker = false, isHere = true, signal } = options;
     this.threads = Math.max(1, options.threads);
     this.#signal = signal;
     this.#onAbort = () => this.#fail(abortError(signal!));
@@ -206,9 +208,9 @@ class LanePool<Job, Result> implements WorkerPool<Job, Result> {
         },
         crashed: (error) => this.#fail(error),
       };
-      const isHere = this.threads === 1 || (isWorker && i === 0);
+      const runsHere = (this.threads === 1 && isHere) || (isWorker && i === 0);
       this.#running.push(running);
-      this.#lanes.push(isHere ? openHere(options, owner) : openThread(options, isWorker ? 2 : 1, owner));
+      this.#lanes.push(runsHere ? openHere(options, owner) : openThread(options, isWorker ? 2 : 1, owner));
     }
   }
 

@@ -140,7 +140,7 @@ export async function openDecodeJobs(
   });
 }
 
-async function openFileSources({ archive, contents, base }: FileSources): Promise<OpenSources> {
+export async function openFileSources({ archive, contents, base }: FileSources): Promise<OpenSources> {
   const source = typeof archive === 'string' ? await openFileSource(archive) : sharedFileSource(archive);
   const checkpoint = await openCheckpoint(base);
   const close = async (): Promise<void> => {

@@ -7,7 +7,7 @@ import type { Digest } from '../../formats/ere/archive-index.js';
 import { checkpointIdentity } from '../../formats/ere/identity.js';
 import { bestLevel } from '../../formats/ere/levels.js';
 import { type Archive, openArchive } from '../../formats/ere/open-archive.js';
-import { FormatError, IntegrityError, NotFoundError, UnsupportedError } from '../../formats/errors.js';
+import { FormatError, UnsupportedError } from '../../formats/errors.js';
 import { serializeSafetensorsHeader } from '../../formats/safetensors/serialize-header.js';
 import { KNOWN_CODECS } from '../codecs/known-codecs.js';
 import { withAtomicFile, withAtomicFolder } from '../io/atomic-output.js';
@@ -15,15 +15,14 @@ import { openFileSource } from '../io/file-source.js';
 import { flushAhead } from '../io/flush-ahead.js';
 import type { GrowingFile } from '../io/growing-file.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
-import { digestOf } from '../io/node-hasher.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { OutputFile } from '../io/output-file.js';
 import type { DecodeOptions, DecodeReport, Progress } from './api.js';
-import { describeBase } from './archive-base.js';
 import { type ArchiveLayout, readArchiveLayout } from './archive-layout.js';
 import { type DecodeWorkers, decodeArchive, fileWorkers, type Placement } from './decode-archive.js';
 import { assertDecodeOptions } from './decode-options.js';
 import { findTensors } from './find-tensors.js';
+import { readSideFile } from './read-side-file.js';
 import { lossOf, qualityOf, type Selection, selectTensor, selectUsable } from './select-tensors.js';
 
 /** What is decoded, from what, into what. */
@@ -253,25 +252,4 @@ async function writeWeights(inputs: DecodeInputs, files: readonly OutputFile[]):
   return checkpointIdentity(
     placements.map(({ tensor }, i) => ({ ...tensors[tensor]!, digest: results[i]!.digest })),
   );
-}
-
-/** A carried side file, or the base's of the same path; checked against its digest either way. */
-async function readSideFile(
-  { archive, base }: DecodeInputs,
-  file: Archive['index']['sideFiles'][number],
-): Promise<Uint8Array> {
-  const shared = base.sideFiles.find((candidate) => candidate.path === file.path);
-  if (file.content === undefined && shared === undefined) {
-    throw new NotFoundError(
-      `${base.location} has no ${file.path}, which the archive takes from its base ${describeBase(archive.index)}; ` +
-        'give the whole base folder, or leave side files out',
-    );
-  }
-  const bytes = file.content === undefined ? await shared!.read() : await archive.readBlob(file.content);
-  const digest = digestOf(bytes);
-  if (digest !== file.digest) {
-    const subject = `${file.content === undefined ? base.location : archive.source.name}, side file ${file.path}`;
-    throw new IntegrityError(subject, file.digest, digest);
-  }
-  return bytes;
 }

@@ -108,6 +108,8 @@ export interface ServedVersion {
   readonly tensors: readonly ServedTensor[];
   /** What threads that rebuild tensors open. */
   readonly sources: RebuildSources;
+  /** Threads that a tensor of it takes of those there are, by its memory: 1 but for tensors that need much. */
+  readonly weight: number;
   /** Bytes of a side file, checked. @param sideFile as in RebuiltPart */
   readSideFile(sideFile: number): Promise<Uint8Array>;
   /** Called where something it is made from is gone: opens it anew from what is there now. @throws as `Catalog.open` */

@@ -1,6 +1,8 @@
 /** base add: what a base is, by digests, and where it lies; with `keep` its tensors too. */
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import type { TensorInfo } from '../../formats/checkpoint.js';
+import type { Digest } from '../../formats/ere/archive-index.js';
 import { checkpointIdentity } from '../../formats/ere/identity.js';
 import type { Archive } from '../../formats/ere/open-archive.js';
 import { ConflictError } from '../../formats/errors.js';
@@ -8,13 +10,12 @@ import { serializeSafetensorsHeader } from '../../formats/safetensors/serialize-
 import { serializeSketch } from '../../formats/sketch/serialize-sketch.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
-import { digestTensor } from '../residual/digest-tensor.js';
 import { encode } from '../residual/encode.js';
 import { sketchCheckpoint } from '../sketch/sketch-checkpoint.js';
 import type { AddBaseOptions, BaseSummary } from './api.js';
 import type { StoreBackend } from './backend.js';
 import { commonOptions } from './checkout.js';
-import { digestFiles } from './describe-checkpoint.js';
+import { digestCheckpoint } from './describe-checkpoint.js';
 import { assertName } from './layout.js';
 import { withSharedLock } from './locks.js';
 import { type Manifest, type ManifestTensor, shortId } from './manifest.js';
@@ -39,7 +40,8 @@ export async function addBase(
   assertName('base', name);
   const { backend } = reader;
   const location = resolve(path);
-  const manifest = await describeBase(name, location, options);
+  const description = await describeBase(name, location, options);
+  const { manifest } = description;
   const register = async (): Promise<BaseSummary> => {
     const known = await readRef(backend, 'base', name);
     const before = known && (await reader.version(known.id));
@@ -48,8 +50,7 @@ export async function addBase(
         `${backend.location}: base "${name}" is another one (${before.manifest.digest}), and ${path} is ${manifest.digest}; take another name`,
       );
     }
-    const version =
-      before ?? (await writeVersion(backend, await withBlobs(reader, location, manifest, options)));
+    const version = before ?? (await writeVersion(backend, await withBlobs(reader, location, description)));
     const ref = await updateRef(backend, 'base', name, (current) => {
       if (current !== undefined && current.id !== version.id) {
         throw new ConflictError(
@@ -98,36 +99,33 @@ async function withWholeArchive<T>(
   });
 }
 
-type BaseDescription = Omit<Manifest, 'files' | 'sideFiles' | 'addedByteLength' | 'sketch'>;
+interface BaseDescription {
+  readonly manifest: Omit<Manifest, 'files' | 'sideFiles' | 'addedByteLength' | 'sketch'>;
+  /** By path. */
+  readonly fileDigests: ReadonlyMap<string, Digest>;
+}
 
 async function describeBase(
   name: string,
   location: string,
-  { kernels = 'wasm', onEvent, revision }: AddBaseOptions,
+  { signal, onEvent, revision }: AddBaseOptions,
 ): Promise<BaseDescription> {
   const checkpoint = await openCheckpoint(location);
   try {
-    const runtime = nodeRuntime(kernels);
     const tensors: ManifestTensor[] = [];
     const totalByteLength = [...checkpoint.tensors.values()].reduce(
       (sum, { byteLength }) => sum + byteLength,
       0,
     );
     let doneByteLength = 0;
-    for (const tensor of checkpoint.tensors.values()) {
-      const digest = await digestTensor(checkpoint, tensor, runtime);
-      tensors.push({
-        name: tensor.name,
-        dtype: tensor.dtype,
-        shape: tensor.shape,
-        file: tensor.file,
-        digest,
-      });
-      doneByteLength += tensor.byteLength;
-      const progress = { phase: 'analyse', doneByteLength, totalByteLength, tensor: tensor.name } as const;
+    const onTensor = ({ name: tensor, dtype, shape, file, byteLength }: TensorInfo, digest: Digest): void => {
+      tensors.push({ name: tensor, dtype, shape, file, digest });
+      doneByteLength += byteLength;
+      const progress = { phase: 'analyse', doneByteLength, totalByteLength, tensor } as const;
       onEvent?.({ kind: 'progress', progress });
-    }
-    return {
+    };
+    const fileDigests = await digestCheckpoint(checkpoint, { signal, onTensor });
+    const manifest: BaseDescription['manifest'] = {
       kind: 'base',
       model: name,
       message: '',
@@ -143,6 +141,7 @@ async function describeBase(
       encoding: revision === undefined ? {} : { revision },
       tensors,
     };
+    return { manifest, fileDigests };
   } finally {
     await checkpoint.close();
   }
@@ -152,8 +151,7 @@ async function describeBase(
 async function withBlobs(
   reader: StoreReader,
   location: string,
-  base: BaseDescription,
-  options: AddBaseOptions,
+  { manifest, fileDigests }: BaseDescription,
 ): Promise<Manifest> {
   const checkpoint = await openCheckpoint(location);
   try {
@@ -163,7 +161,6 @@ async function withBlobs(
       addedByteLength += written.addedByteLength;
       return written.blob;
     };
-    const fileDigests = await digestFiles(location, options);
     const files = [];
     for (const { path, byteLength, header } of checkpoint.files) {
       const digest = fileDigests.get(path);
@@ -174,10 +171,10 @@ async function withBlobs(
         header: await write(header),
       });
     }
-    const digests = new Map(base.tensors.map(({ name, digest }) => [name, digest]));
+    const digests = new Map(manifest.tensors.map(({ name, digest }) => [name, digest]));
     const sketch = await sketchCheckpoint(checkpoint, nodeRuntime('wasm'), { digests });
     return {
-      ...base,
+      ...manifest,
       files,
       sideFiles: [],
       sketch: await write(await serializeSketch(sketch)),

@@ -1,5 +1,6 @@
 /** What a version's manifest says of a checkpoint on disk: samples of its weights, and digests of its files. */
-import type { Checkpoint, WeightFile } from '../../formats/checkpoint.js';
+import { readPieces } from '../../formats/byte-source.js';
+import type { Checkpoint, TensorInfo } from '../../formats/checkpoint.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import type { Sketch } from '../../formats/sketch/sketch.js';
 import { throwIfAborted } from '../io/abort.js';
@@ -30,34 +31,41 @@ export async function digestFiles(
 ): Promise<ReadonlyMap<string, Digest>> {
   const checkpoint = await openCheckpoint(path);
   try {
-    const digests = new Map<string, Digest>();
-    for (const [number, file] of checkpoint.files.entries()) {
-      digests.set(file.path, await digestFile(checkpoint, number, file, signal));
-    }
-    return digests;
+    return await digestCheckpoint(checkpoint, { signal });
   } finally {
     await checkpoint.close();
   }
 }
 
-/** Bytes hashed at a time. */
-const PIECE_BYTE_LENGTH = 4 << 20;
-
-/** A weight file is its header and the tensors behind it, without holes. */
-async function digestFile(
+/**
+ * SHA-256 of each weight file, by its path; of each tensor as well, for `onTensor`. Every byte is read once: a weight file
+ * is its header and the tensors behind it, without holes, and a checkpoint has its tensors in that order.
+ */
+export async function digestCheckpoint(
   checkpoint: Checkpoint,
-  number: number,
-  { header }: WeightFile,
-  signal: AbortSignal | undefined,
-): Promise<Digest> {
-  const hash = createNodeHasher();
-  hash.update(header);
-  const inFile = [...checkpoint.tensors.values()].filter(({ file }) => file === number);
-  for (const { name, byteLength } of inFile.sort((x, y) => x.byteOffset - y.byteOffset)) {
-    for (let offset = 0; offset < byteLength; offset += PIECE_BYTE_LENGTH) {
+  {
+    signal,
+    onTensor,
+  }: {
+    readonly signal?: AbortSignal | undefined;
+    readonly onTensor?: (tensor: TensorInfo, digest: Digest) => void;
+  },
+): Promise<ReadonlyMap<string, Digest>> {
+  const ofFiles = checkpoint.files.map(({ header }) => {
+    const hash = createNodeHasher();
+    hash.update(header);
+    return hash;
+  });
+  for (const tensor of checkpoint.tensors.values()) {
+    const ofFile = ofFiles[tensor.file]!;
+    const ofTensor = onTensor && createNodeHasher();
+    const read = (offset: number, length: number) => checkpoint.read(tensor.name, offset, length);
+    for await (const bytes of readPieces(read, tensor.byteLength)) {
       throwIfAborted(signal);
-      hash.update(await checkpoint.read(name, offset, Math.min(PIECE_BYTE_LENGTH, byteLength - offset)));
+      ofFile.update(bytes);
+      ofTensor?.update(bytes);
     }
+    if (ofTensor !== undefined) onTensor!(tensor, ofTensor.digest());
   }
-  return hash.digest();
+  return new Map(checkpoint.files.map(({ path }, i) => [path, ofFiles[i]!.digest()]));
 }

@@ -4,22 +4,12 @@
  * system calls: a key has its old value or the new one. What it leaves is under `<folder>/tmp/`.
  */
 import { createHash } from 'node:crypto';
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  readSync,
-  type Stats,
-} from 'node:fs';
-import { lstat, mkdir, open, rename, rm, stat, unlink } from 'node:fs/promises';
+import { mkdir, open, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { ConflictError, IoError, NotFoundError } from '../../../formats/errors.js';
+import { ConflictError, NotFoundError } from '../../../formats/errors.js';
 import { throwIfAborted } from '../../io/abort.js';
-import { type FileSource, handleSource } from '../../io/file-source.js';
+import type { FileSource } from '../../io/file-source.js';
 import { flushAhead } from '../../io/flush-ahead.js';
 import { isSystemError, toIoError, withIoErrors } from '../../io/io-error.js';
 import { handleOutput } from '../../io/output-file.js';
@@ -28,6 +18,7 @@ import type { Content, Key, RequestOptions, StoreBackend, StoredValue } from '..
 import { assertKey, assertPrefix, isKey, RESERVED_SEGMENT } from '../keys.js';
 import { assertReadable, contentPieces, DEFAULT_MAX_BYTE_LENGTH, equalContents } from './content.js';
 import { type DurableFolders, durableFolders, makeDurably } from './durable-folders.js';
+import { entriesOf, openValue, readSmallValue, statsOf, statValue } from './folder-values.js';
 import { withKeyLock } from './key-lock.js';
 import { removeFolderLeftovers } from './leftovers.js';
 import { newWriterName } from './writer-names.js';
@@ -44,10 +35,6 @@ export interface FolderBackendOptions {
  * that asynchronous calls go through, ten times as long, and stores have many files.
  */
 const STATS_AT_ONCE = 512;
-/** Values of at most so many bytes are read in this thread. */
-const SMALL_BYTE_LENGTH = 1 << 18;
-/** Never through a symbolic link, and never waiting for the writer of a named pipe. Windows has neither. */
-const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
 /**
  * Opens a folder as a store's backend.
@@ -91,7 +78,7 @@ class FolderBackend implements StoreBackend {
     const { maxByteLength = DEFAULT_MAX_BYTE_LENGTH, signal } = options;
     assertKey(key);
     throwIfAborted(signal);
-    const small = this.#readNow(key);
+    const small = readSmallValue(this.#path(key));
     if (small !== undefined) {
       assertReadable(this.#shown(key), small.byteLength, maxByteLength);
       return small;
@@ -135,7 +122,7 @@ class FolderBackend implements StoreBackend {
           await setImmediate();
           throwIfAborted(options.signal);
         }
-        const value = this.#statNow(key);
+        const value = this.#stat(key);
         if (value !== undefined) yield value;
       }
     }
@@ -145,7 +132,9 @@ class FolderBackend implements StoreBackend {
   async changedMs(folder: string, options: RequestOptions = {}): Promise<number | undefined> {
     assertPrefix(folder);
     throwIfAborted(options.signal);
-    const info = await withIoErrors('open', this.#shown(folder), () => statsOf(join(this.folder, folder)));
+    const info = await withIoErrors('open', this.#shown(folder), async () =>
+      statsOf(join(this.folder, folder)),
+    );
     return info?.isDirectory() ? info.mtimeMs : undefined;
   }
 
@@ -297,7 +286,7 @@ class FolderBackend implements StoreBackend {
     const path = this.#path(key);
     try {
       // A folder is no value, and some systems unlink one for root.
-      if (!(await statsOf(path))?.isFile()) return;
+      if (!statsOf(path)?.isFile()) return;
       await unlink(path);
     } catch (error) {
       if (isSystemError(error, 'ENOENT')) return;
@@ -320,45 +309,18 @@ class FolderBackend implements StoreBackend {
     }
   }
 
-  async #stat(key: Key): Promise<StoredValue | undefined> {
-    const info = await withIoErrors('open', this.#shown(key), () => statsOf(this.#path(key)));
-    if (info?.isFile() !== true) return undefined;
-    return { key, byteLength: info.size, modifiedMs: info.mtimeMs };
-  }
-
-  /** A small value, read in this thread: 20 µs where asynchronous calls take 200. Undefined for any other. */
-  #readNow(key: Key): Uint8Array | undefined {
-    let file: number | undefined;
+  #stat(key: Key): StoredValue | undefined {
     try {
-      file = openSync(this.#path(key), OPEN_FLAGS);
-      const info = fstatSync(file);
-      if (!info.isFile() || info.size > SMALL_BYTE_LENGTH) return undefined;
-      const bytes = new Uint8Array(info.size);
-      return readSync(file, bytes, 0, info.size, 0) === info.size ? bytes : undefined;
-    } catch {
-      return undefined; // What is wrong is told by the asynchronous way.
-    } finally {
-      if (file !== undefined) closeSync(file);
-    }
-  }
-
-  #statNow(key: Key): StoredValue | undefined {
-    let info: Stats | undefined;
-    try {
-      info = lstatSync(this.#path(key), { throwIfNoEntry: false });
+      return statValue(this.#path(key), key);
     } catch (error) {
       throw toIoError(error, 'open', this.#shown(key));
     }
-    if (info?.isFile() !== true) return undefined;
-    return { key, byteLength: info.size, modifiedMs: info.mtimeMs };
   }
 
   #entries(folder: string) {
-    const path = join(this.folder, folder);
     try {
-      return readdirSync(path, { withFileTypes: true });
+      return entriesOf(join(this.folder, folder), folder === '');
     } catch (error) {
-      if (folder !== '' && isSystemError(error, 'ENOENT', 'ENOTDIR')) return [];
       throw toIoError(error, 'list', folder === '' ? this.location : this.#shown(folder));
     }
   }
@@ -375,36 +337,4 @@ class FolderBackend implements StoreBackend {
 /** Locks are not in the folders of their keys, so that they are no values and no folders are made for them. */
 function lockName(key: Key): string {
   return `lock-${createHash('sha256').update(key).digest('hex').slice(0, 40)}`;
-}
-
-/** The value at a path; undefined where there is none. System errors unchanged. */
-async function openValue(path: string, shown: string): Promise<FileSource | undefined> {
-  try {
-    const handle = await open(path, OPEN_FLAGS);
-    try {
-      const info = await handle.stat();
-      if (info.isFile()) return handleSource(shown, info.size, handle);
-      await handle.close();
-    } catch (error) {
-      await handle.close();
-      throw error;
-    }
-  } catch (error) {
-    // Windows opens no folder; ELOOP and EMLINK are of a symbolic link.
-    if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'EISDIR')) return undefined;
-    if (isSystemError(error, 'ELOOP', 'EMLINK')) {
-      throw new IoError(`${shown}: is a symbolic link, which a value never is`, { cause: error });
-    }
-    throw error;
-  }
-  return undefined;
-}
-
-async function statsOf(path: string): Promise<Stats | undefined> {
-  try {
-    return await lstat(path);
-  } catch (error) {
-    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return undefined;
-    throw error;
-  }
 }

@@ -1,7 +1,7 @@
 /** Requests for one value over HTTP (RFC 9110): whole, in parts, or only its properties. */
 import { IoError, LimitError, NotFoundError } from '../../../formats/errors.js';
 import { throwIfAborted } from '../../io/abort.js';
-import { parseRetryAfter, RetryableError, type RetryOptions, withRetries } from './retries.js';
+import { parseRetryAfter, RetryableError, type RetryOptions, withRetries } from '../../io/retries.js';
 
 export interface HttpAccess extends RetryOptions {
   readonly fetch: typeof fetch;

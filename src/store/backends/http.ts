@@ -5,6 +5,7 @@
 import { assertRange } from '../../../formats/byte-source.js';
 import { IoError, isEreError, UnsupportedError } from '../../../formats/errors.js';
 import { throwIfAborted } from '../../io/abort.js';
+import type { RetryOptions } from '../../io/retries.js';
 import { unlessMissing } from '../../io/unless-missing.js';
 import type { Key, OpenValue, RequestOptions, StoreBackend, StoredValue } from '../backend.js';
 import { assertKey, assertPrefix, isUnder } from '../keys.js';
@@ -18,7 +19,6 @@ import {
   readWhole,
 } from './http-values.js';
 import { INVENTORY_KEY, parseInventory } from './inventory.js';
-import type { RetryOptions } from './retries.js';
 
 export interface HttpBackendOptions extends RetryOptions {
   /** Default: globalThis.fetch. */

@@ -6,10 +6,10 @@ import { randomBytes } from 'node:crypto';
 import { assertRange } from '../../../formats/byte-source.js';
 import { IoError, NotFoundError } from '../../../formats/errors.js';
 import { throwIfAborted } from '../../io/abort.js';
+import { RetryableError, withRetries } from '../../io/retries.js';
 import type { Content, Key, OpenValue, RequestOptions, StoreBackend, StoredValue } from '../backend.js';
 import { assertKey, assertPrefix, isKey, RESERVED_SEGMENT } from '../keys.js';
 import { assertReadable, DEFAULT_MAX_BYTE_LENGTH } from './content.js';
-import { RetryableError, withRetries } from './retries.js';
 import {
   connectS3,
   isConditionFailure,

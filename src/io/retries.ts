@@ -1,5 +1,5 @@
 /** Asking again what a network did not answer: bounded, with growing random pauses, or as long as the server asks for. */
-import { throwIfAborted, delay as wait } from '../../io/abort.js';
+import { throwIfAborted, delay as wait } from './abort.js';
 
 export interface RetryOptions {
   /** Attempts in all. Default 6: with the pauses about half a minute, longer than a server's restart. */

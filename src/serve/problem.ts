@@ -1,0 +1,26 @@
+/** What a request is refused with: a status, words for whoever asked, and the codes that clients of the Hub look for. */
+
+/** Of the header X-Error-Code: huggingface_hub, utils/_http.py (hf_raise_for_status). */
+export type ProblemCode = 'RepoNotFound' | 'RevisionNotFound' | 'EntryNotFound';
+
+export class Problem extends Error {
+  override readonly name = 'Problem';
+  readonly status: number;
+  readonly code: ProblemCode | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    status: number,
+    message: string,
+    details: {
+      readonly code?: ProblemCode;
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly cause?: unknown;
+    } = {},
+  ) {
+    super(message, { cause: details.cause });
+    this.status = status;
+    this.code = details.code;
+    this.headers = details.headers ?? {};
+  }
+}

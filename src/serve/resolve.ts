@@ -1,0 +1,94 @@
+/**
+ * Files of a version: `/NAME/resolve/REVISION/PATH` and `/NAME/raw/REVISION/PATH`, with the headers that clients of the Hub
+ * take a file's identity from. Nothing is decoded to answer HEAD, or for a file that the client has already.
+ */
+import { type Answer, text } from './answer.js';
+import type { Asked } from './asked.js';
+import type { Catalog, ServedFile } from './catalog.js';
+import { findCommit } from './find-model.js';
+import { fileAt } from './hub-api.js';
+import { Problem } from './problem.js';
+import { parseRange } from './range.js';
+import { pointerText } from './served-files.js';
+
+/** By extension; what a browser could run is text. Everything else is bytes. */
+const CONTENT_TYPES: ReadonlyMap<string, string> = new Map([
+  ['json', 'application/json; charset=utf-8'],
+  ...['txt', 'md', 'model_card', 'jinja', 'py', 'yaml', 'yml', 'html', 'csv', 'xml', 'svg', 'js'].map(
+    (extension) => [extension, 'text/plain; charset=utf-8'] as const,
+  ),
+]);
+
+/** @param word `resolve` or `raw`: where large files are pointers */
+export async function answerFile(
+  asked: Asked,
+  catalog: Catalog,
+  model: string,
+  [word, ...segments]: readonly string[],
+): Promise<Answer> {
+  const { commit, rest } = await findCommit(catalog, model, segments);
+  const version = await catalog.open(model, commit.id);
+  const file = fileAt(version, rest.join('/'));
+  const common = {
+    'x-repo-commit': commit.id,
+    // A commit's files never change; what a branch or tag is may.
+    'cache-control': 'no-cache',
+    'content-security-policy': "default-src 'none'; sandbox",
+  };
+  if (word === 'raw' && file.isLarge) {
+    const body = pointerText(file.digest!, file.byteLength);
+    return text(body, 'text/plain; charset=utf-8', 200, { ...common, etag: quoted(file.oid) });
+  }
+  const etag = quoted(file.etag);
+  const headers = {
+    ...common,
+    etag,
+    'accept-ranges': 'bytes',
+    'content-type': contentTypeOf(file),
+    'content-disposition': `inline; filename*=UTF-8''${encodeName(file.path)}`,
+    ...(file.isLarge ? { 'x-linked-etag': etag, 'x-linked-size': String(file.byteLength) } : {}),
+  };
+  if (matches(asked.headers['if-none-match'], etag)) {
+    return { kind: 'text', status: 304, headers, body: '' };
+  }
+  // A range of a file that has changed since is no part of what the client has.
+  const ifRange = asked.headers['if-range'];
+  const isAsked = asked.method !== 'HEAD' && (ifRange === undefined || ifRange === etag);
+  const range = parseRange(isAsked ? asked.headers.range : undefined, file.byteLength);
+  if (range === undefined) {
+    throw new Problem(416, `expected one range of bytes inside ${file.byteLength}`, {
+      headers: { ...common, etag, 'content-range': `bytes */${file.byteLength}` },
+    });
+  }
+  const { start, end, isWhole } = range;
+  const length = { 'content-length': String(end - start) };
+  const partial = isWhole ? {} : { 'content-range': `bytes ${start}-${end - 1}/${file.byteLength}` };
+  return {
+    kind: 'file',
+    status: isWhole ? 200 : 206,
+    headers: { ...headers, ...length, ...partial },
+    version,
+    file,
+    range,
+  };
+}
+
+const quoted = (etag: string): string => `"${etag}"`;
+
+/** As of If-None-Match: `*`, or a list in which it is. */
+function matches(header: string | undefined, etag: string): boolean {
+  if (header === undefined) return false;
+  return header.split(',').some((item) => item.trim() === '*' || item.trim().replace(/^W\//, '') === etag);
+}
+
+function contentTypeOf({ path, kind }: ServedFile): string {
+  const extension = /\.(\w+)$/.exec(path)?.[1]?.toLowerCase();
+  const type = kind === 'side' && extension !== undefined ? CONTENT_TYPES.get(extension) : undefined;
+  return type ?? 'application/octet-stream';
+}
+
+/** The last part of a path as RFC 8187 has it. */
+function encodeName(path: string): string {
+  const name = path.slice(path.lastIndexOf('/') + 1);
+  return encodeURIComponent(name).replace(/['()*]/g, (char) => `%${char.charCodeAt(0).toString(16)}`);
+}
