@@ -15,6 +15,7 @@ import { Problem } from './problem.js';
 import type { Rebuilder } from './rebuilder.js';
 import { answerFile } from './resolve.js';
 import { sendFile, sendText } from './send.js';
+import { turnOf } from './turn.js';
 
 export interface HandlerParts {
   readonly catalog: Catalog;
@@ -40,8 +41,11 @@ type Route = 'health' | 'metrics' | 'api' | 'file' | 'page' | 'none';
 /** Never rejects: what goes wrong is answered, or ends the connection, and is logged. */
 export function createRequestHandler(parts: HandlerParts): RequestHandler {
   return async (request, response) => {
+    if (!(await turnOf(request, response))) return;
     const started = performance.now();
     const id = randomBytes(8).toString('hex');
+    // A connection that has ended is not there any more when its request is logged.
+    const client = request.socket.remoteAddress;
     const { method = 'GET', url = '/' } = request;
     response.setHeader('x-request-id', id);
     response.setHeader('x-content-type-options', 'nosniff');
@@ -61,7 +65,7 @@ export function createRequestHandler(parts: HandlerParts): RequestHandler {
       level: error !== undefined && status >= 500 ? 'error' : 'info',
       event: 'request',
       id,
-      client: request.socket.remoteAddress,
+      client,
       method,
       path: url.slice(0, 1000),
       status,
@@ -143,12 +147,11 @@ function askedOf(request: IncomingMessage, fallbackHost: string): Asked {
 async function readBody(request: IncomingMessage, maxByteLength: number): Promise<Buffer> {
   const pieces: Buffer[] = [];
   let byteLength = 0;
-  for await (const piece of request as AsyncIterable<Buffer>) {
+  // The connection stays, for the answer: whoever still sends gets to read it.
+  for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     byteLength += piece.byteLength;
     if (byteLength > maxByteLength)
-      throw new Problem(413, `expected a body of at most ${maxByteLength} bytes`, {
-        headers: { connection: 'close' },
-      });
+      throw new Problem(413, `expected a body of at most ${maxByteLength} bytes`);
     pieces.push(piece);
   }
   return Buffer.concat(pieces);

@@ -99,7 +99,7 @@ async function listTree(
   const { files } = await catalog.open(model, commit.id);
   const folder = rest.length === 0 ? '' : `${rest.join('/')}/`;
   const inside = files.filter(({ path }) => path.startsWith(folder));
-  if (inside.length === 0 && folder !== '') throw notThere(model, rest.join('/'));
+  if (inside.length === 0 && folder !== '') throw notThere(model, rest.join('/'), commit);
   const isRecursive = /^(?:true|1)$/i.test(asked.query.get('recursive') ?? '');
   return page(
     asked,
@@ -265,15 +265,17 @@ function wholeNumber(query: URLSearchParams, name: string, absent: number): numb
   return Number(value);
 }
 
-export function notThere(model: string, path: string): Problem {
+/** With the commit: clients remember of it that the file is not there, and ask no more. */
+export function notThere(model: string, path: string, commit: ServedCommit): Problem {
   return new Problem(404, `${shown([model])} has no ${shown([path])} at this revision`, {
     code: 'EntryNotFound',
+    headers: { 'x-repo-commit': commit.id },
   });
 }
 
 /** The file at a path. @throws Problem 404 */
-export function fileAt({ model, files }: ServedVersion, path: string): ServedFile {
+export function fileAt({ model, commit, files }: ServedVersion, path: string): ServedFile {
   const file = files.find((candidate) => candidate.path === path);
-  if (file === undefined) throw notThere(model, path);
+  if (file === undefined) throw notThere(model, path, commit);
   return file;
 }

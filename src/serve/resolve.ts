@@ -8,7 +8,7 @@ import type { Catalog, ServedFile } from './catalog.js';
 import { findCommit } from './find-model.js';
 import { fileAt } from './hub-api.js';
 import { Problem } from './problem.js';
-import { parseRange } from './range.js';
+import { type ByteRange, parseRange } from './range.js';
 import { pointerText } from './served-files.js';
 
 /** By extension; what a browser could run is text. Everything else is bytes. */
@@ -36,8 +36,15 @@ export async function answerFile(
     'content-security-policy': "default-src 'none'; sandbox",
   };
   if (word === 'raw' && file.isLarge) {
-    const body = pointerText(file.digest!, file.byteLength);
-    return text(body, 'text/plain; charset=utf-8', 200, { ...common, etag: quoted(file.oid) });
+    const pointer = pointerText(file.digest!, file.byteLength);
+    const headers = { ...common, etag: quoted(file.oid) };
+    const { start, end, status, range } = askedRange(asked, pointer.length, headers);
+    const body = pointer.slice(start, end);
+    return text(body, 'text/plain; charset=utf-8', status, {
+      ...headers,
+      'accept-ranges': 'bytes',
+      ...range,
+    });
   }
   const etag = quoted(file.etag);
   const headers = {
@@ -51,26 +58,48 @@ export async function answerFile(
   if (matches(asked.headers['if-none-match'], etag)) {
     return { kind: 'text', status: 304, headers, body: '' };
   }
+  const { start, end, isWhole, status, range } = askedRange(asked, file.byteLength, { ...common, etag });
+  return {
+    kind: 'file',
+    status,
+    headers: { ...headers, 'content-length': String(end - start), ...range },
+    version,
+    file,
+    range: { start, end, isWhole },
+  };
+}
+
+interface AskedRange extends ByteRange {
+  readonly status: 200 | 206;
+  /** Headers that say what part it is. */
+  readonly range: Readonly<Record<string, string>>;
+}
+
+/**
+ * What of a file is asked for. A range of an empty file is the file, as @huggingface/hub asks every file for its first
+ * byte to learn its length.
+ * @throws Problem 416
+ */
+function askedRange(
+  { method, headers: asked }: Asked,
+  byteLength: number,
+  common: Readonly<Record<'etag', string>>,
+): AskedRange {
   // A range of a file that has changed since is no part of what the client has.
-  const ifRange = asked.headers['if-range'];
-  const isAsked = asked.method !== 'HEAD' && (ifRange === undefined || ifRange === etag);
-  const range = parseRange(isAsked ? asked.headers.range : undefined, file.byteLength);
+  const ifRange = asked['if-range'];
+  const isAsked = method !== 'HEAD' && (ifRange === undefined || ifRange === common.etag);
+  const range = parseRange(isAsked && byteLength > 0 ? asked.range : undefined, byteLength);
   if (range === undefined) {
-    throw new Problem(416, `expected one range of bytes inside ${file.byteLength}`, {
-      headers: { ...common, etag, 'content-range': `bytes */${file.byteLength}` },
+    throw new Problem(416, `expected one range of bytes inside ${byteLength}`, {
+      headers: { ...common, 'content-range': `bytes */${byteLength}` },
     });
   }
   const { start, end, isWhole } = range;
-  const length = { 'content-length': String(end - start) };
-  const partial = isWhole ? {} : { 'content-range': `bytes ${start}-${end - 1}/${file.byteLength}` };
-  return {
-    kind: 'file',
-    status: isWhole ? 200 : 206,
-    headers: { ...headers, ...length, ...partial },
-    version,
-    file,
-    range,
-  };
+  if (!isWhole) {
+    return { ...range, status: 206, range: { 'content-range': `bytes ${start}-${end - 1}/${byteLength}` } };
+  }
+  const isEmptyRange = byteLength === 0 && asked.range !== undefined;
+  return { ...range, status: 200, range: isEmptyRange ? { 'content-range': 'bytes */0' } : {} };
 }
 
 const quoted = (etag: string): string => `"${etag}"`;
