@@ -124,9 +124,8 @@ class ArchiveCatalog implements Catalog {
         weight: plan.weight,
         readSideFile: readFile,
         reopen: () => {
-          this.#opened.drop(key);
           this.#readAt = Number.NEGATIVE_INFINITY;
-          return this.open(model, commit);
+          return this.#opened.reopen(key, version, () => this.#open(model, commit, key));
         },
       };
       return { version, close: () => shared.end() };
