@@ -3,15 +3,15 @@ import { createHash } from 'node:crypto';
 import { PACKAGE_NAME, PACKAGE_VERSION } from '../version.js';
 import { type TextAnswer, text } from './answer.js';
 import type { Asked } from './asked.js';
-import type { Catalog } from './catalog.js';
-import { findCommit } from './find-model.js';
+import type { Catalog, ServedRefs } from './catalog.js';
+import { findCommit, shown } from './find-model.js';
 import { errorPage } from './pages/error-page.js';
 import { modelPage } from './pages/model-page.js';
 import { modelsPage } from './pages/models-page.js';
 import { parsePageNumber } from './pages/paging.js';
 import { STYLE } from './pages/style.js';
 import { versionPage } from './pages/version-page.js';
-import { Problem } from './problem.js';
+import { type AnswerHeaders, Problem } from './problem.js';
 
 const generator = `${PACKAGE_NAME} ${PACKAGE_VERSION}`;
 
@@ -20,6 +20,9 @@ const HEADERS = {
   'content-security-policy': `default-src 'none'; style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
   'referrer-policy': 'no-referrer',
 };
+
+/** Of a model that was removed a moment ago. */
+const NO_REFS: ServedRefs = { branches: [], tags: [] };
 
 /** Of HTTP, for headings. */
 const TITLES: ReadonlyMap<number, string> = new Map([
@@ -45,7 +48,8 @@ export async function answerPage(
   const models = await catalog.models();
   if (model === undefined) return page(modelsPage({ models, generator }));
   const { origin, query } = asked;
-  const found = models.find(({ name }) => name === model)!;
+  const found = models.find(({ name }) => name === model);
+  if (found === undefined) throw new Problem(404, `no model ${shown([model])} any more`);
   const history = await catalog.history(model, found.head.id);
   if (word === 'tree') {
     const { commit, rest } = await findCommit(catalog, model, segments);
@@ -54,14 +58,23 @@ export async function answerPage(
     const version = await catalog.open(model, commit.id);
     return page(versionPage({ version, history, origin, generator }));
   }
-  const refs = (await catalog.refs(model))!;
   // What cannot be opened, as its base is not at hand, still has a history.
   const files = await catalog.open(model, found.head.id).then(
     (version) => version.files,
     () => [],
   );
   const number = parsePageNumber(query.get('page'));
-  return page(modelPage({ model: found, refs, history, files, origin, page: number, generator }));
+  return page(
+    modelPage({
+      model: found,
+      refs: (await catalog.refs(model)) ?? NO_REFS,
+      history,
+      files,
+      origin,
+      page: number,
+      generator,
+    }),
+  );
 }
 
 export function problemPage({ status, message, headers }: Problem): TextAnswer {
@@ -69,6 +82,6 @@ export function problemPage({ status, message, headers }: Problem): TextAnswer {
   return page(errorPage({ status, title, message, generator }), status, headers);
 }
 
-function page(body: string, status = 200, headers: Readonly<Record<string, string>> = {}): TextAnswer {
+function page(body: string, status = 200, headers: AnswerHeaders = {}): TextAnswer {
   return text(body, 'text/html; charset=utf-8', status, { ...HEADERS, ...headers });
 }

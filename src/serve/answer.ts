@@ -1,5 +1,6 @@
 /** What a request is answered with: text that is at hand, or a range of a file that is rebuilt. */
 import type { ServedFile, ServedVersion } from './catalog.js';
+import type { AnswerHeaders } from './problem.js';
 import type { ByteRange } from './range.js';
 
 export type Answer = TextAnswer | FileAnswer;
@@ -7,7 +8,7 @@ export type Answer = TextAnswer | FileAnswer;
 export interface TextAnswer {
   readonly kind: 'text';
   readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: AnswerHeaders;
   readonly body: string;
 }
 
@@ -15,7 +16,7 @@ export interface FileAnswer {
   readonly kind: 'file';
   readonly status: 200 | 206;
   /** Content-Length included. */
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: AnswerHeaders;
   readonly version: ServedVersion;
   readonly file: ServedFile;
   readonly range: ByteRange;
@@ -25,7 +26,7 @@ export function text(
   body: string,
   contentType: string,
   status = 200,
-  headers: Readonly<Record<string, string>> = {},
+  headers: AnswerHeaders = {},
 ): TextAnswer {
   return {
     kind: 'text',
@@ -35,10 +36,6 @@ export function text(
   };
 }
 
-export function json(
-  value: unknown,
-  status = 200,
-  headers: Readonly<Record<string, string>> = {},
-): TextAnswer {
+export function json(value: unknown, status = 200, headers: AnswerHeaders = {}): TextAnswer {
   return text(JSON.stringify(value), 'application/json; charset=utf-8', status, headers);
 }

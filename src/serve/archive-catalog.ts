@@ -17,6 +17,7 @@ import type { Catalog, CommitId, ServedCommit, ServedModel, ServedRefs, ServedVe
 import { type DecodePlan, planDecoding } from './decode-plan.js';
 import { type BaseCandidates, findArchiveBase } from './find-archive-base.js';
 import { type OpenedVersion, OpenedVersions, Shared } from './opened-versions.js';
+import { Refreshed } from './refreshed.js';
 import { beginsWith, COMMIT_DIGITS, isMain } from './revisions.js';
 import { servedFiles, servedTensors } from './served-files.js';
 
@@ -45,9 +46,9 @@ class ArchiveCatalog implements Catalog {
   readonly location: string;
   readonly #options: ArchiveCatalogOptions;
   readonly #opened = new OpenedVersions();
-  /** By name; what was found of a file is known while the file is the same. */
-  #listed: Promise<ReadonlyMap<string, ListedArchive>> | undefined;
-  #readAt = Number.NEGATIVE_INFINITY;
+  /** By name. */
+  readonly #listed = new Refreshed(REFRESH_MS, () => this.#list());
+  /** What was found of a file is known while the file is the same. */
   readonly #known = new Map<string, Promise<ServedCommit | undefined>>();
   #openCount = 0;
 
@@ -57,22 +58,22 @@ class ArchiveCatalog implements Catalog {
   }
 
   async models(): Promise<ServedModel[]> {
-    const listed = await this.#current();
+    const listed = await this.#listed.get();
     return [...listed].map(([name, { commit }]) => ({ name, head: commit, versionCount: 1 }));
   }
 
   async refs(model: string): Promise<ServedRefs | undefined> {
-    const found = (await this.#current()).get(model);
+    const found = (await this.#listed.get()).get(model);
     return found && { branches: [{ name: 'main', commit: found.commit.id }], tags: [] };
   }
 
   async resolve(model: string, revision: string): Promise<ServedCommit | undefined> {
-    const found = (await this.#current()).get(model)?.commit;
+    const found = (await this.#listed.get()).get(model)?.commit;
     return found !== undefined && (isMain(revision) || beginsWith(found.id, revision)) ? found : undefined;
   }
 
   async history(model: string, commit: CommitId): Promise<ServedCommit[]> {
-    const found = (await this.#current()).get(model)?.commit;
+    const found = (await this.#listed.get()).get(model)?.commit;
     return found?.id === commit ? [found] : [];
   }
 
@@ -86,7 +87,7 @@ class ArchiveCatalog implements Catalog {
   }
 
   async #open(model: string, commit: CommitId, key: string): Promise<OpenedVersion> {
-    const listed = (await this.#current()).get(model);
+    const listed = (await this.#listed.get()).get(model);
     if (listed?.commit.id !== commit)
       throw new NotFoundError(`${this.location}: ${model} is not what it was any more`);
     const { path } = listed.file;
@@ -124,7 +125,7 @@ class ArchiveCatalog implements Catalog {
         weight: plan.weight,
         readSideFile: readFile,
         reopen: () => {
-          this.#readAt = Number.NEGATIVE_INFINITY;
+          this.#listed.expire();
           return this.#opened.reopen(key, version, () => this.#open(model, commit, key));
         },
       };
@@ -133,18 +134,6 @@ class ArchiveCatalog implements Catalog {
       await shared.end();
       throw error;
     }
-  }
-
-  #current(): Promise<ReadonlyMap<string, ListedArchive>> {
-    const isOld = performance.now() - this.#readAt > REFRESH_MS;
-    if (this.#listed !== undefined && !isOld) return this.#listed;
-    const listed = this.#list();
-    this.#listed = listed;
-    this.#readAt = performance.now();
-    listed.catch(() => {
-      if (this.#listed === listed) this.#listed = undefined;
-    });
-    return listed;
   }
 
   async #list(): Promise<ReadonlyMap<string, ListedArchive>> {

@@ -29,7 +29,8 @@ export function createAccessCheck({ tokens, allowedHosts }: AccessRules): (heade
     throw new Problem(
       401,
       authorization === undefined ? 'a token is needed: log in with one of this server' : 'invalid token',
-      { headers: { 'www-authenticate': 'Bearer realm="ere", Basic realm="ere", charset="UTF-8"' } },
+      // Two headers: browsers take a list in one for a single scheme, which they do not know.
+      { headers: { 'www-authenticate': ['Bearer realm="ere"', 'Basic realm="ere", charset="UTF-8"'] } },
     );
   };
 }

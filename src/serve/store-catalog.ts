@@ -10,6 +10,7 @@ import { whileStored } from '../store/while-stored.js';
 import type { Catalog, CommitId, ServedCommit, ServedModel, ServedRefs, ServedVersion } from './catalog.js';
 import { type DecodePlan, planDecoding } from './decode-plan.js';
 import { type OpenedVersion, OpenedVersions, Shared } from './opened-versions.js';
+import { Refreshed } from './refreshed.js';
 import { beginsWith, COMMIT_DIGITS, isMain } from './revisions.js';
 import { servedFiles, servedTensors } from './served-files.js';
 
@@ -24,7 +25,7 @@ const REFRESH_MS = 1000;
 
 /** The store as refs and history have it at some time. */
 interface State {
-  /** Of all refs. */
+  /** Of all refs and versions. */
   readonly signature: string;
   readonly models: readonly StoredRef[];
   readonly tags: readonly StoredRef[];
@@ -45,16 +46,17 @@ class StoreCatalog implements Catalog {
   readonly location: string;
   readonly #options: StoreCatalogOptions;
   readonly #opened = new OpenedVersions();
-  #state: Promise<State> | undefined;
-  #readAt = Number.NEGATIVE_INFINITY;
+  readonly #state: Refreshed<State>;
+  #openCount = 0;
 
   constructor(options: StoreCatalogOptions) {
     this.#options = options;
     this.location = options.backend.location;
+    this.#state = new Refreshed(REFRESH_MS, (before) => readState(options.backend, before));
   }
 
   async models(): Promise<ServedModel[]> {
-    const state = await this.#current();
+    const state = await this.#state.get();
     return state.models.flatMap(({ name }) => {
       const history = historyOf(state, name);
       const [head] = history;
@@ -63,7 +65,7 @@ class StoreCatalog implements Catalog {
   }
 
   async refs(model: string): Promise<ServedRefs | undefined> {
-    const state = await this.#current();
+    const state = await this.#state.get();
     const history = historyOf(state, model);
     const [head] = history;
     if (head === undefined) return undefined;
@@ -77,7 +79,7 @@ class StoreCatalog implements Catalog {
   }
 
   async resolve(model: string, revision: string): Promise<ServedCommit | undefined> {
-    const state = await this.#current();
+    const state = await this.#state.get();
     const history = historyOf(state, model);
     if (isMain(revision)) return history[0] && commitOf(history[0]);
     const tagName = revision.replace(/^refs\/tags\//, '');
@@ -87,7 +89,7 @@ class StoreCatalog implements Catalog {
   }
 
   async history(model: string, commit: CommitId): Promise<ServedCommit[]> {
-    const history = historyOf(await this.#current(), model);
+    const history = historyOf(await this.#state.get(), model);
     const start = history.findIndex(({ id }) => commitId(id) === commit);
     if (start === -1) return [];
     const reached = new Set<VersionId>([history[start]!.id]);
@@ -126,7 +128,7 @@ class StoreCatalog implements Catalog {
         manifest.files.flatMap(({ path, digest }) => (digest === undefined ? [] : [[path, digest] as const])),
       );
       // The history may not have it yet: what a revision stood for a moment ago is still served.
-      const entry = (await this.#current()).byId.get(version.id);
+      const entry = (await this.#state.get()).byId.get(version.id);
       const served: ServedVersion = {
         model,
         commit: commitOf(entry ?? summaryEntry(version.id, manifest)),
@@ -148,35 +150,20 @@ class StoreCatalog implements Catalog {
       throw error;
     }
   }
+}
 
-  #openCount = 0;
-
-  #current(): Promise<State> {
-    const isOld = performance.now() - this.#readAt > REFRESH_MS;
-    if (this.#state !== undefined && !isOld) return this.#state;
-    const before = this.#state;
-    const state = this.#read(before);
-    this.#state = state;
-    this.#readAt = performance.now();
-    state.catch(() => {
-      if (this.#state === state) this.#state = undefined;
-    });
-    return state;
-  }
-
-  async #read(before: Promise<State> | undefined): Promise<State> {
-    const reader = new StoreReader(this.#options.backend);
-    const [models, tags] = await Promise.all([
-      listRefs(reader.backend, 'model'),
-      listRefs(reader.backend, 'tag'),
-    ]);
-    const signature = JSON.stringify([models, tags]);
-    const known = await before?.catch(() => undefined);
-    if (known?.signature === signature) return known;
-    const entries = await logVersions(reader, {});
-    const byId = new Map(entries.map((entry) => [entry.id, entry]));
-    return { signature, models, tags, entries, byId, histories: new Map() };
-  }
+async function readState(backend: StoreBackend, before: State | undefined): Promise<State> {
+  const [models, tags, changedMs] = await Promise.all([
+    listRefs(backend, 'model'),
+    listRefs(backend, 'tag'),
+    // Versions are also removed, which no ref tells.
+    backend.changedMs?.('versions'),
+  ]);
+  const signature = JSON.stringify([models, tags, changedMs]);
+  if (before?.signature === signature) return before;
+  const entries = await logVersions(new StoreReader(backend), {});
+  const byId = new Map(entries.map((entry) => [entry.id, entry]));
+  return { signature, models, tags, entries, byId, histories: new Map() };
 }
 
 /** What a model's newest version descends from, itself first; empty for no model. */

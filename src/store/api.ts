@@ -157,7 +157,7 @@ export interface ShownTensor {
   readonly isBase: boolean;
   /** Steps from a base to it: 0 for a tensor of the base itself. */
   readonly depth: number;
-  /** Bytes of its own step in the store; 0 for a tensor of the base. */
+  /** Bytes of its own step in the store, an equal part of those that several tensors share; 0 for a tensor of the base. */
   readonly byteLength: number;
   readonly codecs: readonly string[];
   readonly relativeError: number;

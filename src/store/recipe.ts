@@ -120,6 +120,11 @@ function readChunk(field: JsonCursor, objects: readonly Digest[]): RecipeChunk {
   return { object: known, byteOffset, byteLength, crc32 };
 }
 
+/** Names a chunk: what several recipes have in common is stored once. */
+export function chunkKey({ object, byteOffset, byteLength }: Omit<RecipeChunk, 'crc32'>): string {
+  return `${object} ${byteOffset} ${byteLength}`;
+}
+
 /** Bytes of its own step. */
 export function ownByteLength({ chunks }: Recipe): number {
   return chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);

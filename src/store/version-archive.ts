@@ -12,7 +12,7 @@ import { PACKAGE_NAME, PACKAGE_VERSION } from '../version.js';
 import type { StoreBackend } from './backend.js';
 import type { ManifestTensor, StoredBlob, StoredVersion } from './manifest.js';
 import { type ObjectReader, readObject } from './objects.js';
-import type { Recipe } from './recipe.js';
+import { chunkKey, type Recipe } from './recipe.js';
 import { type Reference, referenceName } from './tensor-source.js';
 
 /** Bytes of an object. */
@@ -46,9 +46,16 @@ export async function versionArchive(input: VersionArchiveInput): Promise<Versio
   const { manifest } = version;
   const segments: Segment[] = [];
   const checksums: number[] = [];
+  const numbers = new Map<string, number>();
+  // Tensors share chunks, such as the basis of a subspace: these are in the archive once.
   const add = (segment: Segment, checksum: number): number => {
+    const key = chunkKey(segment);
+    const known = numbers.get(key);
+    if (known !== undefined) return known;
     checksums.push(checksum);
-    return segments.push(segment) - 1;
+    const number = segments.push(segment) - 1;
+    numbers.set(key, number);
+    return number;
   };
   const addBlob = async (blob: StoredBlob): Promise<ChunkBlob> => {
     const bytes = await readObject(backend, blob.object);

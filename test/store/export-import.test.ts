@@ -1,11 +1,12 @@
 /** export and import: versions leave a store as archives and come into others. */
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { decode, encode, verify } from '../../src/index.js';
+import { decode, encode, inspect, verify } from '../../src/index.js';
 import { initStore } from '../../src/store/open-store.js';
+import { goldenPath } from '../helpers/golden.js';
 import { QUICK } from '../helpers/models.js';
-import { expectSameFolder, fixtureOf, runModel, withStore } from '../helpers/stores.js';
+import { expectSameFolder, fixtureOf, runModel, withEmptyStore, withStore } from '../helpers/stores.js';
 
 describe('export', () => {
   test('a version coded against its base goes out as it is, and decodes to what checkout gives', async () => {
@@ -57,6 +58,23 @@ describe('export', () => {
         await store.checkout(ref, { output: checkedOut, threads: 1 });
         await expectSameFolder(decoded, checkedOut);
       }
+    });
+  });
+
+  test('what tensors share is in the archive once', async () => {
+    await withEmptyStore(async ({ store, folder }) => {
+      await store.addBase('base', goldenPath('shared-basis', 'base'), { threads: 1 });
+      const original = goldenPath('shared-basis', 'archive.ere');
+      const { version } = await store.import(original, { model: 'shared' });
+      const output = join(folder, 'out.ere');
+      const { byteLength, isDirect } = await store.export('shared', { output, threads: 1 });
+      expect(isDirect).toBe(true);
+      const chunksOf = async (path: string) => (await inspect(path)).index.chunks;
+      expect(await chunksOf(output)).toHaveLength((await chunksOf(original)).length);
+      expect(byteLength).toBeLessThan(1.1 * (await stat(original)).size);
+      const { tensors } = await store.show(version.id);
+      const stored = tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0);
+      expect(stored).toBeLessThan(byteLength);
     });
   });
 
