@@ -86,6 +86,7 @@ export class FileCache {
   readonly #entries = new Map<string, Entry>();
   readonly #waiting: Entry[] = [];
   readonly #making = new Set<Promise<void>>();
+  readonly #removing = new Set<Promise<void>>();
   #weight = 0;
   #byteLength = 0;
   #handleCount = 0;
@@ -119,8 +120,14 @@ export class FileCache {
     let isReleased = false;
     return {
       read: async (byteOffset, room) => {
-        if (entry.state === 'gone') entry = this.#enter(item);
-        await this.#read(entry, byteOffset, room);
+        for (let isAgain = false; ; isAgain = true) {
+          if (entry.state === 'gone') entry = this.#enter(item);
+          const problem = await this.#read(entry, byteOffset, room);
+          if (problem === undefined) return;
+          // Whoever empties folders of caches need not ask: what was in them is made again.
+          if (entry.state === 'ready') this.#remove(entry);
+          if (isAgain || this.#isClosed) throw problem;
+        }
       },
       release: () => {
         if (isReleased) return;
@@ -149,7 +156,7 @@ export class FileCache {
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const entry of this.#waiting.splice(0)) this.#fail(entry, closedError());
-    await Promise.all(this.#making);
+    await Promise.all([...this.#making, ...this.#removing]);
     await Promise.all([...this.#entries.values()].map((entry) => closeHandle(entry)));
     this.#entries.clear();
     await rm(this.#folder, { recursive: true, force: true });
@@ -195,29 +202,34 @@ export class FileCache {
     return entry;
   }
 
-  async #read(entry: Entry, byteOffset: number, room: Uint8Array): Promise<void> {
+  /** @returns what is wrong with its file. @throws what making it threw */
+  async #read(entry: Entry, byteOffset: number, room: Uint8Array): Promise<unknown> {
     entry.readers++;
     try {
       await entry.made;
       this.#touch(entry);
-      const handle = await this.#open(entry);
-      for (let done = 0; done < room.byteLength; ) {
-        const { bytesRead } = await withIoErrors('read', entry.path, () =>
-          handle.read(room, done, room.byteLength - done, byteOffset + done),
-        );
-        if (bytesRead === 0) throw new IoError(`${entry.path}: ends at byte ${byteOffset + done}`);
-        done += bytesRead;
-      }
+      return await this.#fill(entry, byteOffset, room).catch((error: unknown) => error);
     } finally {
       entry.readers--;
       if (entry.readers === 0 && this.#waiting.length > 0) this.#makeNext();
     }
   }
 
+  async #fill(entry: Entry, byteOffset: number, room: Uint8Array): Promise<void> {
+    const handle = await this.#open(entry);
+    for (let done = 0; done < room.byteLength; ) {
+      const { bytesRead } = await withIoErrors('read', entry.path, () =>
+        handle.read(room, done, room.byteLength - done, byteOffset + done),
+      );
+      if (bytesRead === 0) throw new IoError(`${entry.path}: ends at byte ${byteOffset + done}`);
+      done += bytesRead;
+    }
+  }
+
   /** The most recently used is the last. */
-  #touch({ item: { key } }: Entry): void {
-    const entry = this.#entries.get(key);
-    if (entry === undefined) return;
+  #touch(entry: Entry): void {
+    const { key } = entry.item;
+    if (this.#entries.get(key) !== entry) return;
     this.#entries.delete(key);
     this.#entries.set(key, entry);
   }
@@ -242,6 +254,9 @@ export class FileCache {
     this.#weight += weight;
     this.#byteLength += item.byteLength;
     try {
+      // Their bytes count no more, but they are still there.
+      await Promise.all(this.#removing);
+      await withIoErrors('create', this.#folder, () => mkdir(this.#folder, { recursive: true }));
       await withIoErrors('write', path, () => writeFile(path, '', { flag: 'wx' }));
       await item.make(path);
       entry.state = 'ready';
@@ -269,23 +284,31 @@ export class FileCache {
     this.#makeNext();
   }
 
-  /** Drops what was not used for longest until so many bytes fit. False where what is in use leaves too little. */
+  /** Drops what was not used for longest until so many bytes fit. False, and drops none, where too much is in use. */
   #makeRoom(byteLength: number): boolean {
-    const { maxByteLength } = this.#options;
-    for (const entry of this.#entries.values()) {
-      if (this.#byteLength + byteLength <= maxByteLength) return true;
-      if (entry.state === 'ready' && entry.readers === 0) this.#evict(entry);
+    let missing = this.#byteLength + byteLength - this.#options.maxByteLength;
+    const idle: Entry[] = [];
+    for (const entry of missing > 0 ? this.#entries.values() : []) {
+      if (missing <= 0) break;
+      if (entry.state !== 'ready' || entry.readers > 0) continue;
+      idle.push(entry);
+      missing -= entry.item.byteLength;
     }
-    return this.#byteLength + byteLength <= maxByteLength;
+    if (missing > 0) return false;
+    for (const entry of idle) this.#remove(entry);
+    this.#counts.evicted += idle.length;
+    return true;
   }
 
-  #evict(entry: Entry): void {
+  #remove(entry: Entry): void {
     entry.state = 'gone';
     this.#entries.delete(entry.item.key);
     this.#byteLength -= entry.item.byteLength;
-    this.#counts.evicted++;
     this.#closeHandle(entry);
-    void rm(entry.path, { force: true }).catch(() => {});
+    const removing = rm(entry.path, { force: true })
+      .catch(() => {})
+      .finally(() => this.#removing.delete(removing));
+    this.#removing.add(removing);
   }
 
   #open(entry: Entry): Promise<FileHandle> {

@@ -125,9 +125,8 @@ class ArchiveCatalog implements Catalog {
         weight: plan.weight,
         readSideFile: readFile,
         reopen: () => {
-          this.#opened.drop(key);
           this.#listed.expire();
-          return this.open(model, commit);
+          return this.#opened.reopen(key, version, () => this.#open(model, commit, key));
         },
       };
       return { version, close: () => shared.end() };

@@ -14,7 +14,7 @@ import type { ServerMetrics } from './metrics.js';
 import { Problem } from './problem.js';
 import type { Rebuilder } from './rebuilder.js';
 import { answerFile } from './resolve.js';
-import { sendFile, sendText } from './send.js';
+import { StalledError, sendFile, sendText } from './send.js';
 import { turnOf } from './turn.js';
 
 export interface HandlerParts {
@@ -54,7 +54,7 @@ export function createRequestHandler(parts: HandlerParts): RequestHandler {
       await respond(parts, request, response, exchange);
     } catch (error) {
       exchange.error = error;
-      await answerProblem(request, response, exchange, id);
+      await answerProblem(request, response, exchange, { id, stallMs: parts.stallMs });
     }
     const durationMs = performance.now() - started;
     const { route, byteLength, error } = exchange;
@@ -62,7 +62,7 @@ export function createRequestHandler(parts: HandlerParts): RequestHandler {
     parts.metrics.answered({ method: knownMethod(method), route, status, durationMs, byteLength });
     parts.onLog({
       time: new Date().toISOString(),
-      level: error !== undefined && status >= 500 ? 'error' : 'info',
+      level: levelOf(error),
       event: 'request',
       id,
       client,
@@ -99,12 +99,14 @@ async function respond(
     throw new Problem(405, 'this server is read-only', { headers: { allow: 'GET, HEAD' } });
   }
   const answer = await answerOf(parts, asked, exchange.route);
-  if (answer.kind === 'text') exchange.byteLength = await sendText(response, answer, asked.method);
+  const { rebuilder, stallMs } = parts;
+  const { method } = asked;
+  if (answer.kind === 'text') exchange.byteLength = await sendText(response, answer, { method, stallMs });
   else {
     await sendFile(response, answer, {
-      method: asked.method,
-      rebuilder: parts.rebuilder,
-      stallMs: parts.stallMs,
+      method,
+      rebuilder,
+      stallMs,
       onSent: (byteLength) => {
         exchange.byteLength += byteLength;
       },
@@ -161,7 +163,7 @@ async function answerProblem(
   request: IncomingMessage,
   response: ServerResponse,
   exchange: Exchange,
-  id: string,
+  { id, stallMs }: { readonly id: string; readonly stallMs: number },
 ): Promise<void> {
   // Part of an answer is out: a client must not take it for all.
   if (response.headersSent || response.destroyed) {
@@ -176,7 +178,8 @@ async function answerProblem(
   for (const name of response.getHeaderNames()) {
     if (name !== 'x-request-id' && name !== 'x-content-type-options') response.removeHeader(name);
   }
-  exchange.byteLength = await sendText(response, answer, request.method ?? 'GET').catch(() => 0);
+  const { method = 'GET' } = request;
+  exchange.byteLength = await sendText(response, answer, { method, stallMs }).catch(() => 0);
 }
 
 function problemJson({ status, message, code, headers }: Problem): TextAnswer {
@@ -204,9 +207,16 @@ function problemOf(error: unknown, id: string): Problem {
   return new Problem(500, `${reason}; the server's log says more at request ${id}`, { cause: error });
 }
 
+/** What whoever runs the server should look at, also where it came after the beginning of an answer. */
+function levelOf(error: unknown): LogRecord['level'] {
+  if (error === undefined || (error instanceof Problem && error.status < 500)) return 'info';
+  return error instanceof StalledError ? 'warning' : 'error';
+}
+
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const unexpected = !(error instanceof Problem) && !(error instanceof CacheBusyError) && !isEreError(error);
+  const isExpected = [Problem, CacheBusyError, StalledError].some((kind) => error instanceof kind);
+  const unexpected = !isExpected && !isEreError(error);
   return unexpected ? (error.stack ?? error.message) : error.message;
 }
 

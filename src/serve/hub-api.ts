@@ -118,7 +118,7 @@ async function pathsInfo(
   const { files } = await catalog.open(model, commit.id);
   const entries = new Map<string, TreeEntry>();
   for (const entry of entriesOf(files, '', true)) entries.set(entry.path, entry);
-  const found = paths.flatMap((path) => {
+  const found = [...new Set(paths)].flatMap((path) => {
     const entry = entries.get(path.replace(/^\/+|\/+$/g, ''));
     return entry === undefined ? [] : [expand ? { ...entry, lastCommit: lastCommit(commit) } : entry];
   });

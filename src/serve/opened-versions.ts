@@ -1,4 +1,5 @@
 /** Versions that are open, the last used of them: each opened once however many ask, and closed when nobody uses it. */
+import { NotFoundError } from '../../formats/errors.js';
 import type { ServedVersion } from './catalog.js';
 
 /** A version, and what closes it. */
@@ -30,7 +31,19 @@ export class OpenedVersions {
     return (await opened).version;
   }
 
-  /** Forgets one that is no longer what it should be. */
+  /** Opens one anew that is no longer what it should be, unless that was done since it was given out. */
+  async reopen(
+    key: string,
+    stale: ServedVersion,
+    open: () => Promise<OpenedVersion>,
+  ): Promise<ServedVersion> {
+    const opened = this.#opened.get(key);
+    const current = await opened?.catch(() => undefined);
+    if (current === undefined || current.version === stale) this.drop(key, opened);
+    return this.get(key, open);
+  }
+
+  /** Forgets one. */
   drop(key: string, opened = this.#opened.get(key)): void {
     if (opened === undefined) return;
     if (this.#opened.get(key) === opened) this.#opened.delete(key);
@@ -54,7 +67,9 @@ export class Shared {
     this.#close = close;
   }
 
+  /** @throws NotFoundError where it is closed: others were used since it was opened */
   async use<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#isEnding && this.#users === 0) throw new NotFoundError('the version was closed meanwhile');
     this.#users++;
     try {
       return await work();

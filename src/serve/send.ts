@@ -4,20 +4,25 @@ import type { FileAnswer, TextAnswer } from './answer.js';
 import { FileReader } from './file-reader.js';
 import type { Rebuilder } from './rebuilder.js';
 
-/** @returns bytes of the body */
+/**
+ * @param stallMs a client that has not taken all of it after so long is given up
+ * @returns bytes of the body. @throws StalledError
+ */
 export async function sendText(
   response: ServerResponse,
   { status, headers, body }: TextAnswer,
-  method: string,
+  { method, stallMs }: { readonly method: string; readonly stallMs: number },
 ): Promise<number> {
   const bytes = Buffer.from(body);
   const length = status === 304 ? {} : { 'content-length': bytes.byteLength };
+  if (response.destroyed) return 0;
   response.writeHead(status, { ...headers, ...length });
   const hasBody = method !== 'HEAD' && status !== 304;
-  await new Promise<void>((resolve) => {
-    response.once('close', resolve);
-    response.end(hasBody ? bytes : undefined, resolve);
-  });
+  try {
+    await whileTaken(response, stallMs, (done) => response.end(hasBody ? bytes : undefined, done));
+  } catch (error) {
+    if (error instanceof StalledError) throw error;
+  }
   return hasBody ? bytes.byteLength : 0;
 }
 
@@ -71,22 +76,41 @@ export async function sendFile(
   }
 }
 
-class StalledError extends Error {
+/** A client that does not read. */
+export class StalledError extends Error {
   override readonly name = 'StalledError';
 }
 
-/** Settles when the bytes are with the system, and their memory is free. */
+/** Settles when the bytes are with the system, or the connection has ended: their memory is free then. */
 function write(response: ServerResponse, bytes: Uint8Array, stallMs: number): Promise<void> {
+  return whileTaken(response, stallMs, (done) => response.write(bytes, done));
+}
+
+/**
+ * Does what calls back when the client has taken it. Node calls nobody back about what is written to a connection that
+ * has ended, and may end before the response knows: hence the event.
+ * @throws StalledError
+ */
+function whileTaken(
+  response: ServerResponse,
+  stallMs: number,
+  start: (done: (error?: Error | null) => void) => void,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     let stalled: StalledError | undefined;
-    const timer = setTimeout(() => {
-      stalled = new StalledError(`the client took less than ${bytes.byteLength} bytes in ${stallMs} ms`);
-      response.destroy();
-    }, stallMs);
-    response.write(bytes, (error) => {
+    const settle = (error?: Error | null): void => {
       clearTimeout(timer);
+      response.off('close', onClose);
       if (error || stalled !== undefined) reject(stalled ?? error);
       else resolve();
-    });
+    };
+    const onClose = (): void => settle(new Error('the connection has ended'));
+    const timer = setTimeout(() => {
+      stalled = new StalledError(`the client did not take what it was sent in ${stallMs} ms`);
+      response.destroy();
+    }, stallMs);
+    response.once('close', onClose);
+    if (response.destroyed) onClose();
+    else start(settle);
   });
 }

@@ -41,8 +41,11 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   });
   const running = new Set<Promise<void>>();
   const server = createServer(TIMEOUTS, (request, response) => {
-    // Whoever keeps a connection is told to end it.
+    // Whoever keeps a connection is told to end it; those whose answer had begun before cannot be told.
     if (isClosing) response.setHeader('connection', 'close');
+    response.once('close', () => {
+      if (isClosing) server.closeIdleConnections();
+    });
     const answering = handler.handle(request, response).finally(() => running.delete(answering));
     running.add(answering);
   });

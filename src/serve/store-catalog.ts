@@ -142,10 +142,7 @@ class StoreCatalog implements Catalog {
         },
         weight: plan.weight,
         readSideFile,
-        reopen: () => {
-          this.#opened.drop(key);
-          return this.open(model, commit);
-        },
+        reopen: () => this.#opened.reopen(key, served, () => this.#open(model, commit, key)),
       };
       return { version: served, close: () => shared.end() };
     } catch (error) {

@@ -1,5 +1,5 @@
 /** A server over models in a temporary folder, on a free port of this machine, and looks at what it counts and logs. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -95,6 +95,33 @@ export function sharedModels(): { readonly now: ServedModels } {
     get now() {
       return models!;
     },
+  };
+}
+
+/**
+ * As `sharedModels`, for tests that change them: each gets them as they were made, at the path at which they were made.
+ */
+export function restoredModels(): (
+  use: (models: ServedModels, folder: string) => Promise<void>,
+) => Promise<void> {
+  let folder: string;
+  let models: ServedModels;
+  const paths = () => [join(folder, 'kept'), join(folder, 'used')] as const;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'ere-test-'));
+    const [kept, used] = paths();
+    models = await writeServedModels(used);
+    await rename(used, kept);
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+  return async (use) => {
+    const [kept, used] = paths();
+    await cp(kept, used, { recursive: true });
+    try {
+      await use(models, used);
+    } finally {
+      await rm(used, { recursive: true, force: true });
+    }
   };
 }
 

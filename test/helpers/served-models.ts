@@ -94,7 +94,12 @@ export async function writeServedModels(folder: string): Promise<ServedModels> {
     };
     const chat: ExpectedVersion[] = [];
     for (const path of tunes.slice(0, 3)) {
-      chat.push({ commit: await commit(path, 'chat', { lossless: true }), files: await readTree(path) });
+      // Each is coded against the one before: the third by a chain of three.
+      const against = chat.at(-1)?.commit ?? 'base';
+      chat.push({
+        commit: await commit(path, 'chat', { lossless: true, against }),
+        files: await readTree(path),
+      });
       if (chat.length === 1) await store.tag('v1.0', 'chat');
       if (chat.length === 2) await store.tag('release/v2', 'chat');
     }

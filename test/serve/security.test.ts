@@ -3,11 +3,18 @@ import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { askRaw, requestText } from '../helpers/raw-http.js';
-import { resolvePath, sharedModels, sharedServe, TOKEN, until, withServe } from '../helpers/serve-setting.js';
-import { writeServedModels } from '../helpers/served-models.js';
-import { withTempFolder } from '../helpers/temp-folder.js';
+import {
+  resolvePath,
+  restoredModels,
+  sharedModels,
+  sharedServe,
+  TOKEN,
+  until,
+  withServe,
+} from '../helpers/serve-setting.js';
 
 const models = sharedModels();
+const withModels = restoredModels();
 const served = sharedServe(() => ({ store: models.now.storePath }));
 const archived = sharedServe(() => ({ archives: models.now.archives, bases: [models.now.base] }));
 const WEIGHTS = resolvePath('chat', 'main', 'model.safetensors');
@@ -279,8 +286,7 @@ describe('without a token the server answers to its address alone', () => {
 });
 
 test('no answer names a path of this machine, whatever is missing or damaged; the log does', async () => {
-  await withTempFolder(async (folder) => {
-    const { base, storePath, archives } = await writeServedModels(folder);
+  await withModels(async ({ base, storePath, archives }, folder) => {
     await writeFile(join(base, 'model.safetensors'), 'damaged');
     await writeFile(join(archives, 'broken.ere'), 'ERE');
     const paths = [
