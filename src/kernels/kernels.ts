@@ -20,6 +20,9 @@ export type WideIntegers = Int32Array | Float64Array;
 /** Largest inner dimension of an integer product: bounds the working memory. */
 export const MAX_PRODUCT_K = 65_536;
 
+/** Rows that products take at a time: multiples of it are worked on fastest. */
+export const PRODUCT_ROWS = 4;
+
 /** Most elements of a residual block. */
 export const MAX_RESIDUAL_BLOCK = 65_536;
 

@@ -20,7 +20,7 @@ import {
   PIECE_BYTE_LENGTH,
   type PredictedRows,
 } from '../codecs/codec.js';
-import { type DecodeKernels, MAX_RESIDUAL_BLOCK } from '../kernels/kernels.js';
+import { type DecodeKernels, MAX_RESIDUAL_BLOCK, PRODUCT_ROWS } from '../kernels/kernels.js';
 import { isAdditive, isExact, type OpenTerm, openTerms } from './open-terms.js';
 import { blockRows } from './runtime.js';
 
@@ -204,7 +204,7 @@ class RowDecoder implements TensorDecoder {
       withValues && DTYPES[dtype].bits < 32
         ? new Float32Array((block.end - block.start) * columns)
         : undefined;
-    const step = Math.max(1, Math.floor(MAX_RESIDUAL_BLOCK / columns));
+    const step = partRows(columns);
     const wide = columns > MAX_RESIDUAL_BLOCK ? new Float32Array(columns) : undefined;
     for (let row = block.start; row < block.end; row += step) {
       const count = Math.min(step, block.end - row);
@@ -296,6 +296,12 @@ class RowDecoder implements TensorDecoder {
       `${archive}, tensor "${tensor.name}": rows ${start} to ${end} ${exact === undefined ? 'are not coded' : 'are not in the base'}`,
     );
   }
+}
+
+/** Rows of a residual block: whole tiles of products, the last of which takes as long with fewer rows. */
+function partRows(columns: number): number {
+  const rows = Math.max(1, Math.floor(MAX_RESIDUAL_BLOCK / columns));
+  return rows > PRODUCT_ROWS ? rows - (rows % PRODUCT_ROWS) : rows;
 }
 
 function roundWithValues(

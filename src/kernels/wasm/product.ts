@@ -4,7 +4,7 @@
  * through in chunks of columns. Rows of `a` and `out` go through the scratch region in blocks.
  */
 import { checkOperand, checkProduct } from '../arguments.js';
-import type { PreparedProduct, WideIntegers } from '../kernels.js';
+import { type PreparedProduct, PRODUCT_ROWS as TILE_ROWS, type WideIntegers } from '../kernels.js';
 import { type Arena, bytesOf, OPERAND_START } from './arena.js';
 import { copyIn, copyOut } from './rectangle.js';
 
@@ -14,7 +14,6 @@ const ROWS_BYTES = 512 * 1024;
 /** Scratch for rows of `out`. */
 const OUT_BYTES = 512 * 1024;
 
-const TILE_ROWS = 4;
 const PANEL_STEP_BYTES = 32;
 const EDGE_BYTES = TILE_ROWS * PANEL_STEP_BYTES;
 
