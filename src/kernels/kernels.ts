@@ -23,8 +23,11 @@ export const MAX_PRODUCT_K = 65_536;
 /** Rows that products take at a time: multiples of it are worked on fastest. */
 export const PRODUCT_ROWS = 4;
 
-/** Most elements of a residual block. */
-export const MAX_RESIDUAL_BLOCK = 65_536;
+/** Elements of a residual block that stays in a 1 MiB second-level cache, with base and output of as many weights. */
+export const RESIDUAL_BLOCK = 65_536;
+
+/** Most elements of one: whole tiles of products over rows that are long. */
+export const MAX_RESIDUAL_BLOCK = 2 * RESIDUAL_BLOCK;
 
 /** Floats of k that `gemm` sums before it adds them to the output. */
 export const GEMM_BLOCK_K = 256;

@@ -20,7 +20,7 @@ import {
   PIECE_BYTE_LENGTH,
   type PredictedRows,
 } from '../codecs/codec.js';
-import { type DecodeKernels, MAX_RESIDUAL_BLOCK, PRODUCT_ROWS } from '../kernels/kernels.js';
+import { type DecodeKernels, MAX_RESIDUAL_BLOCK, PRODUCT_ROWS, RESIDUAL_BLOCK } from '../kernels/kernels.js';
 import { isAdditive, isExact, type OpenTerm, openTerms } from './open-terms.js';
 import { blockRows } from './runtime.js';
 
@@ -298,10 +298,13 @@ class RowDecoder implements TensorDecoder {
   }
 }
 
-/** Rows of a residual block: whole tiles of products, the last of which takes as long with fewer rows. */
+/** Rows of a residual block: whole tiles of products where they fit, as a tile takes as long with fewer rows. */
 function partRows(columns: number): number {
-  const rows = Math.max(1, Math.floor(MAX_RESIDUAL_BLOCK / columns));
-  return rows > PRODUCT_ROWS ? rows - (rows % PRODUCT_ROWS) : rows;
+  const rows = Math.max(PRODUCT_ROWS, Math.floor(RESIDUAL_BLOCK / columns));
+  const whole = rows - (rows % PRODUCT_ROWS);
+  return whole * columns <= MAX_RESIDUAL_BLOCK
+    ? whole
+    : Math.max(1, Math.floor(MAX_RESIDUAL_BLOCK / columns));
 }
 
 function roundWithValues(

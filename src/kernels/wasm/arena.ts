@@ -19,7 +19,7 @@ export const OPERAND_BYTES = 8 * 1024 * 1024;
 /** Room for an entropy coder: registers, contexts, columns and a payload. */
 export const CODER_BYTES = 5 * 1024 * 1024;
 
-/** Room for a residual block: with base and output of as many weights it stays in a 1 MiB second-level cache. */
+/** Room for a residual block. */
 const RESIDUAL_BYTES = MAX_RESIDUAL_BLOCK * 4;
 
 /** Rooms for blocks of tensors: two of the base and two of what is decoded. */
