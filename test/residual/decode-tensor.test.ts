@@ -88,9 +88,8 @@ describe('row blocks', () => {
     };
   };
 
-  it('cover every row of a tensor of two and a half blocks once, on both kernel paths', async () => {
-    // 1,024 columns: blocks of 1,024 rows. A rank-1 term, so that the expected value is a formula.
-    const [rows, columns] = [2560, 1024];
+  /** A rank-1 term over a base of small floats, so that the expected values are a formula. */
+  const rankOne = (rows: number, columns: number) => {
     const component = Buffer.alloc(5 + rows + columns);
     component.set([8, 1, 0, 1, 0]); // bits, gainA = 1, gainB = 1
     for (let i = 0; i < rows; i++) component[5 + i] = i % 128;
@@ -119,12 +118,24 @@ describe('row blocks', () => {
       for (let j = 0; j < columns; j++, at++)
         expected[at] = values[base[at]!]! + 0.5 * ((i % 128) * (j % 100));
     }
+    return { coded, expected: Buffer.from(expected.buffer) };
+  };
+
+  it('cover every row of a tensor of two and a half blocks once, on both kernel paths', async () => {
+    // 1,024 columns: blocks of 1,024 rows.
+    const { coded, expected } = rankOne(2560, 1024);
     for (const path of PATHS) {
       const found = await decode(coded, path);
-      expect(found.pieces.map((length) => length / (4 * columns))).toEqual([1024, 1024, 512]);
-      expect(found.bytes.equals(Buffer.from(expected.buffer))).toBe(true);
-      expect(found.base).toBe(digestOf(base));
+      expect(found.pieces.map((length) => length / 4096)).toEqual([1024, 1024, 512]);
+      expect(found.bytes.equals(expected)).toBe(true);
+      expect(found.base).toBe(digestOf(coded.base!));
     }
+  });
+
+  // In parts of 8, 4, 4, 3 and 1 rows, and a row alone that is longer than the kernels' block.
+  it.each([5632, 11_008, 20_000, 40_000, 80_000, 140_000])('of rows of %i columns', async (columns) => {
+    const { coded, expected } = rankOne(13, columns);
+    for (const path of PATHS) expect((await decode(coded, path)).bytes.equals(expected)).toBe(true);
   });
 
   it('end where a term or the base ends, so that a row follows its own rule', async () => {
