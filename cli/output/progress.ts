@@ -28,15 +28,24 @@ export function createProgressLine(
   if (stream.isTTY !== true || quiet) return { onProgress: () => {}, clear: () => {} };
   let phase: Progress['phase'] | undefined;
   let startedMs = 0;
+  let isUnfinished = false;
+  let hiddenSinceMs: number | undefined;
   let drawnMs = Number.NEGATIVE_INFINITY;
   let visible = false;
   const draw = (text: string) => stream.write(text, () => {}); // progress may be lost, results may not
   return {
     onProgress(progress) {
       const nowMs = now();
+      // What is decoded while it is downloaded waits for the network: of the two the download is the one to show.
+      if (progress.phase === 'decode' && phase === 'download' && isUnfinished) {
+        hiddenSinceMs ??= nowMs;
+        return;
+      }
+      isUnfinished = progress.doneByteLength < progress.totalByteLength;
       if (progress.phase !== phase) {
         phase = progress.phase;
-        startedMs = nowMs;
+        startedMs = hiddenSinceMs ?? nowMs;
+        hiddenSinceMs = undefined;
       } else if (nowMs - drawnMs < REDRAW_INTERVAL_MS) return;
       drawnMs = nowMs;
       visible = true;

@@ -45,13 +45,13 @@ export async function fetchBase(
   const small = shared ?? files.filter((path) => MODEL_FILES.test(path));
   const first = choice.kind === 'index' ? [choice.index, ...small] : [...choice.files, ...small];
   const wanted = [...new Set(first)].filter((path) => files.includes(path));
-  const fetched = await fetchSnapshot(access, pinned, wanted, onProgress);
+  const fetched = await fetchSnapshot(access, pinned, wanted, { onProgress });
   if (choice.kind === 'files') return fetched;
   const indexPath = join(folder, choice.index);
   const shards = shardPaths(
     parseShardIndex(await readSmallFile(indexPath, LIMITS.sideFileByteLength), indexPath),
   );
-  const rest = await fetchSnapshot(access, pinned, shards, onProgress);
+  const rest = await fetchSnapshot(access, pinned, shards, { onProgress });
   return {
     folder,
     downloadedByteLength: fetched.downloadedByteLength + rest.downloadedByteLength,

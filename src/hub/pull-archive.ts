@@ -8,6 +8,7 @@ import { BudgetError, NotFoundError, UnsupportedError } from '../../formats/erro
 import { KNOWN_CODECS } from '../codecs/known-codecs.js';
 import { withAtomicFile } from '../io/atomic-output.js';
 import { openFileSource } from '../io/file-source.js';
+import type { GrowingFile } from '../io/growing-file.js';
 import { hubCacheFileLength, listHubCacheFiles } from '../io/hub-cache-files.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
 import { assertIdentity } from '../residual/archive-identity.js';
@@ -113,22 +114,30 @@ export function neededByteLength(
   return archive.chunkOffset(chunkCount);
 }
 
-/** Writes the leading bytes of an archive to a file; their checksums are checked when it is decoded. */
+/**
+ * Writes the leading bytes of an archive to a file; their checksums are checked when it is decoded.
+ * @param reader is told what is in the file
+ */
 export async function copyPrefix(
   access: HubAccess,
   { archive, file }: RemoteArchive,
   byteLength: number,
   output: string,
   onPiece: (doneByteLength: number) => void,
+  reader: GrowingFile,
 ): Promise<void> {
   await withAtomicFile(output, { signal: access.signal }, async (target) => {
+    await reader.begin(target.path, 0);
     const sink = async (piece: Uint8Array) => {
       await target.write(piece);
+      reader.wrote(target.position);
       onPiece(target.position);
     };
     if (file !== undefined) return await downloadRange(access, file, { offset: 0, end: byteLength }, sink);
     const step = 4 << 20;
-    for (let offset = 0; offset < byteLength; offset += step)
+    for (let offset = 0; offset < byteLength; offset += step) {
       await target.write(await archive.source.read(offset, Math.min(step, byteLength - offset)));
+      reader.wrote(target.position);
+    }
   });
 }

@@ -6,12 +6,13 @@ import { join } from 'node:path';
 import type { ArchiveIndex, Digest } from '../../formats/ere/archive-index.js';
 import { HubError } from '../../formats/errors.js';
 import { readFolderRecord, writeFolderRecord } from '../io/folder-record.js';
+import type { GrowingFile } from '../io/growing-file.js';
 import { withFolderBeside } from '../io/temporary-folder.js';
-import type { DecodeOptions, DecodeReport, Progress } from '../residual/api.js';
-import { decode } from '../residual/decode.js';
+import type { DecodeOptions } from '../residual/api.js';
 import { assertCommonOptions } from '../residual/encode-options.js';
 import type { PullOptions, PullReport } from './api.js';
 import { fetchBase } from './base-snapshot.js';
+import { type DecodedDownload, type DownloadedArchive, decodeDownload } from './decode-download.js';
 import { copyPrefix, neededByteLength, openRemoteArchive, type RemoteArchive } from './pull-archive.js';
 import { isRepoName, isRevision, parseRepoRevision } from './repo-name.js';
 import type { HubAccess } from './request.js';
@@ -134,32 +135,26 @@ interface DecodeRemoteInputs {
 }
 
 /** A whole archive goes to the cache, where another pull finds it; a part of one to a file that is gone afterwards. */
-async function decodeRemote(
-  inputs: DecodeRemoteInputs,
-): Promise<{ readonly decoded: DecodeReport; readonly downloadedByteLength: number }> {
+async function decodeRemote(inputs: DecodeRemoteInputs): Promise<DecodedDownload> {
   const { access, pinned, remote, usedByteLength, options } = inputs;
+  const { onProgress } = options;
   if (usedByteLength === remote.archive.byteLength) {
-    const { folder, downloadedByteLength } = await fetchSnapshot(
-      access,
-      pinned,
-      [remote.path],
-      options.onProgress,
-    );
-    return { decoded: await decode(join(folder, remote.path), decodeOptions(inputs)), downloadedByteLength };
+    const download = async (reader: GrowingFile): Promise<DownloadedArchive> => {
+      const fetched = await fetchSnapshot(access, pinned, [remote.path], { onProgress, reader });
+      return { ...fetched, path: join(fetched.folder, remote.path) };
+    };
+    return decodeDownload(usedByteLength, download, decodeOptions(inputs));
   }
   return withFolderBeside(options.output, async (folder) => {
     const path = join(folder, 'archive.ere');
-    await copyPrefix(access, remote, usedByteLength, path, (doneByteLength) => {
-      const progress: Progress = {
-        phase: 'download',
-        doneByteLength,
-        totalByteLength: usedByteLength,
-        tensor: remote.path,
-      };
-      options.onProgress?.(progress);
-    });
-    const decoded = await decode(path, { ...decodeOptions(inputs), partial: true });
-    return { decoded, downloadedByteLength: remote.file === undefined ? 0 : usedByteLength };
+    const totalByteLength = usedByteLength;
+    const onPiece = (doneByteLength: number): void =>
+      onProgress?.({ phase: 'download', doneByteLength, totalByteLength, tensor: remote.path });
+    const download = async (reader: GrowingFile): Promise<DownloadedArchive> => {
+      await copyPrefix(access, remote, usedByteLength, path, onPiece, reader);
+      return { path, downloadedByteLength: remote.file === undefined ? 0 : usedByteLength };
+    };
+    return decodeDownload(usedByteLength, download, { ...decodeOptions(inputs), partial: true });
   });
 }
 

@@ -1,6 +1,7 @@
 /** Files of a commit in the local cache: taken from there, or downloaded to it in the standard layout. */
 import { HubError, isEreError } from '../../formats/errors.js';
 import { assertSafeRelativePath } from '../../formats/relative-path.js';
+import type { GrowingFile } from '../io/growing-file.js';
 import {
   type CacheBlob,
   fillHubCacheBlob,
@@ -77,6 +78,12 @@ export interface FetchedFiles {
   readonly downloadedByteLength: number;
 }
 
+export interface FetchOptions {
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** Is told what of a single file is there while it is downloaded; where that was damaged, not of the second time. */
+  readonly reader?: GrowingFile;
+}
+
 /**
  * Brings files of a commit into the cache, those that are not there yet.
  * @throws HubError, IntegrityError when a file comes damaged twice; IoError
@@ -85,7 +92,7 @@ export async function fetchSnapshot(
   access: HubAccess,
   pinned: PinnedRepo,
   paths: readonly string[],
-  onProgress?: (progress: Progress) => void,
+  { onProgress, reader }: FetchOptions = {},
 ): Promise<FetchedFiles> {
   const folder = snapshotFolder(access, pinned);
   const missing: HubFile[] = [];
@@ -99,11 +106,12 @@ export async function fetchSnapshot(
   let downloadedByteLength = 0;
   for (const file of missing) {
     const before = doneByteLength;
-    await fetchFile(access, file, (position, byteLength) => {
+    const onPiece = (position: number, byteLength: number): void => {
       doneByteLength = before + position;
       downloadedByteLength += byteLength;
       onProgress?.({ phase: 'download', doneByteLength, totalByteLength, tensor: file.path });
-    });
+    };
+    await fetchFile(access, file, onPiece, reader);
     doneByteLength = before + file.byteLength;
   }
   return { folder, downloadedByteLength };
@@ -114,20 +122,22 @@ async function fetchFile(
   access: HubAccess,
   file: HubFile,
   onPiece: (position: number, byteLength: number) => void,
+  reader: GrowingFile | undefined,
 ): Promise<void> {
   const folder = hubCacheRepo(access.cacheFolder, file.repo);
   const { etag, byteLength } = file;
   const blob: CacheBlob = { folder, etag, byteLength, shown: `${file.repo}/${file.path}` };
   for (let attempt = 1; !(await hasHubCacheBlob(blob)); attempt++) {
     try {
-      await fillHubCacheBlob(blob, async (offset, sink) => {
+      const fetchFrom: Parameters<typeof fillHubCacheBlob>[1] = async (offset, sink) => {
         let position = offset;
         await downloadRange(access, file, { offset, end: byteLength }, async (piece) => {
           await sink(piece);
           position += piece.byteLength;
           onPiece(position, piece.byteLength);
         });
-      });
+      };
+      await fillHubCacheBlob(blob, fetchFrom, attempt === 1 ? reader : undefined);
     } catch (error) {
       if (!isEreError(error, 'ERE_INTEGRITY') || attempt >= DOWNLOAD_ATTEMPTS) throw error;
     }

@@ -20,6 +20,7 @@ import {
 import { dirname, join, relative } from 'node:path';
 import { IntegrityError, IoError } from '../../formats/errors.js';
 import { readSmallFile } from './file-source.js';
+import type { GrowingFile } from './growing-file.js';
 import { isSystemError, toIoError, withIoErrors } from './io-error.js';
 import { handleOutput } from './output-file.js';
 import { hasEnded, processTag } from './process-identity.js';
@@ -87,17 +88,19 @@ export async function hasHubCacheBlob({ folder, etag, byteLength }: CacheBlob): 
 /**
  * Fills a blob, going on behind what an earlier run has left; runs at the same time do not meet.
  * @param fetchFrom gives out all bytes from an offset on
+ * @param reader is told what is in the file
  * @throws IntegrityError where the bytes have another length or hash than the Hub told; they are removed then
  */
 export async function fillHubCacheBlob(
   blob: CacheBlob,
   fetchFrom: (offset: number, sink: (piece: Uint8Array) => Promise<void>) => Promise<void>,
+  reader?: GrowingFile,
 ): Promise<void> {
   const blobs = join(blob.folder, 'blobs');
   await withIoErrors('create', blobs, () => mkdir(blobs, { recursive: true }));
   const part = await claimPart(blobs, blob.etag);
   try {
-    await fillPart(blob, part, fetchFrom);
+    await fillPart(blob, part, fetchFrom, reader);
   } catch (error) {
     // For the next run; the first error is the one to tell.
     await rename(part, join(blobs, `${blob.etag}${PART_SUFFIX}`)).catch(() => {});
@@ -134,6 +137,7 @@ async function fillPart(
   blob: CacheBlob,
   part: string,
   fetchFrom: (offset: number, sink: (piece: Uint8Array) => Promise<void>) => Promise<void>,
+  reader: GrowingFile | undefined,
 ): Promise<void> {
   // Not in append mode, where the system ignores positions; not truncated either.
   const flags = constants.O_RDWR | constants.O_CREAT;
@@ -152,12 +156,14 @@ async function fillPart(
       hash?.update(room.subarray(0, bytesRead));
       at += bytesRead;
     }
+    await reader?.begin(part, position);
     const output = handleOutput(handle, part);
     if (position < blob.byteLength) {
       await fetchFrom(position, async (piece) => {
         await output.writeAt(position, piece);
         hash?.update(piece);
         position += piece.byteLength;
+        reader?.wrote(position);
       });
     }
     await withIoErrors('write', part, () => handle.sync());

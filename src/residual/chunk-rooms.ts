@@ -9,6 +9,8 @@ const STEP_BYTE_LENGTH = 64 << 10;
 
 export class ChunkRooms {
   readonly #archive: Archive;
+  /** Memory that was made here. A source may give other: views of what it keeps, which must not be written to. */
+  readonly #own = new WeakSet<ArrayBufferLike>();
   readonly #free: Uint8Array[] = [];
   #freeByteLength = 0;
 
@@ -24,6 +26,7 @@ export class ChunkRooms {
 
   readonly release = (bytes: Uint8Array): void => {
     const { byteLength } = bytes.buffer;
+    if (!this.#own.has(bytes.buffer)) return;
     if (this.#freeByteLength + byteLength > MAX_FREE_BYTE_LENGTH) return;
     this.#freeByteLength += byteLength;
     this.#free.push(new Uint8Array(bytes.buffer));
@@ -31,7 +34,11 @@ export class ChunkRooms {
 
   #take(byteLength: number): Uint8Array {
     const found = this.#free.findIndex((room) => room.byteLength >= byteLength);
-    if (found === -1) return new Uint8Array(Math.ceil(byteLength / STEP_BYTE_LENGTH) * STEP_BYTE_LENGTH);
+    if (found === -1) {
+      const made = new Uint8Array(Math.ceil(byteLength / STEP_BYTE_LENGTH) * STEP_BYTE_LENGTH);
+      this.#own.add(made.buffer);
+      return made;
+    }
     const room = this.#free.splice(found, 1)[0]!;
     this.#freeByteLength -= room.byteLength;
     return room;

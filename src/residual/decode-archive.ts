@@ -4,6 +4,7 @@ import type { Checkpoint } from '../../formats/checkpoint.js';
 import { tensorByteLength } from '../../formats/dtype.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import type { Archive } from '../../formats/ere/open-archive.js';
+import type { GrowingFile } from '../io/growing-file.js';
 import { type OpenOutputFile, openOutputFile } from '../io/output-file.js';
 import { openWorkerPool, type WorkerPool } from '../io/worker-pool.js';
 import type { CommonOptions, Progress } from './api.js';
@@ -42,13 +43,23 @@ export interface DecodeWorkers {
   readonly module: URL;
   /** Structured-cloneable. */
   readonly sources: unknown;
+  /**
+   * An archive that is still being written. Tensors are then decoded in the order in which they are complete, and not in
+   * this thread, which has the file to write.
+   */
+  readonly growing?: Pick<GrowingFile, 'arrived' | 'whole'>;
 }
 
 /** Workers that open files: that of an archive which is open here, and its base's. */
-export function fileWorkers(path: string, archive: Archive, base: string): DecodeWorkers {
+export function fileWorkers(file: string | GrowingFile, archive: Archive, base: string): DecodeWorkers {
   const contents = { index: archive.index, chunksOffset: archive.chunkOffset(0) };
-  const sources: FileSources = { archive: resolve(path), contents, base: resolve(base) };
-  return { module: new URL('./decode-jobs.js', import.meta.url), sources };
+  const module = new URL('./decode-jobs.js', import.meta.url);
+  if (typeof file === 'string') {
+    const sources: FileSources = { archive: resolve(file), contents, base: resolve(base) };
+    return { module, sources };
+  }
+  const sources: FileSources = { archive: file.shared(), contents, base: resolve(base) };
+  return { module, sources, growing: file };
 }
 
 /** One tensor of the archive, and its place in the outputs. */
@@ -61,9 +72,10 @@ export interface DecodeResult {
 }
 
 /**
- * Decodes and checks the placed tensors; every digest of base and output is compared.
+ * Decodes and checks the placed tensors; every digest of base and output is compared. Of an archive that is still being
+ * written it returns when that is whole.
  * @returns per placement its digest, and the comparison with `against`
- * @throws CheckpointMismatchError, IntegrityError, CodecError, FormatError
+ * @throws CheckpointMismatchError, IntegrityError, CodecError, FormatError; what the writer of the archive ended with
  */
 export async function decodeArchive(input: DecodeArchiveInput): Promise<DecodeResult[]> {
   const { archive, base, placements, options } = input;
@@ -75,8 +87,12 @@ export async function decodeArchive(input: DecodeArchiveInput): Promise<DecodeRe
     return tensorByteLength(dtype, shape)!;
   });
   const totalByteLength = byteLengths.reduce((sum, byteLength) => sum + byteLength, 0);
-  // The largest first, so that threads end together.
-  const order = placements.map((_, i) => i).sort((x, y) => byteLengths[y]! - byteLengths[x]! || x - y);
+  const { growing } = input.workers;
+  const ends = placements.map(({ tensor }) => (growing === undefined ? 0 : lastByte(input, tensor)));
+  // What is there first, of that the largest first, so that threads end together.
+  const order = placements
+    .map((_, i) => i)
+    .sort((x, y) => ends[x]! - ends[y]! || byteLengths[y]! - byteLengths[x]! || x - y);
   const tensors = placements.map(({ tensor }) => index.tensors[tensor]!);
   const budget = decodeBudget(options, tensors, index, archive.source.name);
   const least = leastShared(input, totalByteLength, budget.threads);
@@ -95,8 +111,8 @@ export async function decodeArchive(input: DecodeArchiveInput): Promise<DecodeRe
       blockElements: input.blockElements ?? budget.blockElements,
     },
     threads: Math.max(1, Math.min(budget.threads, wanted)),
-    // Except where it reads and writes for all of them.
-    isWorker: !areShared,
+    // Except where it reads and writes for all of them, or writes the archive.
+    isWorker: !areShared && growing === undefined,
     signal: options.signal,
   });
   const outputs = new LazyOutputs(input.outputs);
@@ -104,6 +120,7 @@ export async function decodeArchive(input: DecodeArchiveInput): Promise<DecodeRe
     const results: DecodeResult[] = [];
     let doneByteLength = 0;
     const decodeAlone = async (i: number): Promise<DecodeResult> => {
+      await growing?.arrived(ends[i]!);
       const { digest, comparison } = (await pool.run({ kind: 'tensor', ...placements[i]! })).result;
       return { digest: digest!, comparison };
     };
@@ -115,14 +132,28 @@ export async function decodeArchive(input: DecodeArchiveInput): Promise<DecodeRe
     };
     const shared = order.filter(isShared);
     await Promise.all([
-      decodeInTurn(shared, async (i) => finish(i, await decodeOnAll(input, placements[i]!, pool, outputs))),
+      decodeInTurn(shared, async (i) => {
+        await growing?.arrived(ends[i]!);
+        finish(i, await decodeOnAll(input, placements[i]!, pool, outputs));
+      }),
       ...order.filter((i) => !isShared(i)).map(async (i) => finish(i, await decodeAlone(i))),
     ]);
+    await growing?.whole;
     return results;
   } finally {
     await pool.close();
     await outputs.close();
   }
+}
+
+/** Where in the archive the last byte lies that a tensor is decoded from; 0 for one that is its base's. */
+function lastByte({ archive, selection }: DecodeArchiveInput, number: number): number {
+  const { terms } = selectTensor(archive, number, selection).tensor;
+  const end = terms.reduce(
+    (most, { chunks }) => chunks.reduce((last, chunk) => Math.max(last, chunk + 1), most),
+    0,
+  );
+  return end === 0 ? 0 : archive.chunkOffset(end);
 }
 
 /** Tensors that large are worth the way through shared memory. */
@@ -167,12 +198,15 @@ async function decodeOnAll(
 class LazyOutputs {
   readonly #paths: readonly string[];
   readonly #files = new Map<number, Promise<OpenOutputFile>>();
+  #isClosed = false;
 
   constructor(paths: readonly string[]) {
     this.#paths = paths;
   }
 
   open(output: number): Promise<OpenOutputFile> {
+    // Asked by a tensor that arrived after another had failed.
+    if (this.#isClosed) return Promise.reject(new Error('the outputs are closed'));
     let file = this.#files.get(output);
     if (file === undefined) {
       file = openOutputFile(this.#paths[output]!);
@@ -182,6 +216,7 @@ class LazyOutputs {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     await Promise.all([...this.#files.values()].map(async (file) => (await file).close()));
   }
 }

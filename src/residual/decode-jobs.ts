@@ -7,6 +7,7 @@ import type { Digest } from '../../formats/ere/archive-index.js';
 import { type ArchiveContents, lazyArchive } from '../../formats/ere/lazy-archive.js';
 import type { Archive } from '../../formats/ere/open-archive.js';
 import { openFileSource } from '../io/file-source.js';
+import { type SharedFile, sharedFileSource } from '../io/growing-file.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
@@ -36,9 +37,9 @@ export interface DecodeJobsInit<Sources = FileSources> {
   readonly checkBase: boolean;
 }
 
-/** Paths of an archive and its base. */
+/** An archive, by its path or open in another thread, and the path of its base. */
 export interface FileSources {
-  readonly archive: string;
+  readonly archive: string | SharedFile;
   /** Of the archive, as it was opened. */
   readonly contents: ArchiveContents;
   readonly base: string;
@@ -140,7 +141,7 @@ export async function openDecodeJobs(
 }
 
 export async function openFileSources({ archive, contents, base }: FileSources): Promise<OpenSources> {
-  const source = await openFileSource(archive);
+  const source = typeof archive === 'string' ? await openFileSource(archive) : sharedFileSource(archive);
   const checkpoint = await openCheckpoint(base);
   const close = async (): Promise<void> => {
     await Promise.all([source.close(), checkpoint.close()]);

@@ -1,5 +1,6 @@
 /** decode: an archive and its base to the full checkpoint, bit for bit as the encoder saw it, or nothing. */
 import { resolve } from 'node:path';
+import type { ByteSource } from '../../formats/byte-source.js';
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import { tensorByteLength } from '../../formats/dtype.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
@@ -12,6 +13,7 @@ import { KNOWN_CODECS } from '../codecs/known-codecs.js';
 import { withAtomicFile, withAtomicFolder } from '../io/atomic-output.js';
 import { openFileSource } from '../io/file-source.js';
 import { flushAhead } from '../io/flush-ahead.js';
+import type { GrowingFile } from '../io/growing-file.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { OutputFile } from '../io/output-file.js';
@@ -47,45 +49,69 @@ export async function decode(archive: string, options: DecodeOptions): Promise<D
   assertDecodeOptions(options);
   const source = await openFileSource(archive);
   try {
-    const opened = await openArchive(source, {
-      codecs: KNOWN_CODECS,
-      allowTruncated: true,
-      inflate: inflateAtOnce,
-    });
-    if (opened.isTruncated && options.partial !== true) throw truncatedError(opened);
-    const selection = selectUsable(opened, options.quality === 'lossy' ? 'lossy' : 'best');
-    const numbers =
-      options.tensors === undefined
-        ? opened.index.tensors.map((_, i) => i)
-        : findTensors(opened, options.tensors);
-    const cuts = numbers.map((number) => selectTensor(opened, number, selection));
-    const quality = qualityOf(cuts);
-    assertQuality(opened, quality, options);
-    const base = await openCheckpoint(options.base);
-    try {
-      const inputs: DecodeInputs = {
-        archive: opened,
-        base,
-        workers: fileWorkers(archive, opened, options.base),
-        inputPaths: [archive, options.base],
-        layout: await readArchiveLayout(opened),
-        selection,
-        options,
-      };
-      const written = await decodeOutput(inputs, numbers);
-      return {
-        output: options.output,
-        ...written,
-        quality,
-        loss: lossOf(cuts, options.tensors === undefined ? opened.index.decoded.squaredResidual : undefined),
-        incompleteTensorCount: cuts.filter(({ digest }) => digest === undefined).length,
-        durationMs: performance.now() - started,
-      };
-    } finally {
-      await base.close();
-    }
+    return await decodeFile({ file: archive, source, started }, options);
   } finally {
     await source.close();
+  }
+}
+
+/**
+ * As `decode`, while the archive is still being written: every tensor as soon as what it needs is there. The output
+ * appears when the file is whole.
+ * @throws also what the writer ended with
+ */
+export async function decodeGrowing(file: GrowingFile, options: DecodeOptions): Promise<DecodeReport> {
+  const started = performance.now();
+  assertDecodeOptions(options);
+  return decodeFile({ file, source: file.source(), started }, options);
+}
+
+interface ArchiveFile {
+  readonly file: string | GrowingFile;
+  readonly source: ByteSource;
+  readonly started: number;
+}
+
+async function decodeFile(
+  { file, source, started }: ArchiveFile,
+  options: DecodeOptions,
+): Promise<DecodeReport> {
+  const archive = await openArchive(source, {
+    codecs: KNOWN_CODECS,
+    allowTruncated: true,
+    inflate: inflateAtOnce,
+  });
+  if (archive.isTruncated && options.partial !== true) throw truncatedError(archive);
+  const selection = selectUsable(archive, options.quality === 'lossy' ? 'lossy' : 'best');
+  const numbers =
+    options.tensors === undefined
+      ? archive.index.tensors.map((_, i) => i)
+      : findTensors(archive, options.tensors);
+  const cuts = numbers.map((number) => selectTensor(archive, number, selection));
+  const quality = qualityOf(cuts);
+  assertQuality(archive, quality, options);
+  const base = await openCheckpoint(options.base);
+  try {
+    const inputs: DecodeInputs = {
+      archive,
+      base,
+      workers: fileWorkers(file, archive, options.base),
+      inputPaths: [source.name, options.base],
+      layout: await readArchiveLayout(archive),
+      selection,
+      options,
+    };
+    const written = await decodeOutput(inputs, numbers);
+    return {
+      output: options.output,
+      ...written,
+      quality,
+      loss: lossOf(cuts, options.tensors === undefined ? archive.index.decoded.squaredResidual : undefined),
+      incompleteTensorCount: cuts.filter(({ digest }) => digest === undefined).length,
+      durationMs: performance.now() - started,
+    };
+  } finally {
+    await base.close();
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * The order of chunks in an archive (docs/spec/archive.md §8): first what no tensor can do without, then
- * additive chunks by the error they take off per byte, then the exact terms on top of lossy ones. So a prefix
+ * The order of chunks in an archive (docs/spec/archive.md §8): first what no tensor can do without, tensor by tensor,
+ * then additive chunks by the error they take off per byte, then the exact terms on top of lossy ones. So a prefix
  * of the file is the best model of its size, and the lossy part ends where the exact one begins.
  */
 import { roundLoss } from '../../formats/ere/round-loss.js';
@@ -28,6 +28,8 @@ export interface PlacedTerm {
 
 /** Significant digits of a stored error drop: an estimate good to a few per cent is not worth more bytes. */
 const DROP_DIGITS = 3;
+
+const ALL_ROWS = [0, Number.POSITIVE_INFINITY] as const;
 
 const FIXED = 0;
 const ADDITIVE = 1;
@@ -116,17 +118,27 @@ function lossyEntries({ terms }: OrderedTensor, tensor: number, drops: readonly 
   let least = Number.POSITIVE_INFINITY;
   return terms.flatMap(({ chunks }, term) => {
     const { byChunk, whole } = drops[term]!;
+    const phase = isNeeded(terms, drops, term) ? FIXED : ADDITIVE;
     const byteLength = storedByteLength([terms[term]!]);
     // A later chunk of a term must not overtake an earlier one.
     let slope =
       whole === undefined ? Number.POSITIVE_INFINITY : Math.min(least, whole / Math.max(1, byteLength));
     const entries = chunks.map(({ chunk: content }, chunk) => {
       if (byChunk !== undefined) slope = Math.min(slope, byChunk[chunk]! / Math.max(1, content.byteLength));
-      const phase = byChunk === undefined && whole === undefined ? FIXED : ADDITIVE;
-      return { phase, slope, tensor, term, chunk, content };
+      return { phase, slope: phase === FIXED ? 0 : slope, tensor, term, chunk, content };
     });
-    least = Math.min(least, slope);
+    if (phase === ADDITIVE) least = Math.min(least, slope);
     return entries;
+  });
+}
+
+/** Whether a term is exact, or an exact one stands on it: without either, the other is no use. */
+function isNeeded(terms: readonly StoredTerm[], drops: readonly ErrorDrops[], term: number): boolean {
+  const [first, end] = terms[term]!.rows ?? ALL_ROWS;
+  return terms.some(({ rows = ALL_ROWS }, later) => {
+    const { byChunk, whole } = drops[later]!;
+    const isExact = byChunk === undefined && whole === undefined;
+    return later >= term && isExact && first < rows[1] && rows[0] < end;
   });
 }
 

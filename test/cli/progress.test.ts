@@ -41,6 +41,22 @@ test('redraws at most every 100 ms, and at once when the phase changes', () => {
   expect(draws()).toBe(3);
 });
 
+test('what is decoded while it is downloaded shows when the download is done, timed from its beginning', () => {
+  const stream = capturedStream({ isTTY: true });
+  let nowMs = 0;
+  const line = createProgressLine(stream, false, () => nowMs);
+  const shown = () => stream.text.split('\u001b[K').at(-1);
+  line.onProgress({ ...at(500), phase: 'download' });
+  nowMs = 1000;
+  line.onProgress(at(100));
+  expect(shown()).toMatch(/^download /);
+  nowMs = 2000;
+  line.onProgress({ ...at(1000), phase: 'download' });
+  nowMs = 3000;
+  line.onProgress(at(200));
+  expect(shown()).toMatch(/^decode .* 100 B\/s /);
+});
+
 test('a line never fills the terminal, so that it can be erased', () => {
   const stream = capturedStream({ isTTY: true, columns: 40 });
   createProgressLine(stream, false).onProgress(at(1, 'x'.repeat(200)));

@@ -31,6 +31,17 @@ export interface HubFault {
   readonly times?: number;
 }
 
+/** How storage sends what was asked for. */
+export interface HubPace {
+  readonly pieceByteLength: number;
+  /** Waited for before a piece of a body is sent. */
+  before(piece: {
+    readonly line: string;
+    readonly offset: number;
+    readonly byteLength: number;
+  }): Promise<void>;
+}
+
 export interface HubState {
   readonly url: string;
   readonly storageUrl: string;
@@ -49,6 +60,8 @@ export interface HubState {
   ranges: boolean;
   /** Whether files of git are behind a relative redirect, as the Hub has it since 2025. */
   redirects: boolean;
+  /** Default: at once. */
+  pace: HubPace | undefined;
 }
 
 export interface HubDouble extends HubState {
@@ -118,7 +131,10 @@ export async function startHubDouble(): Promise<HubDouble> {
       };
       const answer = handle(asked);
       if (fault === 'lose') return void request.socket.destroy();
-      send(request, response, answer, fault);
+      const { pace } = state;
+      const isPaced = pace !== undefined && prefix === 'storage' && request.method === 'GET';
+      if (isPaced && fault === undefined) await sendPaced(response, answer, line, pace);
+      else send(request, response, answer, fault);
     };
 
   const hub = createServer((request, response) => {
@@ -146,6 +162,7 @@ export async function startHubDouble(): Promise<HubDouble> {
     pageSize: 1000,
     ranges: true,
     redirects: false,
+    pace: undefined,
   };
 
   const close = (server: typeof hub) =>
@@ -178,6 +195,23 @@ export async function startHubDouble(): Promise<HubDouble> {
       await Promise.all([close(hub), close(storage)]);
     },
   });
+}
+
+async function sendPaced(
+  response: ServerResponse,
+  { status, headers = {}, body = '' }: Answer,
+  line: string,
+  { pieceByteLength, before }: HubPace,
+): Promise<void> {
+  const bytes = Buffer.from(body);
+  response.writeHead(status, { 'content-length': String(bytes.length), ...headers });
+  for (let offset = 0; offset < bytes.length; offset += pieceByteLength) {
+    const piece = bytes.subarray(offset, offset + pieceByteLength);
+    await before({ line, offset, byteLength: piece.length });
+    if (response.destroyed) return;
+    await new Promise((resolve) => response.write(piece, resolve));
+  }
+  response.end();
 }
 
 /** Sends an answer, or what a fault makes of it. Ranges are the handlers' own. */

@@ -23,13 +23,13 @@ describe('hubSettings', () => {
 
   test('a damaged token or endpoint is refused without being repeated', async () => {
     const environment = { HF_HOME: '/nowhere' };
-    const refusals = [
-      hubSettings({ environment, token: 'hf_se\ncret' }),
-      hubSettings({ environment, hubUrl: 'https://user:secret@hub.test' }),
-      hubSettings({ environment, hubUrl: 'ftp://secret' }),
+    const refused = [
+      { token: 'hf_se\ncret' },
+      { hubUrl: 'https://user:secret@hub.test' },
+      { hubUrl: 'ftp://secret' },
     ];
-    for (const refusal of refusals) {
-      const error = await refusal.catch((thrown: unknown) => thrown);
+    for (const options of refused) {
+      const error = await hubSettings({ environment, ...options }).catch((thrown: unknown) => thrown);
       expect(error).toMatchObject({ code: 'ERE_HUB' });
       expect((error as Error).message).not.toContain('cret');
     }

@@ -26,7 +26,7 @@ function place(...tensors: OrderedTensor[]) {
 }
 
 describe('placeTerms', () => {
-  it('puts exact terms first, additive chunks by error per byte, and terms on top last', () => {
+  it('puts exact terms and what they stand on first, additive chunks by error per byte, and terms on top last', () => {
     const { lengths } = place(
       tensor(
         [
@@ -37,10 +37,14 @@ describe('placeTerms', () => {
         ],
         [term('bytes', [[1, 0]])],
       ),
-      tensor([term('dense', [[30, 9]]), term('bytes', [[2, 0]])]),
+      tensor([term('dense', [[30, 9]]), { ...term('bytes', [[2, 0]]), rows: [0, 4] }]),
+      tensor([
+        { ...term('dense', [[40, 12]]), rows: [0, 8] },
+        { ...term('bytes', [[3, 0]]), rows: [8, 9] },
+      ]),
     );
-    // Slopes: 6/10, 9/30, 3/20.
-    expect(lengths).toEqual([2, 10, 30, 20, 1]);
+    // Slopes: 6/10, 12/40, 3/20.
+    expect(lengths).toEqual([30, 2, 3, 10, 40, 20, 1]);
   });
 
   it('never puts a chunk before an earlier one of its term', () => {
