@@ -38,17 +38,22 @@ export interface FoundCommit {
   readonly rest: readonly string[];
 }
 
-/** The commit that segments begin with: names of tags may have slashes, which not every client encodes. @throws Problem 404 */
+/**
+ * The commit that segments begin with, or that of `main` where there are none: names of tags may have slashes, which not
+ * every client encodes.
+ * @throws Problem 404
+ */
 export async function findCommit(
   catalog: Catalog,
   model: string,
-  segments: readonly string[],
+  asked: readonly string[],
 ): Promise<FoundCommit> {
+  const segments = asked.length === 0 ? ['main'] : asked;
   for (let count = 1; count <= Math.min(segments.length, MAX_NAME_SEGMENTS); count++) {
     const commit = await catalog.resolve(model, segments.slice(0, count).join('/'));
     if (commit !== undefined) return { commit, rest: segments.slice(count) };
   }
-  const revision = segments[0] ?? 'main';
+  const revision = segments[0]!;
   throw new Problem(404, `${shown([model])} has no revision ${shown([revision])}`, {
     code: 'RevisionNotFound',
   });

@@ -73,7 +73,7 @@ async function modelInfo(
   segments: readonly string[],
   { catalog, isPrivate }: ApiOptions,
 ): Promise<Answer> {
-  const { commit } = await findCommit(catalog, model, segments.length === 0 ? ['main'] : segments);
+  const { commit } = await findCommit(catalog, model, segments);
   const { files } = await catalog.open(model, commit.id);
   const withBlobs = /^(?:true|1)$/i.test(asked.query.get('blobs') ?? '');
   const siblings = files.map((file) => {
@@ -113,7 +113,7 @@ async function pathsInfo(
   segments: readonly string[],
   { catalog }: ApiOptions,
 ): Promise<Answer> {
-  const { commit } = await findCommit(catalog, model, segments.length === 0 ? ['main'] : segments);
+  const { commit } = await findCommit(catalog, model, segments);
   const { paths, expand } = parsePaths(asked, await asked.readBody(MAX_PATHS_BYTE_LENGTH));
   const { files } = await catalog.open(model, commit.id);
   const entries = new Map<string, TreeEntry>();
@@ -167,7 +167,7 @@ async function listCommits(
   segments: readonly string[],
   { catalog }: ApiOptions,
 ): Promise<Answer> {
-  const { commit } = await findCommit(catalog, model, segments.length === 0 ? ['main'] : segments);
+  const { commit } = await findCommit(catalog, model, segments);
   const history = await catalog.history(model, commit.id);
   const commits = history.map(({ id, title, message, createdAt }) => ({
     id,

@@ -18,11 +18,9 @@ export async function sendText(
   if (response.destroyed) return 0;
   response.writeHead(status, { ...headers, ...length });
   const hasBody = method !== 'HEAD' && status !== 304;
-  try {
-    await whileTaken(response, stallMs, (done) => response.end(hasBody ? bytes : undefined, done));
-  } catch (error) {
-    if (error instanceof StalledError) throw error;
-  }
+  await unlessGone(response, () =>
+    whileTaken(response, stallMs, (done) => response.end(hasBody ? bytes : undefined, done)),
+  );
   return hasBody ? bytes.byteLength : 0;
 }
 
@@ -46,14 +44,14 @@ export async function sendFile(
 ): Promise<void> {
   if (method === 'HEAD') {
     response.writeHead(status, headers);
-    response.end();
+    await unlessGone(response, () => end(response, stallMs));
     return;
   }
   const reader = new FileReader(rebuilder, version, file, range);
   const onClose = (): void => reader.cancel();
   response.once('close', onClose);
   let writing: Promise<void> | undefined;
-  try {
+  const send = async (): Promise<void> => {
     let chunk = await reader.next();
     if (response.destroyed) return;
     response.writeHead(status, headers);
@@ -65,10 +63,10 @@ export async function sendFile(
       chunk = await reader.next();
     }
     await writing;
-    response.end();
-  } catch (error) {
-    // A client that has gone away is no failure.
-    if (!response.destroyed || error instanceof StalledError) throw error;
+    await end(response, stallMs);
+  };
+  try {
+    await unlessGone(response, send);
   } finally {
     response.off('close', onClose);
     await writing?.catch(() => {}); // The memory of a chunk is not free before it is written.
@@ -79,6 +77,19 @@ export async function sendFile(
 /** A client that does not read. */
 export class StalledError extends Error {
   override readonly name = 'StalledError';
+}
+
+/** A client that has gone away is no failure of what it was sent. */
+async function unlessGone(response: ServerResponse, send: () => Promise<void>): Promise<void> {
+  try {
+    await send();
+  } catch (error) {
+    if (!response.destroyed || error instanceof StalledError) throw error;
+  }
+}
+
+function end(response: ServerResponse, stallMs: number): Promise<void> {
+  return whileTaken(response, stallMs, (done) => response.end(done));
 }
 
 /** Settles when the bytes are with the system, or the connection has ended: their memory is free then. */

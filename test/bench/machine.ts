@@ -1,6 +1,7 @@
 /** What throughput benchmarks say of the machine, and how they time a run on it. */
 import { availableParallelism, cpus } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { formatDuration } from '../../src/report/numbers.js';
 
 /** Processor, cores and Node version, for the head of a benchmark's output. */
 export function machineText(): string {
@@ -21,4 +22,12 @@ export async function bestSeconds(runs: number, run: () => void): Promise<number
     best = Math.min(best, performance.now() - start);
   }
   return best / 1000;
+}
+
+/** What a part of a benchmark gives; how long it took goes to stderr. */
+export async function timed<T>(what: string, measure: () => Promise<T>): Promise<T> {
+  const started = performance.now();
+  const result = await measure();
+  process.stderr.write(`${what}: ${formatDuration(performance.now() - started)}\n`);
+  return result;
 }

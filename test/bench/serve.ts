@@ -10,10 +10,10 @@ import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openCheckpoint } from '../../src/io/open-checkpoint.js';
-import { formatDuration } from '../../src/report/numbers.js';
 import { initStore } from '../../src/store/open-store.js';
 import { PROJECT_ROOT } from '../helpers/project.js';
 import { replaceBetweenMarks } from './compression/markdown.js';
+import { timed } from './machine.js';
 import { makeCheckpoint } from './make-checkpoint/make-checkpoint.js';
 import { parseParameterCount } from './make-checkpoint/model-shape.js';
 import { fetchRange, type Load, type LoadFigures, runLoad } from './serve/load.js';
@@ -225,13 +225,6 @@ async function download(url: string, path: string): Promise<void> {
   } finally {
     await file.close();
   }
-}
-
-async function timed<T>(what: string, measure: () => Promise<T>): Promise<T> {
-  const started = performance.now();
-  const result = await measure();
-  process.stderr.write(`${what}: ${formatDuration(performance.now() - started)}\n`);
-  return result;
 }
 
 /** In general words: results are committed. */

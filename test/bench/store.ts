@@ -8,8 +8,8 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { formatDuration } from '../../src/report/numbers.js';
 import { replaceBetweenMarks } from './compression/markdown.js';
+import { timed } from './machine.js';
 import { measureManyVersions } from './store/many-versions.js';
 import { renderStore, STORE_MARKS } from './store/markdown.js';
 import { measureCheckouts } from './store/measure-checkouts.js';
@@ -52,13 +52,6 @@ try {
   }
 } finally {
   await rm(folder, { recursive: true, force: true });
-}
-
-async function timed<T>(what: string, measure: () => Promise<T>): Promise<T> {
-  const started = performance.now();
-  const result = await measure();
-  process.stderr.write(`${what}: ${formatDuration(performance.now() - started)}\n`);
-  return result;
 }
 
 /** In general words: results are committed. */
