@@ -138,6 +138,17 @@ export class FileCache {
     };
   }
 
+  /** @throws LimitError for what is larger than the cache */
+  assertFits(byteLength: number): void {
+    const { maxByteLength } = this.#options;
+    if (byteLength <= maxByteLength) return;
+    throw new LimitError(
+      `a file of ${byteLength} bytes does not fit into a cache of ${maxByteLength}: give it more room`,
+      maxByteLength,
+      byteLength,
+    );
+  }
+
   get stats(): FileCacheStats {
     const { hit, miss, evicted } = this.#counts;
     return {
@@ -163,7 +174,7 @@ export class FileCache {
   }
 
   #enter(item: CacheItem): Entry {
-    const { maxByteLength, maxWaiting = DEFAULT_MAX_WAITING } = this.#options;
+    const { maxWaiting = DEFAULT_MAX_WAITING } = this.#options;
     if (this.#isClosed) throw closedError();
     const found = this.#entries.get(item.key);
     if (found !== undefined) {
@@ -171,13 +182,7 @@ export class FileCache {
       this.#touch(found);
       return found;
     }
-    if (item.byteLength > maxByteLength) {
-      throw new LimitError(
-        `a file of ${item.byteLength} bytes does not fit into a cache of ${maxByteLength}: give it more room`,
-        maxByteLength,
-        item.byteLength,
-      );
-    }
+    this.assertFits(item.byteLength);
     if (this.#waiting.length >= maxWaiting)
       throw new CacheBusyError(`${maxWaiting} files wait to be made already`);
     let settle!: (error?: unknown) => void;

@@ -45,6 +45,7 @@ export class FileReader {
   #isClosed = false;
   #reading: Promise<unknown> | undefined;
 
+  /** @throws LimitError where a part is larger than the cache: better before the first byte than amid the file */
   constructor(
     rebuilder: Rebuilder,
     version: ServedVersion,
@@ -58,6 +59,9 @@ export class FileReader {
       const to = Math.min(end, piece.byteOffset + piece.byteLength);
       return from < to ? [{ piece, start: from - piece.byteOffset, end: to - piece.byteOffset }] : [];
     });
+    for (const { piece } of this.#steps) {
+      if (!(piece.content instanceof Uint8Array)) rebuilder.assertFits(piece.content);
+    }
   }
 
   /**

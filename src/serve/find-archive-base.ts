@@ -1,7 +1,6 @@
 /** The base of an archive among those that are at hand: the one whose tensors have the digests that the archive names. */
 import { join } from 'node:path';
-import type { TensorInfo } from '../../formats/checkpoint.js';
-import type { ArchiveTensor } from '../../formats/ere/archive-index.js';
+import type { ArchiveIndex } from '../../formats/ere/archive-index.js';
 import type { Archive } from '../../formats/ere/open-archive.js';
 import { isEreError, NotFoundError } from '../../formats/errors.js';
 import { relativePathProblem } from '../../formats/relative-path.js';
@@ -18,8 +17,11 @@ export interface BaseCandidates {
   readonly hubCacheFolder?: string | undefined;
 }
 
-/** A tensor up to this length tells bases apart in a moment; every tensor that is rebuilt is checked anyway. */
-const MAX_TELLING_BYTE_LENGTH = 32 << 20;
+/**
+ * Bytes whose digests are compared, which takes a moment; every tensor that is rebuilt is checked anyway. A single candidate
+ * is told from a mistake by few. Of several some may be fine-tunes of one another, which share most of their tensors.
+ */
+const TELLING_BYTE_LENGTH = { ofOne: 32 << 20, ofSeveral: 256 << 20 } as const;
 
 /** @returns its path. @throws NotFoundError that says what each candidate is not */
 export async function findArchiveBase(
@@ -29,9 +31,11 @@ export async function findArchiveBase(
   const { name, revision } = index.base;
   const problems: string[] = [];
   const cached = hubCacheFolder === undefined ? [] : cachedPaths(hubCacheFolder, name, revision);
-  for (const path of [...bases, ...cached]) {
+  const paths = [...bases, ...cached];
+  const byteLength = paths.length > 1 ? TELLING_BYTE_LENGTH.ofSeveral : TELLING_BYTE_LENGTH.ofOne;
+  for (const path of paths) {
     try {
-      await assertIsBase({ index, source }, path);
+      await assertIsBase(index, path, byteLength);
       return path;
     } catch (error) {
       if (!isEreError(error)) throw error;
@@ -52,19 +56,23 @@ function cachedPaths(cacheFolder: string, name: string, revision: string | undef
   return relativePathProblem(revision) === undefined ? [join(hubCacheSnapshot(repo, revision))] : [];
 }
 
-async function assertIsBase({ index }: Pick<Archive, 'index' | 'source'>, path: string): Promise<void> {
+/** @param byteLength of tensors to compare at most */
+async function assertIsBase(index: ArchiveIndex, path: string, byteLength: number): Promise<void> {
   const base = await openCheckpoint(path);
   try {
     assertBaseLayout(index, base);
-    let telling: { readonly tensor: ArchiveTensor; readonly found: TensorInfo } | undefined;
-    for (const tensor of index.tensors) {
+    // The order of digests: one that has nothing to do with what tensors are for, as which of them were tuned does.
+    const tensors = index.tensors
+      .filter((tensor) => tensor.base !== undefined)
+      .sort((x, y) => (x.base!.digest < y.base!.digest ? -1 : 1));
+    let left = byteLength;
+    for (const tensor of tensors) {
       const found = baseTensorOf(base, tensor);
-      if (found === undefined || found.byteLength > MAX_TELLING_BYTE_LENGTH) continue;
-      if (telling === undefined || found.byteLength > telling.found.byteLength) telling = { tensor, found };
+      if (found === undefined || found.byteLength > left) continue;
+      left -= found.byteLength;
+      const digest = await digestTensor(base, found, { createHasher: createNodeHasher });
+      assertBaseDigest(index, base, tensor, digest);
     }
-    if (telling === undefined) return;
-    const digest = await digestTensor(base, telling.found, { createHasher: createNodeHasher });
-    assertBaseDigest(index, base, telling.tensor, digest);
   } finally {
     await base.close();
   }

@@ -203,7 +203,9 @@ function problemOf(error: unknown, id: string): Problem {
     ? 'something that it is rebuilt from is not at hand'
     : isEreError(error, 'ERE_INTEGRITY', 'ERE_CHECKPOINT_MISMATCH', 'ERE_FORMAT', 'ERE_CODEC')
       ? 'what it is rebuilt from is damaged or was replaced'
-      : 'it could not be made';
+      : isEreError(error, 'ERE_LIMIT')
+        ? 'it takes more room or memory than this server was given'
+        : 'it could not be made';
   return new Problem(500, `${reason}; the server's log says more at request ${id}`, { cause: error });
 }
 

@@ -39,7 +39,8 @@ export class OpenedVersions {
   ): Promise<ServedVersion> {
     const opened = this.#opened.get(key);
     const current = await opened?.catch(() => undefined);
-    if (current === undefined || current.version === stale) this.drop(key, opened);
+    // Whoever was here meanwhile has dropped it.
+    if (current?.version === stale && this.#opened.get(key) === opened) this.drop(key, opened);
     return this.get(key, open);
   }
 

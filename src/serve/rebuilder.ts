@@ -24,6 +24,7 @@ export class Rebuilder {
   readonly #cache: FileCache;
   readonly #options: RebuilderOptions;
   #pool: Promise<Pool> | undefined;
+  #isClosed = false;
 
   private constructor(cache: FileCache, options: RebuilderOptions) {
     this.#cache = cache;
@@ -59,12 +60,18 @@ export class Rebuilder {
     return this.#cache.want(item);
   }
 
+  /** @throws LimitError for a part larger than the cache */
+  assertFits({ byteLength }: RebuiltPart): void {
+    this.#cache.assertFits(byteLength);
+  }
+
   /** What is being rebuilt is given up. */
   async close(): Promise<void> {
-    const pool = this.#pool;
-    this.#pool = undefined;
-    await (await pool?.catch(() => undefined))?.close();
-    await this.#cache.close();
+    this.#isClosed = true;
+    // What waits is given up before what runs fails and makes way for it.
+    const closing = this.#cache.close();
+    await (await this.#pool?.catch(() => undefined))?.close();
+    await closing;
   }
 
   async #timed(part: RebuiltPart, work: () => Promise<void>): Promise<void> {
@@ -97,6 +104,8 @@ export class Rebuilder {
 
   async #rebuildTensor({ sources }: ServedVersion, tensor: number, output: string): Promise<void> {
     const job: RebuildJob = { key: sources.key, tensor, output };
+    // It would open a pool that nobody closes.
+    if (this.#isClosed) throw new Error('the server is being closed');
     this.#pool ??= openPool(this.#options.threads);
     const opened = this.#pool;
     const pool = await opened;

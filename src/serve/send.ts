@@ -79,12 +79,18 @@ export class StalledError extends Error {
   override readonly name = 'StalledError';
 }
 
-/** A client that has gone away is no failure of what it was sent. */
+/** A client that has gone away. */
+class GoneError extends Error {
+  override readonly name = 'GoneError';
+}
+
+/** That a client has gone away is no failure, and neither is what was given up for that. */
 async function unlessGone(response: ServerResponse, send: () => Promise<void>): Promise<void> {
   try {
     await send();
   } catch (error) {
-    if (!response.destroyed || error instanceof StalledError) throw error;
+    if (error instanceof GoneError || (response.destroyed && !(error instanceof StalledError))) return;
+    throw error;
   }
 }
 
@@ -100,7 +106,7 @@ function write(response: ServerResponse, bytes: Uint8Array, stallMs: number): Pr
 /**
  * Does what calls back when the client has taken it. Node calls nobody back about what is written to a connection that
  * has ended, and may end before the response knows: hence the event.
- * @throws StalledError
+ * @throws StalledError, GoneError
  */
 function whileTaken(
   response: ServerResponse,
@@ -109,13 +115,14 @@ function whileTaken(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     let stalled: StalledError | undefined;
-    const settle = (error?: Error | null): void => {
+    const settle = (cause?: Error | null): void => {
       clearTimeout(timer);
       response.off('close', onClose);
-      if (error || stalled !== undefined) reject(stalled ?? error);
+      if (stalled !== undefined) reject(stalled);
+      else if (cause) reject(new GoneError('the connection has ended', { cause }));
       else resolve();
     };
-    const onClose = (): void => settle(new Error('the connection has ended'));
+    const onClose = (): void => settle(new Error('closed'));
     const timer = setTimeout(() => {
       stalled = new StalledError(`the client did not take what it was sent in ${stallMs} ms`);
       response.destroy();

@@ -3,12 +3,15 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { BIN, spawnNodeWith } from '../helpers/project.js';
 import { ask, openSocket } from '../helpers/raw-http.js';
 import { resolvePath, sharedModels, TOKEN, until } from '../helpers/serve-setting.js';
 import { listTree, withTempFolder } from '../helpers/temp-folder.js';
 
+beforeAll(() => {
+  delete process.env.ERE_SERVE_TOKEN;
+});
 const models = sharedModels();
 const WEIGHTS = resolvePath('chat', 'main', 'model.safetensors');
 const weights = () => models.now.chat[2]!.files.get('model.safetensors')!;
@@ -43,7 +46,7 @@ async function withRunning(
       cacheFolder,
       ...argv,
     ];
-    const env = { ...process.env, ERE_SERVE_TOKEN: '', ...environment };
+    const env = { ...process.env, ...environment };
     const child = spawn(process.execPath, all, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
     const printed = { stdout: '', stderr: '' };
     for (const name of ['stdout', 'stderr'] as const) {
@@ -159,7 +162,7 @@ describe('refused at the start', () => {
     cwd: string,
     argv: readonly string[],
     environment: Readonly<Record<string, string>> = {},
-  ) => spawnNodeWith({ ERE_SERVE_TOKEN: '', ...environment }, cwd, BIN, 'serve', '--port', '0', ...argv);
+  ) => spawnNodeWith(environment, cwd, BIN, 'serve', '--port', '0', ...argv);
 
   test('without a store, or without archives: status 10', async () => {
     await withTempFolder(async (folder) => {
@@ -189,6 +192,9 @@ describe('refused at the start', () => {
       const environment = await refused(folder, common, { ERE_SERVE_TOKEN: 'hf_short' });
       expect([environment.status, environment.stderr.includes('hf_short')]).toEqual([2, false]);
       expect((await refused(folder, [...common, '--token-file', 'comments'])).status).toBe(10);
+      // As of a secret that was not there when the variable was made from it.
+      const empty = await refused(folder, common, { ERE_SERVE_TOKEN: ' ' });
+      expect([empty.status, empty.stderr]).toEqual([10, expect.stringContaining('is set, but empty')]);
       expect((await refused(folder, [...common, '--port', '-1'])).status).toBe(2);
     });
   });

@@ -4,6 +4,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { Agent, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import type { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
 import { IoError, NotFoundError } from '../../formats/errors.js';
 import { processTag } from '../../src/io/process-identity.js';
@@ -176,6 +177,36 @@ describe('serve', () => {
         )
         .toBe(200);
     });
+  });
+});
+
+test('a handler that is closed while it rebuilds gives that up, and leaves no thread behind', async () => {
+  const running = new Set<Worker>();
+  const onWorker = (worker: Worker): void => {
+    running.add(worker);
+    worker.once('exit', () => running.delete(worker));
+  };
+  process.on('worker', onWorker);
+  await withTempFolder(async (cacheFolder) => {
+    const handler = await openHubHandler({ store: models.now.storePath, cacheFolder, threads: 1 });
+    const server = createServer((request, response) => void handler.handle(request, response));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const downloads = ['main', 'release/v2', 'v1.0'].map((revision) =>
+      ask(url, resolvePath('chat', revision, 'model.safetensors')).then(
+        ({ status }) => status,
+        () => 'cut',
+      ),
+    );
+    await until('it rebuilds', () => running.size === 1);
+    await handler.close();
+    for (const outcome of await Promise.all(downloads)) expect([200, 500, 'cut']).toContain(outcome);
+    server.close();
+    server.closeAllConnections();
+    await until('its thread has ended', () => running.size === 0);
+    process.off('worker', onWorker);
+    expect(await listTree(cacheFolder)).toEqual([]);
   });
 });
 
