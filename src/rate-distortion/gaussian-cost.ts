@@ -9,9 +9,12 @@
 export interface GaussianCost {
   /** Cost of a bit, in squared steps. */
   readonly lambda: number;
-  /** D + λ·R of one sample of a Gaussian with this standard deviation, in steps. */
+  /**
+   * D + λ·R of one sample of a Gaussian with this standard deviation, in steps: 0 for 0, Infinity for Infinity.
+   * @throws RangeError for NaN and for less than 0
+   */
   cost(deviation: number): number;
-  /** Bits per sample. */
+  /** Bits per sample, likewise: 0 for whatever is not worth a bit, Infinity for Infinity. */
   rate(deviation: number): number;
 }
 
@@ -28,7 +31,7 @@ const SAMPLES = 1500;
 
 const cache = new Map<number, GaussianCost>();
 
-/** The cost model for one λ; made once. */
+/** The cost model for one λ over 0; made once. */
 export function gaussianCost(lambda: number): GaussianCost {
   let cost = cache.get(lambda);
   if (cost === undefined) {
@@ -48,12 +51,14 @@ function makeCost(lambda: number): GaussianCost {
     return pick(points[index]) * (1 - fraction) + pick(points[index + 1]) * fraction;
   };
   const highRate = (deviation: number): Point => {
-    const rate = 0.5 * Math.log2(2 * Math.PI * Math.E * deviation * deviation);
+    // The deviation by itself: its square leaves the range of float64 long before it does.
+    const rate = 0.5 * Math.log2(2 * Math.PI * Math.E) + Math.log2(deviation);
     return { rate, distortion: 1 / 12 };
   };
   return {
     lambda,
     cost(deviation) {
+      assertDeviation(deviation);
       const squared = deviation * deviation;
       if (deviation < 2 ** GRID_START) return squared;
       if (deviation >= 2 ** GRID_END) {
@@ -66,12 +71,18 @@ function makeCost(lambda: number): GaussianCost {
       );
     },
     rate(deviation) {
+      assertDeviation(deviation);
       if (deviation < 2 ** GRID_START) return 0;
       return deviation >= 2 ** GRID_END
         ? highRate(deviation).rate
         : interpolate(deviation, ({ rate }) => rate);
     },
   };
+}
+
+/** NaN is what a step of 0 makes of a residual of 0: the caller has nothing to quantise, and must not ask. */
+function assertDeviation(deviation: number): void {
+  if (!(deviation >= 0)) throw new RangeError(`expected a deviation of 0 steps or more, got ${deviation}`);
 }
 
 interface Point {
@@ -106,7 +117,11 @@ function optimize(deviation: number, lambda: number): Point {
     }
     // A sign bit for every level but zero.
     const bits = mass.map((p, k) => -Math.log2(p + 1e-13) + (k > 0 ? 1 : 0));
-    const rate = mass.reduce((sum, p, k) => sum + p * bits[k], 0);
+    // What keeps the logarithm finite makes the code length of a certain level a little less than 0.
+    const rate = Math.max(
+      0,
+      mass.reduce((sum, p, k) => sum + p * bits[k], 0),
+    );
     point = { rate, distortion };
     for (let k = 1; k <= LEVELS; k++) {
       const best = (2 * k - 1 + lambda * Math.min(bits[k] - bits[k - 1], 40)) / 2;

@@ -62,7 +62,7 @@ export async function analyseTensor(
     const { squaredResidual, roundingEnergy } = measured;
     // A residual of 0 can hide a sign of zero, or digits that float32 does not have: only exact coding keeps them.
     const isHidden = squaredResidual === 0 && !(await isBaseAlone(readable));
-    if (Number.isFinite(squaredResidual) && !isHidden) {
+    if (isInRange(squaredResidual, pair.commonRows * pair.columns) && !isHidden) {
       const resized = pair.commonRows < pair.rows;
       const exactTerms = resized ? [await encodeRowsExactly(readable, pair.commonRows, pair.rows)] : [];
       const isResized = resized || pair.base!.shape[0] !== pair.fineTuned.shape[0];
@@ -132,6 +132,20 @@ export function blockReader(
     runtime.kernels.subtract(fineTunedDtype, fineTunedBytes, base.dtype as FloatDtype, baseBytes, residual);
     return { residual, fineTuned: fineTunedBytes, base: baseBytes };
   };
+}
+
+/**
+ * Residuals that float32 products can be made of, where 1 / σ and sums of a component must be float32 too: a root mean
+ * square of 10⁻³⁰ leaves room for components 10⁻⁷ of the strongest, a norm of 10³³ for the sum of 10⁹ random multiples.
+ * Trained weights are nowhere near. What lies outside is coded exactly, as values that are not finite are.
+ */
+const LEAST_DEVIATION = 1e-30;
+const LARGEST_NORM = 1e33;
+
+/** @param squaredResidual ‖R‖²; 0 and NaN likewise */
+function isInRange(squaredResidual: number, elements: number): boolean {
+  if (squaredResidual === 0) return true;
+  return squaredResidual >= elements * LEAST_DEVIATION ** 2 && squaredResidual <= LARGEST_NORM ** 2;
 }
 
 /** ‖R‖², or NaN when the fine-tune or the base holds a value that is not finite; and what rounding adds to it. */

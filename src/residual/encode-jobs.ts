@@ -12,7 +12,13 @@ import type { SvdGrowth } from '../linalg/growing-svd.js';
 import { estimateResidual, type ResidualEstimate } from '../rate-distortion/encode-residual.js';
 import { analyseTensor, type ReadablePair, type TensorAnalysis } from './analyse-tensor.js';
 import { compareTensor, type TensorComparison } from './compare-tensor.js';
-import { type EncodedTensor, encodeTensor, refineTensor, type TensorRefinement } from './encode-tensor.js';
+import {
+  type EncodedTensor,
+  encodeTensor,
+  finishTensor,
+  refineTensor,
+  type TensorRefinement,
+} from './encode-tensor.js';
 import { byteLengthOf } from './encoded-terms.js';
 import { GroupSource } from './group-source.js';
 import type { Importance } from './importance.js';
@@ -270,7 +276,7 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
       ...(compare && analysis.case !== 'identical' ? { comparison: await compareTensor(readable) } : {}),
       ...(isResidual || exactTerms.length === 0 || compare
         ? {}
-        : { encoded: await encodeTensor(readable, { kind: 'none' }, source, exactTerms) }),
+        : { encoded: await finishTensor(readable, exactTerms) }),
       ...(spectrum && squaredResidual > 0 ? { spectrum: await this.#spectrum(pair, spectrum) } : {}),
     };
   }

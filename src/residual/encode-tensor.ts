@@ -59,11 +59,27 @@ export async function encodeTensor(
   const { commonRows, rows } = readable.pair;
   const covered = commonRows < rows ? { rows: [0, commonRows] as const } : {};
   const terms = [...chosen.map((term) => ({ ...covered, ...term })), ...exactTerms];
-  const finished = await finishTensor(readable, terms);
+  let finished = await finishTensor(readable, terms);
+  if (!Number.isFinite(finished.squaredError)) {
+    // A value near the largest of its dtype was rounded beyond it: no loss that could be stated.
+    finished = await encodeExact(readable, source, exactTerms);
+  }
   if (choice.kind !== 'rate-distortion') return finished;
   // They are known by now: the coder looked for those above water.
   const singularValues = await source.singularValues(1);
   return { ...finished, singularValues, growth: source.growth };
+}
+
+/** The residual coded exactly by itself. @param exactTerms terms that the analysis has finished */
+export async function encodeExact(
+  readable: ReadablePair,
+  source: ResidualSource,
+  exactTerms: readonly EncodedTerm[],
+): Promise<EncodedTensor> {
+  const { commonRows, rows } = readable.pair;
+  const exact = await source.exact();
+  const covering = commonRows < rows ? { rows: [0, commonRows] as const, ...exact } : exact;
+  return finishTensor(readable, [covering, ...exactTerms]);
 }
 
 /** Terms with what they decode to. */
@@ -147,6 +163,8 @@ export async function encodeProduct(
 const STEP_UNDER_EXACT = 3.9;
 /** The remainder decides the step, which decides the remainder; the second round is within 1 %. */
 const STEP_ROUNDS = 2;
+/** The share of ‖R‖² that 15 bits and a sign leave, 90 dB below it: a smaller step has no codes. A few changed elements get there at once. */
+const LEAST_REMAINDER_SHARE = 1e-9;
 /** Smaller tensors have no low-rank part worth its header. */
 const MIN_LOW_RANK_ELEMENTS = 4096;
 
@@ -159,10 +177,13 @@ async function smallestExactTerms(
   const alone = [await source.exact()];
   const elements = commonRows * columns;
   if (elements < MIN_LOW_RANK_ELEMENTS) return alone;
+  const energy = await source.energy();
+  // Another dtype of the same values: there is nothing to quantise, so no step.
+  if (energy === 0) return alone;
   const engine = await source.engine();
-  let squaredError = await source.energy();
+  let squaredError = energy;
   let part: LowRankPart | undefined;
-  for (let round = 0; round < STEP_ROUNDS; round++) {
+  for (let round = 0; round < STEP_ROUNDS && squaredError > LEAST_REMAINDER_SHARE * energy; round++) {
     const step = STEP_UNDER_EXACT * Math.sqrt(squaredError / elements);
     const encoding = { ...EFFORTS.default, step, lambda: LAMBDA };
     part = await encodeLowRankPart(source, encoding, readable.runtime.kernels, engine);
@@ -198,13 +219,18 @@ async function decodeBack(
   terms: readonly EncodedTerm[],
 ): Promise<{ decodedDigest: Digest; squaredError: number }> {
   const { pair, readFineTuned, runtime } = readable;
+  const { fineTuned, commonRows, rows } = pair;
+  // Rows that the base lacks are exact, and may hold values that are not finite.
+  const lossyByteLength = rows === 0 ? 0 : (fineTuned.byteLength / rows) * commonRows;
   let squaredError = 0;
   const { decoded } = await decodeTensor({
     ...decoderInput(readable, terms),
     write: async (byteOffset, bytes) => {
-      if (pair.kind !== 'matrix') return; // Exact terms only.
-      const original = await readFineTuned(byteOffset, bytes.byteLength);
-      squaredError += runtime.kernels.squaredDistance(pair.fineTuned.dtype as never, bytes, original);
+      const length = Math.min(bytes.byteLength, lossyByteLength - byteOffset);
+      if (pair.kind !== 'matrix' || length <= 0) return; // Exact terms only.
+      const original = await readFineTuned(byteOffset, length);
+      const decoded = bytes.subarray(0, length);
+      squaredError += runtime.kernels.squaredDistance(fineTuned.dtype as never, decoded, original);
     },
     runtime,
     hashBase: false,

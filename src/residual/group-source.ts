@@ -6,7 +6,7 @@ import { truncatedSvd } from '../linalg/truncated-svd.js';
 import { encodeGroup, type ResidualGroup } from '../rate-distortion/encode-group.js';
 import { estimateResidual, type ResidualEncoding } from '../rate-distortion/encode-residual.js';
 import type { ReadablePair } from './analyse-tensor.js';
-import { type EncodedTensor, encodeTensor, finishTensor } from './encode-tensor.js';
+import { type EncodedTensor, encodeExact, encodeTensor, finishTensor } from './encode-tensor.js';
 import { PairSource, type PairSourceOptions } from './pair-source.js';
 
 export interface GroupMemberOptions {
@@ -86,7 +86,13 @@ export class GroupSource {
       }
       const { terms } = together.members[i]!;
       const singularValues = await source.singularValues(1);
-      encoded.push({ ...(await finishTensor(readable, terms)), singularValues, sharesBasis: true });
+      const finished = await finishTensor(readable, terms);
+      // As encodeTensor does with what was rounded beyond the largest value of its dtype.
+      encoded.push(
+        Number.isFinite(finished.squaredError)
+          ? { ...finished, singularValues, sharesBasis: true }
+          : { ...(await encodeExact(readable, source, [])), singularValues },
+      );
     }
     return encoded;
   }

@@ -34,4 +34,27 @@ describe('the cost of an entropy-coded quantiser on a Gaussian', () => {
       last = cost;
     }
   });
+
+  test('goes on beyond its table on both ends: nothing costs nothing, infinity costs infinitely much', () => {
+    for (const nothing of [0, Number.MIN_VALUE, 2 ** -4 * (1 - Number.EPSILON / 2)]) {
+      expect([model.cost(nothing), model.rate(nothing)]).toEqual([nothing ** 2, 0]);
+    }
+    expect(model.rate(2 ** -4)).toBeGreaterThanOrEqual(0);
+    expect(model.rate(2 ** -4)).toBeLessThan(1e-9);
+    // The last of the table beside the first of the formula: within a percent.
+    for (const of of [model.cost, model.rate]) {
+      expect(of(2 ** 1.5 * (1 - Number.EPSILON)) / of(2 ** 1.5)).toBeCloseTo(1, 2);
+    }
+    // A bit an octave, also where the square of the deviation is no number.
+    expect(model.rate(Number.MAX_VALUE) - model.rate(2 ** 24)).toBeCloseTo(1000, 6);
+    const infinity = Number.POSITIVE_INFINITY;
+    expect([model.cost(infinity), model.rate(infinity)]).toEqual([infinity, infinity]);
+  });
+
+  test('has none of NaN, as a step of 0 gives for a residual of 0', () => {
+    for (const bad of [Number.NaN, -1]) {
+      expect(() => model.cost(bad)).toThrow(RangeError);
+      expect(() => model.rate(bad)).toThrow(RangeError);
+    }
+  });
 });
