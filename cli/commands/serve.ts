@@ -86,7 +86,8 @@ export function addServeCommand(program: Command, context: CliContext): void {
       if (archives !== undefined && flags.store !== undefined)
         throw new InvalidArgumentError('Expected --store or --archives, not both');
       const tokens = await operations.readServeTokens(flags.tokenFile, environment);
-      const isExposed = tokens.length === 0 && !/^(?:127\.|localhost$|::1$)/.test(host ?? '127.0.0.1');
+      const isExposed =
+        tokens.length === 0 && !/^(?:127(?:\.\d{1,3}){3}|localhost|::1)$/.test(host ?? '127.0.0.1');
       const onLog = (record: LogRecord): void => {
         if (!flags.quiet || record.level !== 'info') stderr.write(logLine(record), () => {});
       };

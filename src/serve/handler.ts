@@ -15,11 +15,13 @@ import { Problem } from './problem.js';
 import type { Rebuilder } from './rebuilder.js';
 import { answerFile } from './resolve.js';
 import { StalledError, sendFile, sendText } from './send.js';
+import type { SendBuffers } from './send-buffers.js';
 import { turnOf } from './turn.js';
 
 export interface HandlerParts {
   readonly catalog: Catalog;
   readonly rebuilder: Rebuilder;
+  readonly memory: SendBuffers;
   readonly metrics: ServerMetrics;
   /** Throws for requests that may not read. */
   readonly checkAccess: (headers: IncomingMessage['headers']) => void;
@@ -99,13 +101,14 @@ async function respond(
     throw new Problem(405, 'this server is read-only', { headers: { allow: 'GET, HEAD' } });
   }
   const answer = await answerOf(parts, asked, exchange.route);
-  const { rebuilder, stallMs } = parts;
+  const { rebuilder, memory, stallMs } = parts;
   const { method } = asked;
   if (answer.kind === 'text') exchange.byteLength = await sendText(response, answer, { method, stallMs });
   else {
     await sendFile(response, answer, {
       method,
       rebuilder,
+      memory,
       stallMs,
       onSent: (byteLength) => {
         exchange.byteLength += byteLength;
@@ -194,7 +197,8 @@ function problemJson({ status, message, code, headers }: Problem): TextAnswer {
 function problemOf(error: unknown, id: string): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof CacheBusyError) {
-    return new Problem(503, 'too much is being rebuilt right now; ask again in a moment', {
+    // Of the statuses that say so, the one that huggingface_hub asks again after.
+    return new Problem(429, 'too much is being rebuilt right now; ask again in a moment', {
       headers: { 'retry-after': '5' },
       cause: error,
     });
