@@ -55,14 +55,15 @@ export function createRequestHandler(parts: HandlerParts): RequestHandler {
     try {
       await respond(parts, request, response, exchange);
     } catch (error) {
-      exchange.error = error;
+      // One that left while it was asking is told nothing.
+      if (!isGone(request, error)) exchange.error = error;
       await answerProblem(request, response, exchange, { id, stallMs: parts.stallMs });
     }
     const durationMs = performance.now() - started;
     const { route, byteLength, error } = exchange;
     const status = response.statusCode;
     parts.metrics.answered({ method: knownMethod(method), route, status, durationMs, byteLength });
-    parts.onLog({
+    log(parts, {
       time: new Date().toISOString(),
       level: levelOf(error),
       event: 'request',
@@ -77,6 +78,19 @@ export function createRequestHandler(parts: HandlerParts): RequestHandler {
       ...(error === undefined ? {} : { error: messageOf(error) }),
     });
   };
+}
+
+/** A log that fails fails nobody's request. */
+function log({ onLog }: HandlerParts, record: LogRecord): void {
+  try {
+    onLog(record);
+  } catch {
+    // There is nobody to tell.
+  }
+}
+
+function isGone(request: IncomingMessage, error: unknown): boolean {
+  return request.destroyed && (error as NodeJS.ErrnoException | undefined)?.code === 'ECONNRESET';
 }
 
 /** What is known of a request when it is over. */
