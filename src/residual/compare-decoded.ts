@@ -39,6 +39,11 @@ export function createComparer({ against, base, tensor, kernels }: ComparerInput
   let isEqual = sameLayout;
   let squaredDistance = 0;
   let squaredResidual = 0;
+  const addDistance = (bytes: Uint8Array, expected: Uint8Array): void => {
+    // What is exact is no distance away, also where it is not finite.
+    if (equalBytes(bytes, expected)) return;
+    squaredDistance += kernels.squaredDistance(tensor.dtype as FloatDtype, bytes, expected);
+  };
   return {
     async add(byteOffset, bytes) {
       if (!sameLayout) return;
@@ -50,12 +55,14 @@ export function createComparer({ against, base, tensor, kernels }: ComparerInput
       );
       isEqual &&= equalBytes(bytes, expected);
       if (!isFloat) return;
-      squaredDistance += kernels.squaredDistance(tensor.dtype as FloatDtype, bytes, expected);
-      if (!hasResidual) return;
+      if (!hasResidual) return addDistance(bytes, expected);
       // Elements keep their numbers: a base differs in its first dimension at most.
       const [width, baseWidth] = [DTYPES[tensor.dtype].bits / 8, DTYPES[baseTensor.dtype].bits / 8];
       const first = byteOffset / width;
       const count = Math.min(expected.byteLength / width, baseTensor.byteLength / baseWidth - first);
+      const covered = Math.max(0, count) * width;
+      addDistance(bytes.subarray(0, covered), expected.subarray(0, covered));
+      addDistance(bytes.subarray(covered), expected.subarray(covered));
       if (count <= 0) return;
       const room = rooms.room(1, count * baseWidth);
       const basis = await base.read(baseTensor.name, first * baseWidth, count * baseWidth, room);

@@ -8,7 +8,7 @@ import { MAX_SAMPLES, type Sketch, type SketchedTensor } from '../../formats/ske
 import { type CommonSamples, commonSamples } from './compare-tensors.js';
 import { roundTo, unitInLastPlace } from './float-format.js';
 import { isSameButForRows, matchNames } from './match-names.js';
-import { type Cell, fitResidual } from './residual-model.js';
+import { type Cell, ESCAPED_BITS, fitResidual } from './residual-model.js';
 
 /** How it is to be coded: bit for bit, or with a uniform quantiser of this step for the residual, in units of the weights. */
 export type ExpectedCoding = { readonly lossless: true } | { readonly step: number };
@@ -27,15 +27,15 @@ export interface ExpectedBits {
 
 /**
  * @param reference what it would be coded against; undefined for nothing at all
- * @throws RangeError for a step that is not over 0
+ * @throws RangeError for a step that is not a finite number over 0
  */
 export function expectedBits(
   fineTuned: Sketch,
   reference: Sketch | undefined,
   coding: ExpectedCoding,
 ): ExpectedBits {
-  if ('step' in coding && !(coding.step > 0)) {
-    throw new RangeError(`expected a step over 0, got ${coding.step}`);
+  if ('step' in coding && !(coding.step > 0 && coding.step < Number.POSITIVE_INFINITY)) {
+    throw new RangeError(`expected a finite step over 0, got ${coding.step}`);
   }
   const referenceTensors = reference?.tensors ?? new Map<string, SketchedTensor>();
   const { baseNames } = matchNames(referenceTensors, fineTuned.tensors);
@@ -141,14 +141,18 @@ function sparseModel(parts: readonly Part[]): SparseModel {
   );
   const changed = changedOf(cells);
   // In units of the cell, so that tensors of different scale count alike.
-  const relative = changed.slice(0, FIRST_CHANGES).map(({ low, high, isZero }) => {
+  const first = changed.slice(0, FIRST_CHANGES);
+  const relative = first.flatMap(({ low, high, isZero }) => {
     const width = high - low;
-    return { low: low / width, high: high / width, isZero };
+    // 0 where the difference is so much larger that float64 has no such cell: a weight that became 0, say.
+    return width > 0 ? [{ low: low / width, high: high / width, isZero }] : [];
   });
+  const escaped = ESCAPED_BITS * (first.length - relative.length);
+  const fitted = relative.length === 0 ? 0 : relative.length * fitResidual(relative).bits;
   return {
     // Half a change more: none among the samples does not prove that there is none.
     changedShare: (changed.length + 0.5) / (cells.length + 1),
-    changeBits: relative.length === 0 ? 1 : fitResidual(relative).bits,
+    changeBits: first.length === 0 ? 1 : (fitted + escaped) / first.length,
   };
 }
 

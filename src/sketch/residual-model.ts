@@ -28,8 +28,10 @@ export interface ResidualModel {
 const FIRST_OCTAVES = [-8, -6, -4, -2, 0, 2] as const;
 const FINER_STEPS = [1, 0.5] as const;
 
-/** No cell is taken to be rarer: outliers are escaped. */
-const LEAST_MASS = 2 ** -40;
+/** What a value takes at most: outliers are escaped. */
+export const ESCAPED_BITS = 40;
+/** No cell is taken to be rarer. */
+const LEAST_MASS = 2 ** -ESCAPED_BITS;
 
 /** Steps of expectation–maximisation: the share has settled to a percent by then. */
 const SHARE_STEPS = 8;

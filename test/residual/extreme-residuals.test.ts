@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { FloatDtype } from '../../formats/dtype.js';
-import { diff, type EncodeOptions, estimateEncode, isEreError } from '../../src/index.js';
+import { diff, type EncodeOptions, estimateEncode, isEreError, verify } from '../../src/index.js';
 import { floatTensor, modelPair, QUICK, roundTrip, valuesOf, withModels } from '../helpers/models.js';
 import { withTempFolder } from '../helpers/temp-folder.js';
 import { withRoundTrip } from '../helpers/tensor-pairs.js';
@@ -179,12 +179,14 @@ it('added rows may hold anything: the loss is that of the others', async () => {
   const fineTuned = floatTensor('w', 'F32', [80, 70], values);
   await withRoundTrip(
     [{ base, fineTuned }],
-    (trip) => {
+    async (trip) => {
       const added = 60 * 70 * 4;
       expect(trip.tensors.get('w')!.subarray(added)).toEqual(fineTuned.data!.subarray(added));
       const { relativeError } = trip.encoded.get('w')!;
       expect(relativeError).toBeGreaterThan(0);
       expect(relativeError).toBeLessThanOrEqual(0.3);
+      const verified = await verify(trip.archive, { base: trip.base, against: trip.fineTuned });
+      expect(verified.comparison!.relativeError).toBeCloseTo(trip.report.relativeError, 4);
     },
     { budget: { kind: 'max-error', relativeError: 0.3 }, force: true },
   );

@@ -243,9 +243,9 @@ describe('expectedBits', () => {
     });
   });
 
-  it.each([0, -1, Number.NaN])('refuses a step of %d', (step) => {
+  it.each([0, -1, Number.NaN, Number.POSITIVE_INFINITY])('refuses a step of %d', (step) => {
     const nothing = { tensors: new Map() };
-    expect(() => expectedBits(nothing, nothing, { step })).toThrow(/expected a step over 0/);
+    expect(() => expectedBits(nothing, nothing, { step })).toThrow(/expected a finite step over 0/);
   });
 });
 
@@ -273,5 +273,43 @@ describe('fitResidual', () => {
     // 0.47 bits say which, and 0.1 · 8.7 bits by how much.
     expect(bits).toBeGreaterThan(1.25);
     expect(bits).toBeLessThan(1.45);
+  });
+});
+
+describe('the expected cost beyond what is usual', () => {
+  /** A model with a tensor that is changed, and one of which one weight is; and the model before. */
+  const sparse = (change: (values: Float32Array) => void) => {
+    const values = normalFloats(256, 1);
+    const changed = values.slice();
+    change(changed);
+    const model = (own: Float32Array) =>
+      sketchOf([
+        floatTensor('own', 'F32', [16, 16], own),
+        floatTensor(
+          'other',
+          'F32',
+          [16, 16],
+          values.map((value, i) => (own !== values && i === 12 ? value + 0.1 : value)),
+        ),
+      ]);
+    return Promise.all([model(changed), model(values)]);
+  };
+
+  it('a weight that became 0 is one that is escaped, and makes no other tensor dear', async () => {
+    const [zeroed, reference] = await sparse((values) => values.fill(0, 12, 13));
+    const [moved] = await sparse((values) => values.fill(1.5, 12, 13));
+    const cost = (sketch: Sketch) => expectedBits(sketch, reference, LOSSLESS).bitsPerWeight;
+    expect(cost(zeroed)).toBeGreaterThan(cost(moved));
+    expect(cost(zeroed)).toBeLessThan(2 * cost(moved));
+  });
+
+  it('is a number at every step, however small or large, of differences however large', async () => {
+    for (const value of [0, 1e-45, 3e38]) {
+      const [fineTuned, reference] = await sparse((values) => values.fill(value, 12, 13));
+      for (const step of [1e-300, 1e-45, 1, 1e38, 1e308]) {
+        const expected = expectedBits(fineTuned, reference, { step });
+        expect(Object.values(expected).every(Number.isFinite)).toBe(true);
+      }
+    }
   });
 });
