@@ -68,10 +68,17 @@ async function expectEveryWay(pair: ReturnType<typeof pairOf>, budgets: readonly
       try {
         const trip = await roundTrip(folder, models, { force: true, ...choices });
         const { relativeError } = trip.encoded.get('w')!;
-        const isEqual = Buffer.compare(trip.tensors.get('w')!, pair.fineTuned.data!) === 0;
+        const data = trip.tensors.get('w')!;
         expect(relativeError).toBeLessThanOrEqual(1);
-        if (relativeError === 0) expect(isEqual).toBe(true);
-        if (choices.lossless === true) expect(relativeError).toBe(0);
+        // A zero may lose its sign where a loss is allowed: that is no distance.
+        const decoded = valuesOf({ ...pair.fineTuned, data });
+        if (relativeError === 0) {
+          expect(valuesOf(pair.fineTuned).every((value, i) => value === decoded[i])).toBe(true);
+        }
+        if (choices.lossless === true) {
+          expect(relativeError).toBe(0);
+          expect(Buffer.compare(data, pair.fineTuned.data!)).toBe(0);
+        }
       } catch (error) {
         if (choices.lossless === true || !isEreError(error, 'ERE_BUDGET')) throw error;
       }
@@ -129,7 +136,7 @@ describe('encodes exactly and within budgets, and is estimated', () => {
           await expectEveryWay(pairOf(dtype, [64, 64], update), [budget]);
         },
       ),
-      { numRuns: 12 },
+      { numRuns: 10 },
     );
   });
 });
