@@ -4,7 +4,7 @@ import { NotFoundError } from '../../formats/errors.js';
 import type { LogRecord, ServeOptions } from '../../src/serve/api.js';
 import { MIN_SERVE_MEMORY_CAP } from '../../src/serve/limits.js';
 import type { CliContext } from '../context.js';
-import { logLine, servingText } from '../output/serve.js';
+import { createLog, servingText } from '../output/serve.js';
 import { jsonText, writeText } from '../output/write.js';
 import { parseByteLength, parseCount, parsePort } from '../values.js';
 import { addMemoryOption, addReportOptions, withoutUndefined } from './shared-options.js';
@@ -86,9 +86,11 @@ export function addServeCommand(program: Command, context: CliContext): void {
       if (archives !== undefined && flags.store !== undefined)
         throw new InvalidArgumentError('Expected --store or --archives, not both');
       const tokens = await operations.readServeTokens(flags.tokenFile, environment);
-      const isExposed = tokens.length === 0 && !/^(?:127\.|localhost$|::1$)/.test(host ?? '127.0.0.1');
+      const isExposed =
+        tokens.length === 0 && !/^(?:127(?:\.\d{1,3}){3}|localhost|::1)$/.test(host ?? '127.0.0.1');
+      const log = createLog(stderr);
       const onLog = (record: LogRecord): void => {
-        if (!flags.quiet || record.level !== 'info') stderr.write(logLine(record), () => {});
+        if (!flags.quiet || record.level !== 'info') log(record);
       };
       const options = withoutUndefined<ServeOptions>({
         ...(archives === undefined

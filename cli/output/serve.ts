@@ -1,6 +1,7 @@
 /** What `ere serve` says: where it is reached, and a line for everything that happens. */
 import { printable } from '../../src/report/printable.js';
 import type { LogRecord } from '../../src/serve/api.js';
+import type { OutputStream } from '../context.js';
 
 export interface ServingFacts {
   readonly url: string;
@@ -21,7 +22,30 @@ export function servingText({ url, modelCount, location, isExposed }: ServingFac
   );
 }
 
-/** One JSON object. */
-export function logLine(record: LogRecord): string {
-  return `${JSON.stringify(record)}\n`;
+/** Characters that wait for whoever reads the log. */
+const MAX_WAITING = 1 << 20;
+
+/** Writes records as lines of JSON. What is over a megabyte that nobody reads is left out, and then said how much. */
+export function createLog(stream: OutputStream): (record: LogRecord) => void {
+  let waiting = 0;
+  let leftOut = 0;
+  const write = (value: unknown): void => {
+    const line = `${JSON.stringify(value)}\n`;
+    waiting += line.length;
+    stream.write(line, () => {
+      waiting -= line.length;
+    });
+  };
+  return (record) => {
+    if (waiting > MAX_WAITING) {
+      leftOut++;
+      return;
+    }
+    if (leftOut > 0) {
+      const message = `${leftOut} records were left out, as nobody read the log`;
+      write({ time: record.time, level: 'warning', event: 'warning', message } satisfies LogRecord);
+      leftOut = 0;
+    }
+    write(record);
+  };
 }

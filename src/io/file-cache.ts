@@ -56,6 +56,12 @@ export interface FileCacheStats {
   readonly evictedCount: number;
 }
 
+/**
+ * How much somebody wants a file who does not have it: 'ahead' of its use, which is refused where a quarter of the line is
+ * taken; 'first' of all, which may still be refused; or as the 'next' of several, where refusing would waste what went before.
+ */
+export type Urgency = 'ahead' | 'first' | 'next';
+
 /** Too many files wait to be made: ask again later. */
 export class CacheBusyError extends Error {
   override readonly name = 'CacheBusyError';
@@ -65,6 +71,10 @@ export class CacheBusyError extends Error {
 const MAX_HANDLES = 256;
 const DEFAULT_MAX_WAITING = 1000;
 const FOLDER_PREFIX = 'served-';
+/** For this user alone: what is in the files may be given to those with a token only. */
+const OWN = { recursive: true, mode: 0o700 } as const;
+/** What is wanted stays at least so long, however little making it took. */
+const MIN_STAY_MS = 100;
 
 interface Entry {
   readonly item: CacheItem;
@@ -74,6 +84,9 @@ interface Entry {
   interest: number;
   /** Reads that wait or run; with one it is not dropped. */
   readers: number;
+  /** When it was made, and how long that took. */
+  madeAt: number;
+  makingMs: number;
   readonly made: Promise<void>;
   readonly settle: (error?: unknown) => void;
   handle: Promise<FileHandle> | undefined;
@@ -92,11 +105,16 @@ export class FileCache {
   #handleCount = 0;
   #fileNumber = 0;
   #counts = { hit: 0, miss: 0, evicted: 0 };
+  /** Bytes of all files: what the options say, or what the disk turned out to have. */
+  #maxByteLength: number;
+  /** Set while what waits can be made as soon as something in use has been there long enough. */
+  #retry: NodeJS.Timeout | undefined;
   #isClosed = false;
 
   private constructor(options: FileCacheOptions, folder: string) {
     this.#options = options;
     this.#folder = folder;
+    this.#maxByteLength = options.maxByteLength;
   }
 
   /** @throws IoError where the folder cannot be made */
@@ -108,21 +126,26 @@ export class FileCache {
       if (hasEnded(tag)) await rm(join(folder, name), { recursive: true, force: true });
     }
     const own = join(folder, `${FOLDER_PREFIX}${processTag()}.${randomBytes(4).toString('hex')}`);
-    await withIoErrors('create', own, () => mkdir(own));
+    await withIoErrors('create', own, () => mkdir(own, OWN));
     return new FileCache(options, own);
   }
 
   /** @throws LimitError for an item larger than the cache; CacheBusyError */
-  want(item: CacheItem): Want {
-    let entry = this.#enter(item);
+  want(item: CacheItem, urgency: Urgency = 'first'): Want {
+    let entry = this.#enter(item, urgency);
     if (entry.state === 'ready') this.#counts.hit++;
     else this.#counts.miss++;
     let isReleased = false;
     return {
       read: async (byteOffset, room) => {
         for (let isAgain = false; ; isAgain = true) {
-          if (entry.state === 'gone') entry = this.#enter(item);
-          const problem = await this.#read(entry, byteOffset, room);
+          if (entry.state === 'gone') entry = this.#enter(item, 'next');
+          const current = entry;
+          const problem = await this.#read(current, byteOffset, room).catch((error: unknown) => {
+            // Another's way of making the same bytes failed, which says nothing of this one.
+            if (current.item === item || isReleased) throw error;
+            return error;
+          });
           if (problem === undefined) return;
           // Whoever empties folders of caches need not ask: what was in them is made again.
           if (entry.state === 'ready') this.#remove(entry);
@@ -153,7 +176,7 @@ export class FileCache {
     const { hit, miss, evicted } = this.#counts;
     return {
       byteLength: this.#byteLength,
-      maxByteLength: this.#options.maxByteLength,
+      maxByteLength: this.#maxByteLength,
       fileCount: this.#entries.size,
       makingCount: this.#making.size,
       waitingCount: this.#waiting.length,
@@ -166,6 +189,7 @@ export class FileCache {
   /** Waits for what is being made, and removes the folder. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    clearTimeout(this.#retry);
     for (const entry of this.#waiting.splice(0)) this.#fail(entry, closedError());
     await Promise.all([...this.#making, ...this.#removing]);
     await Promise.all([...this.#entries.values()].map((entry) => closeHandle(entry)));
@@ -173,7 +197,7 @@ export class FileCache {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  #enter(item: CacheItem): Entry {
+  #enter(item: CacheItem, urgency: Urgency): Entry {
     const { maxWaiting = DEFAULT_MAX_WAITING } = this.#options;
     if (this.#isClosed) throw closedError();
     const found = this.#entries.get(item.key);
@@ -183,8 +207,8 @@ export class FileCache {
       return found;
     }
     this.assertFits(item.byteLength);
-    if (this.#waiting.length >= maxWaiting)
-      throw new CacheBusyError(`${maxWaiting} files wait to be made already`);
+    const most = { ahead: maxWaiting / 4, first: maxWaiting, next: Number.POSITIVE_INFINITY }[urgency];
+    if (this.#waiting.length >= most) throw new CacheBusyError(`${maxWaiting} files wait to be made already`);
     let settle!: (error?: unknown) => void;
     const made = new Promise<void>((resolve, reject) => {
       settle = (error) => (error === undefined ? resolve() : reject(error));
@@ -197,6 +221,8 @@ export class FileCache {
       state: 'waiting',
       interest: 1,
       readers: 0,
+      madeAt: 0,
+      makingMs: 0,
       made,
       settle,
       handle: undefined,
@@ -210,6 +236,8 @@ export class FileCache {
   /** @returns what is wrong with its file. @throws what making it threw */
   async #read(entry: Entry, byteOffset: number, room: Uint8Array): Promise<unknown> {
     entry.readers++;
+    // One that is waited for comes first, and may take the place of others.
+    if (entry.state === 'waiting') this.#makeNext();
     try {
       await entry.made;
       this.#touch(entry);
@@ -239,12 +267,14 @@ export class FileCache {
     this.#entries.set(key, entry);
   }
 
-  /** Begins what there is room for, in the order that it was asked for. */
+  /** Begins what there is room for: first what somebody waits for, else in the order that it was asked for. */
   #makeNext(): void {
-    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+    for (;;) {
+      const next = this.#waiting.find(({ readers }) => readers > 0) ?? this.#waiting[0];
+      if (next === undefined) return;
       const weight = Math.min(next.item.weight ?? 1, this.#options.concurrency);
-      if (this.#weight + weight > this.#options.concurrency || !this.#makeRoom(next.item.byteLength)) return;
-      this.#waiting.shift();
+      if (this.#weight + weight > this.#options.concurrency || !this.#makeRoom(next)) return;
+      this.#waiting.splice(this.#waiting.indexOf(next), 1);
       const making = this.#make(next, weight).finally(() => {
         this.#making.delete(making);
         this.#makeNext();
@@ -261,9 +291,11 @@ export class FileCache {
     try {
       // Their bytes count no more, but they are still there.
       await Promise.all(this.#removing);
-      await withIoErrors('create', this.#folder, () => mkdir(this.#folder, { recursive: true }));
-      await withIoErrors('write', path, () => writeFile(path, '', { flag: 'wx' }));
-      await item.make(path);
+      await withIoErrors('create', this.#folder, () => mkdir(this.#folder, OWN));
+      const started = performance.now();
+      await this.#fillFile(item, path);
+      entry.madeAt = performance.now();
+      entry.makingMs = entry.madeAt - started;
       entry.state = 'ready';
       entry.settle();
     } catch (error) {
@@ -272,6 +304,24 @@ export class FileCache {
       this.#fail(entry, error);
     } finally {
       this.#weight -= weight;
+    }
+  }
+
+  /** Where the disk has less room than the cache may take, once more in the place of what is not used. */
+  async #fillFile(item: CacheItem, path: string): Promise<void> {
+    const fill = async (): Promise<void> => {
+      await withIoErrors('write', path, () => writeFile(path, '', { flag: 'wx' }));
+      await item.make(path);
+    };
+    try {
+      await fill();
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      await rm(path, { force: true });
+      this.#maxByteLength = Math.max(item.byteLength, this.#byteLength - item.byteLength);
+      this.#dropIdle(item.byteLength);
+      await Promise.all(this.#removing);
+      await fill();
     }
   }
 
@@ -289,20 +339,49 @@ export class FileCache {
     this.#makeNext();
   }
 
-  /** Drops what was not used for longest until so many bytes fit. False, and drops none, where too much is in use. */
-  #makeRoom(byteLength: number): boolean {
-    let missing = this.#byteLength + byteLength - this.#options.maxByteLength;
-    const idle: Entry[] = [];
-    for (const entry of missing > 0 ? this.#entries.values() : []) {
+  /**
+   * Makes room for a file. What is being sent is read again in a moment: only what somebody waits for takes its place, and
+   * not at once. False, and drops none, where too much is in use: where time helps, it is tried again.
+   */
+  #makeRoom({ item, readers }: Entry): boolean {
+    const missing = this.#byteLength + item.byteLength - this.#maxByteLength;
+    if (missing <= 0) return true;
+    const waitMs = this.#dropIdle(missing, readers === 0 ? undefined : performance.now());
+    if (waitMs > 0 && Number.isFinite(waitMs)) this.#tryIn(waitMs);
+    return waitMs === 0;
+  }
+
+  /**
+   * Drops so many bytes that nobody reads right now: first what nobody wants, of that first what was not used for longest.
+   * @param now also what is wanted, and has been there for as long as it took to make
+   * @returns 0, or the milliseconds until it can be done: none is dropped then
+   */
+  #dropIdle(byteLength: number, now?: number): number {
+    const idle = [...this.#entries.values()].filter(
+      ({ state, readers }) => state === 'ready' && readers === 0,
+    );
+    const unwanted = idle.filter(({ interest }) => interest === 0);
+    const wanted = now === undefined ? [] : idle.filter(({ interest }) => interest > 0);
+    let missing = byteLength;
+    let waitMs = 0;
+    const dropped: Entry[] = [];
+    for (const entry of [...unwanted, ...wanted]) {
       if (missing <= 0) break;
-      if (entry.state !== 'ready' || entry.readers > 0) continue;
-      idle.push(entry);
+      if (entry.interest > 0)
+        waitMs = Math.max(waitMs, entry.madeAt + Math.max(MIN_STAY_MS, entry.makingMs) - now!);
+      dropped.push(entry);
       missing -= entry.item.byteLength;
     }
-    if (missing > 0) return false;
-    for (const entry of idle) this.#remove(entry);
-    this.#counts.evicted += idle.length;
-    return true;
+    if (missing > 0) return Number.POSITIVE_INFINITY;
+    if (waitMs > 0) return waitMs;
+    for (const entry of dropped) this.#remove(entry);
+    this.#counts.evicted += dropped.length;
+    return 0;
+  }
+
+  #tryIn(waitMs: number): void {
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => this.#makeNext(), Math.ceil(waitMs)).unref();
   }
 
   #remove(entry: Entry): void {
@@ -347,4 +426,12 @@ async function closeHandle(entry: Entry): Promise<void> {
 
 function closedError(): Error {
   return new Error('the cache is closed');
+}
+
+function isDiskFull(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOSPC' || code === 'EDQUOT') return true;
+  }
+  return false;
 }

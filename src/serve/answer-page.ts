@@ -31,7 +31,7 @@ const TITLES: ReadonlyMap<number, string> = new Map([
   [404, 'Not found'],
   [405, 'Read-only'],
   [421, 'Unknown name'],
-  [503, 'Busy'],
+  [429, 'Busy'],
 ]);
 
 /**

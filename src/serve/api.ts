@@ -7,7 +7,7 @@ export interface ServeSources {
   readonly store?: string | StoreBackend;
   /** A folder of archives, `name.ere` and `user/name.ere`, instead of a store. */
   readonly archives?: string;
-  /** Where bases lie: of a store's the path to look at first, of archives all that they may be made from. */
+  /** Where bases lie: for a store the path to look at first, for archives all that they may be made from. */
   readonly bases?: readonly string[];
   /** Local cache of the Hub, where bases that archives name are looked for too. */
   readonly hubCacheFolder?: string;

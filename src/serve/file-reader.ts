@@ -6,23 +6,7 @@ import type { Want } from '../io/file-cache.js';
 import type { FilePiece, RebuiltPart, ServedFile, ServedVersion } from './catalog.js';
 import type { ByteRange } from './range.js';
 import type { Rebuilder } from './rebuilder.js';
-
-/** Sent at a time: a write of this length takes a fraction of a millisecond, and costs as little per byte as larger ones. */
-export const CHUNK_BYTE_LENGTH = 512 << 10;
-
-/** Buffers that are kept for the next response. */
-const MAX_FREE_BUFFERS = 64;
-const freeBuffers: Buffer[] = [];
-
-function takeBuffer(byteLength: number): Buffer {
-  if (byteLength < CHUNK_BYTE_LENGTH) return Buffer.allocUnsafeSlow(byteLength);
-  return freeBuffers.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTE_LENGTH);
-}
-
-function giveBack(buffer: Buffer): void {
-  if (buffer.byteLength === CHUNK_BYTE_LENGTH && freeBuffers.length < MAX_FREE_BUFFERS)
-    freeBuffers.push(buffer);
-}
+import { CHUNK_BYTE_LENGTH, type SendBuffers } from './send-buffers.js';
 
 /** A part of the range, and the piece that it is of. */
 interface Step {
@@ -37,11 +21,14 @@ export class FileReader {
   readonly #version: ServedVersion;
   readonly #steps: readonly Step[];
   readonly #wants = new Map<number, Want>();
+  readonly #memory: SendBuffers;
   readonly #buffers: Buffer[] = [];
   #step = 0;
   /** In the step. */
   #position = 0;
   #count = 0;
+  /** Whether something was given: from then on an error cuts off what was begun. */
+  #hasBegun = false;
   #isClosed = false;
   #reading: Promise<unknown> | undefined;
 
@@ -51,8 +38,10 @@ export class FileReader {
     version: ServedVersion,
     { pieces }: ServedFile,
     { start, end }: ByteRange,
+    memory: SendBuffers,
   ) {
     this.#rebuilder = rebuilder;
+    this.#memory = memory;
     this.#version = version;
     this.#steps = pieces.flatMap((piece): Step[] => {
       const from = Math.max(start, piece.byteOffset);
@@ -85,7 +74,7 @@ export class FileReader {
   async close(): Promise<void> {
     this.cancel();
     await this.#reading;
-    for (const buffer of this.#buffers.splice(0)) giveBack(buffer);
+    for (const buffer of this.#buffers.splice(0)) this.#memory.giveBack(buffer);
   }
 
   async #next(): Promise<Uint8Array | undefined> {
@@ -94,17 +83,17 @@ export class FileReader {
     const { piece, start, end } = step;
     const { content } = piece;
     const from = start + this.#position;
-    const length = Math.min(CHUNK_BYTE_LENGTH, end - from);
     let bytes: Uint8Array;
     if (content instanceof Uint8Array) {
-      bytes = content.subarray(from, from + length);
+      bytes = content.subarray(from, Math.min(from + CHUNK_BYTE_LENGTH, end));
     } else {
       this.#wantAhead();
-      bytes = this.#room(length);
+      bytes = this.#room(end - from);
       await this.#wants.get(this.#step)!.read(from, bytes);
     }
-    this.#position += length;
-    if (from + length === end) {
+    this.#hasBegun = true;
+    this.#position += bytes.byteLength;
+    if (from + bytes.byteLength === end) {
       this.#wants.get(this.#step)?.release();
       this.#wants.delete(this.#step);
       this.#step++;
@@ -122,7 +111,8 @@ export class FileReader {
       count++;
       if (this.#wants.has(i)) continue;
       try {
-        this.#wants.set(i, this.#rebuilder.want(this.#version, content satisfies RebuiltPart));
+        const urgency = i > this.#step ? 'ahead' : this.#hasBegun ? 'next' : 'first';
+        this.#wants.set(i, this.#rebuilder.want(this.#version, content satisfies RebuiltPart, urgency));
       } catch (error) {
         // That there is no room ahead is told when its turn comes.
         if (i === this.#step) throw error;
@@ -131,15 +121,10 @@ export class FileReader {
     }
   }
 
-  /** One of two buffers in turn. */
+  /** One of two buffers in turn, as far as it is needed. */
   #room(byteLength: number): Uint8Array {
     const slot = this.#count++ % 2;
-    let buffer = this.#buffers[slot];
-    if (buffer === undefined || buffer.byteLength < byteLength) {
-      if (buffer !== undefined) giveBack(buffer);
-      buffer = takeBuffer(byteLength);
-      this.#buffers[slot] = buffer;
-    }
-    return buffer.subarray(0, byteLength);
+    this.#buffers[slot] ??= this.#memory.take();
+    return this.#buffers[slot].subarray(0, byteLength);
   }
 }

@@ -15,11 +15,13 @@ import { Problem } from './problem.js';
 import type { Rebuilder } from './rebuilder.js';
 import { answerFile } from './resolve.js';
 import { StalledError, sendFile, sendText } from './send.js';
+import type { SendBuffers } from './send-buffers.js';
 import { turnOf } from './turn.js';
 
 export interface HandlerParts {
   readonly catalog: Catalog;
   readonly rebuilder: Rebuilder;
+  readonly memory: SendBuffers;
   readonly metrics: ServerMetrics;
   /** Throws for requests that may not read. */
   readonly checkAccess: (headers: IncomingMessage['headers']) => void;
@@ -53,14 +55,15 @@ export function createRequestHandler(parts: HandlerParts): RequestHandler {
     try {
       await respond(parts, request, response, exchange);
     } catch (error) {
-      exchange.error = error;
+      // One that left while it was asking is told nothing.
+      if (!isGone(request, error)) exchange.error = error;
       await answerProblem(request, response, exchange, { id, stallMs: parts.stallMs });
     }
     const durationMs = performance.now() - started;
     const { route, byteLength, error } = exchange;
     const status = response.statusCode;
     parts.metrics.answered({ method: knownMethod(method), route, status, durationMs, byteLength });
-    parts.onLog({
+    log(parts, {
       time: new Date().toISOString(),
       level: levelOf(error),
       event: 'request',
@@ -75,6 +78,19 @@ export function createRequestHandler(parts: HandlerParts): RequestHandler {
       ...(error === undefined ? {} : { error: messageOf(error) }),
     });
   };
+}
+
+/** A log that fails fails nobody's request. */
+function log({ onLog }: HandlerParts, record: LogRecord): void {
+  try {
+    onLog(record);
+  } catch {
+    // There is nobody to tell.
+  }
+}
+
+function isGone(request: IncomingMessage, error: unknown): boolean {
+  return request.destroyed && (error as NodeJS.ErrnoException | undefined)?.code === 'ECONNRESET';
 }
 
 /** What is known of a request when it is over. */
@@ -99,13 +115,14 @@ async function respond(
     throw new Problem(405, 'this server is read-only', { headers: { allow: 'GET, HEAD' } });
   }
   const answer = await answerOf(parts, asked, exchange.route);
-  const { rebuilder, stallMs } = parts;
+  const { rebuilder, memory, stallMs } = parts;
   const { method } = asked;
   if (answer.kind === 'text') exchange.byteLength = await sendText(response, answer, { method, stallMs });
   else {
     await sendFile(response, answer, {
       method,
       rebuilder,
+      memory,
       stallMs,
       onSent: (byteLength) => {
         exchange.byteLength += byteLength;
@@ -194,7 +211,8 @@ function problemJson({ status, message, code, headers }: Problem): TextAnswer {
 function problemOf(error: unknown, id: string): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof CacheBusyError) {
-    return new Problem(503, 'too much is being rebuilt right now; ask again in a moment', {
+    // Of the statuses that say so, the one that huggingface_hub asks again after.
+    return new Problem(429, 'too much is being rebuilt right now; ask again in a moment', {
       headers: { 'retry-after': '5' },
       cause: error,
     });

@@ -14,6 +14,7 @@ import { createRequestHandler } from './handler.js';
 import { MIN_SERVE_MEMORY_CAP, SERVING_BYTE_LENGTH } from './limits.js';
 import { createMetrics } from './metrics.js';
 import { Rebuilder } from './rebuilder.js';
+import { SendBuffers } from './send-buffers.js';
 import { openStoreCatalog } from './store-catalog.js';
 
 const DEFAULT_CACHE_BYTE_LENGTH = 10 * 2 ** 30;
@@ -63,6 +64,7 @@ export async function openHubHandler(options: HandlerOptions, listener?: Listene
     const handle = createRequestHandler({
       catalog,
       rebuilder,
+      memory: new SendBuffers(SERVING_BYTE_LENGTH / 2),
       metrics,
       checkAccess: createAccessCheck({ tokens, allowedHosts }),
       isPrivate: tokens.length > 0,

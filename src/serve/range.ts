@@ -10,11 +10,13 @@ export interface ByteRange {
 const RANGE = /^bytes=(?:(\d{1,15})-(\d{1,15})?|-(\d{1,15}))$/i;
 
 /**
- * @returns undefined for what cannot be satisfied: a range behind the end, none of this form, or several, which a
- * server may refuse (§14.2)
+ * @returns undefined for what is refused: a range behind the end, one that is malformed, or several, of which a server
+ * need give none (§14.2)
  */
 export function parseRange(header: string | undefined, byteLength: number): ByteRange | undefined {
-  if (header === undefined) return { start: 0, end: byteLength, isWhole: true };
+  // What is no range of bytes is none at all (§14.2).
+  if (header === undefined || !/^\s*bytes\s*=/i.test(header))
+    return { start: 0, end: byteLength, isWhole: true };
   const match = RANGE.exec(header.replaceAll(' ', ''));
   if (match === null) return undefined;
   const [, first, last, suffix] = match;

@@ -3,7 +3,7 @@
  * digest before a byte of it can be read.
  */
 import { isEreError } from '../../formats/errors.js';
-import { type CacheItem, FileCache, type FileCacheStats, type Want } from '../io/file-cache.js';
+import { type CacheItem, FileCache, type FileCacheStats, type Urgency, type Want } from '../io/file-cache.js';
 import { openOutputFile } from '../io/output-file.js';
 import { openWorkerPool, type WorkerPool } from '../io/worker-pool.js';
 import type { RebuiltPart, ServedVersion } from './catalog.js';
@@ -17,6 +17,9 @@ export interface RebuilderOptions {
   /** Called after each part. */
   readonly onRebuilt?: (part: RebuiltPart, durationMs: number, error: unknown) => void;
 }
+
+/** Side files up to this length, configurations and such, do not stand in line behind tensors. */
+const SMALL_BYTE_LENGTH = 1 << 20;
 
 type Pool = WorkerPool<RebuildJob, RebuildResult>;
 
@@ -50,14 +53,14 @@ export class Rebuilder {
   }
 
   /** @throws LimitError for a part larger than the cache; CacheBusyError. Reading throws as decoding does. */
-  want(version: ServedVersion, part: RebuiltPart): Want {
+  want(version: ServedVersion, part: RebuiltPart, urgency: Urgency): Want {
     const item: CacheItem = {
       key: part.digest,
       byteLength: part.byteLength,
-      weight: part.made.kind === 'tensor' ? version.weight : 0,
+      weight: part.made.kind === 'tensor' ? version.weight : part.byteLength > SMALL_BYTE_LENGTH ? 1 : 0,
       make: (path) => this.#timed(part, () => this.#make(version, part, path)),
     };
-    return this.#cache.want(item);
+    return this.#cache.want(item, urgency);
   }
 
   /** @throws LimitError for a part larger than the cache */

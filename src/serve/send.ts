@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http';
 import type { FileAnswer, TextAnswer } from './answer.js';
 import { FileReader } from './file-reader.js';
 import type { Rebuilder } from './rebuilder.js';
+import type { SendBuffers } from './send-buffers.js';
 
 /**
  * @param stallMs a client that has not taken all of it after so long is given up
@@ -27,6 +28,7 @@ export async function sendText(
 export interface SendFileOptions {
   readonly method: string;
   readonly rebuilder: Rebuilder;
+  readonly memory: SendBuffers;
   /** A client that takes nothing for so long is given up. */
   readonly stallMs: number;
   readonly onSent: (byteLength: number) => void;
@@ -40,14 +42,14 @@ export interface SendFileOptions {
 export async function sendFile(
   response: ServerResponse,
   { status, headers, version, file, range }: FileAnswer,
-  { method, rebuilder, stallMs, onSent }: SendFileOptions,
+  { method, rebuilder, memory, stallMs, onSent }: SendFileOptions,
 ): Promise<void> {
   if (method === 'HEAD') {
     response.writeHead(status, headers);
     await unlessGone(response, () => end(response, stallMs));
     return;
   }
-  const reader = new FileReader(rebuilder, version, file, range);
+  const reader = new FileReader(rebuilder, version, file, range, memory);
   const onClose = (): void => reader.cancel();
   response.once('close', onClose);
   let writing: Promise<void> | undefined;

@@ -20,6 +20,9 @@ const TIMEOUTS = {
   maxHeaderSize: 16 << 10,
 } as const;
 
+/** Time for a client to read why it is cut off. */
+const LINGER_MS = 1000;
+
 /** What is no request, by Node's codes. */
 const CLIENT_ERRORS: ReadonlyMap<string, string> = new Map([
   ['ERR_HTTP_REQUEST_TIMEOUT', '408 Request Timeout'],
@@ -56,15 +59,18 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const status = CLIENT_ERRORS.get(error.code ?? '') ?? '400 Bad Request';
-    if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
-    else socket.destroy();
+    if (!socket.writable) return socket.destroy();
+    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
+    // A client that does not end its side would keep the connection for ever.
+    return setTimeout(() => socket.destroy(), LINGER_MS).unref();
   });
   try {
     await listen(server, host, port);
     const closeServer = async (): Promise<void> => {
       isClosing = true;
-      await drain(server, running, options.shutdownMs ?? DEFAULT_SHUTDOWN_MS);
-      await handler.close();
+      await drain(server, options.shutdownMs ?? DEFAULT_SHUTDOWN_MS);
+      // Requests whose clients are gone may wait for what is being rebuilt, which closing gives up.
+      await Promise.all([handler.close(), ...running]);
     };
     let closing: Promise<void> | undefined;
     return {
@@ -90,20 +96,23 @@ function addressOf(server: Server): string {
 
 function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
+    const onError = (cause: NodeJS.ErrnoException): void => {
       const why = cause.code === 'EADDRINUSE' ? 'another process has the port' : cause.message;
       reject(new IoError(`cannot listen on ${host}, port ${port}: ${why}`, { cause }));
+    };
+    server.once('error', onError);
+    server.listen(port, host, () => {
+      server.off('error', onError);
+      resolve();
     });
-    server.listen(port, host, resolve);
   });
 }
 
 /** No new connection, the end of those that wait, and time for the others. */
-async function drain(server: Server, running: ReadonlySet<Promise<void>>, shutdownMs: number): Promise<void> {
+async function drain(server: Server, shutdownMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   server.closeIdleConnections();
   const timer = setTimeout(() => server.closeAllConnections(), shutdownMs);
   await closed;
   clearTimeout(timer);
-  await Promise.all(running);
 }

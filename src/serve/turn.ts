@@ -20,8 +20,12 @@ export async function turnOf({ socket }: IncomingMessage, response: ServerRespon
   waiting.set(socket, count);
   try {
     return await new Promise((resolve) => {
-      response.once('socket', () => resolve(true));
-      socket.once('close', () => resolve(false));
+      const onClose = (): void => resolve(false);
+      response.once('socket', () => {
+        socket.off('close', onClose);
+        resolve(true);
+      });
+      socket.once('close', onClose);
     });
   } finally {
     waiting.set(socket, waiting.get(socket)! - 1);

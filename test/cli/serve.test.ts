@@ -1,5 +1,6 @@
 /** `ere serve` in process: what it passes on, what it prints and logs, and what it refuses. */
 import { describe, expect, test } from 'vitest';
+import { createLog } from '../../cli/output/serve.js';
 import { IoError, NotFoundError } from '../../formats/errors.js';
 import type { LogRecord, ServeOptions, Serving } from '../../src/serve/api.js';
 import { runWith } from './doubles.js';
@@ -163,4 +164,25 @@ describe('ere serve', () => {
     ])
       expect(stdout).toContain(words);
   });
+});
+
+test('a log that nobody reads is bounded, and says what it left out', () => {
+  const lines: string[] = [];
+  const taken: (() => void)[] = [];
+  const log = createLog({
+    write(line, done) {
+      lines.push(line);
+      taken.push(done);
+      return false;
+    },
+  });
+  const long = { ...record, path: 'x'.repeat(100_000) } as LogRecord;
+  for (let i = 0; i < 15; i++) log(long);
+  expect(lines).toHaveLength(11);
+  for (const done of taken.splice(0)) done();
+  log(record);
+  expect(lines.slice(11).map((line) => JSON.parse(line))).toEqual([
+    { time: record.time, level: 'warning', event: 'warning', message: expect.stringContaining('4 records') },
+    record,
+  ]);
 });

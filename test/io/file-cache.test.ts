@@ -269,6 +269,98 @@ describe('the limit', () => {
     });
   });
 
+  test('what is wanted ahead is refused early, what goes on is not', async () => {
+    await withCache({ concurrency: 1, maxWaiting: 4 }, async (cache) => {
+      const makers = [...'abcdefg'].map((key) => maker(key, 5));
+      cache.want(makers[0]!.item);
+      cache.want(makers[1]!.item, 'ahead');
+      expect(() => cache.want(makers[2]!.item, 'ahead')).toThrow(CacheBusyError);
+      for (const { item } of makers.slice(2, 5)) cache.want(item, 'first');
+      expect(() => cache.want(makers[5]!.item, 'first')).toThrow(CacheBusyError);
+      cache.want(makers[5]!.item, 'next');
+      expect(cache.stats.waitingCount).toBe(5);
+      await settle();
+      makers[0]!.finish();
+      makers[1]!.finish();
+    });
+  });
+
+  test('what somebody waits for is made before what is wanted ahead', async () => {
+    await withCache({ concurrency: 1 }, async (cache) => {
+      const [a, b, c] = [maker('a', 5), maker('b', 5), maker('c', 5)];
+      cache.want(a.item);
+      cache.want(b.item, 'ahead');
+      const waited = read(cache.want(c.item), 0, 1);
+      await settle();
+      a.finish();
+      await expect.poll(() => c.begun).toBe(1);
+      expect(b.begun).toBe(0);
+      c.finish();
+      expect(await waited).toBe('c');
+      b.finish();
+    });
+  });
+
+  test('what is being sent is not dropped for what is wanted ahead, and for others not between two reads', async () => {
+    await withCache({ maxByteLength: 10 }, async (cache) => {
+      const counts = new Map<string, number>();
+      const item = (key: string) => ready(key, 10, () => counts.set(key, (counts.get(key) ?? 0) + 1));
+      const sent = cache.want(item('a'));
+      await read(sent, 0, 1);
+      const ahead = cache.want(item('b'), 'ahead');
+      const other = cache.want(item('c'));
+      const waited = read(other, 0, 1);
+      for (let at = 1; at < 10; at++) await read(sent, at, 1);
+      expect(Object.fromEntries(counts)).toEqual({ a: 1 });
+      sent.release();
+      expect(await waited).toBe('c');
+      other.release();
+      expect(await read(ahead, 0, 1)).toBe('b');
+      expect(Object.fromEntries(counts)).toEqual({ a: 1, b: 1, c: 1 });
+    });
+  });
+
+  test('a way to make the bytes that fails says nothing of another', async () => {
+    await withCache({}, async (cache) => {
+      const broken = maker('a', 10);
+      const first = read(cache.want(broken.item), 0, 1);
+      const second = read(cache.want(ready('a', 10)), 0, 1);
+      await settle();
+      broken.finish(new Error('its base is gone'));
+      await expect(first).rejects.toThrow('its base is gone');
+      expect(await second).toBe('a');
+    });
+  });
+
+  test('on a full disk what is not used makes room, once and for all', async () => {
+    await withCache({ maxByteLength: 100 }, async (cache, folder) => {
+      const disk = 25;
+      const limited = (key: string): CacheItem => ({
+        key,
+        byteLength: 10,
+        async make(path) {
+          const [own] = await readdir(folder);
+          const names = await readdir(join(folder, own!));
+          const sizes = names.map(async (name) => (await stat(join(folder, own!, name))).size);
+          const used = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+          if (used + 10 > disk) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+          await writeFile(path, contentOf(key, 10));
+        },
+      });
+      for (const key of ['a', 'b', 'c', 'd', 'c']) await readOnce(cache, limited(key));
+      expect(cache.stats).toMatchObject({ byteLength: 20, maxByteLength: 20, evictedCount: 2, hitCount: 1 });
+    });
+  });
+
+  test('nobody else may read the files', async () => {
+    await withCache({}, async (cache, folder) => {
+      await readOnce(cache, ready('a', 1));
+      const [own] = await readdir(folder);
+      // Windows has no such modes.
+      if (process.platform !== 'win32') expect((await stat(join(folder, own!))).mode & 0o777).toBe(0o700);
+    });
+  });
+
   test('any sequence of wants: right bytes, never over the limit, each key made once while it is there', async () => {
     const step = fc.record({ key: fc.integer({ min: 0, max: 7 }), offset: fc.nat(20), isKept: fc.boolean() });
     await fc.assert(
