@@ -4,7 +4,7 @@ import { PACKAGE_NAME, PACKAGE_VERSION } from '../version.js';
 import { type TextAnswer, text } from './answer.js';
 import type { Asked } from './asked.js';
 import type { Catalog, ServedRefs } from './catalog.js';
-import { findCommit, shown } from './find-model.js';
+import { findCommit, openRevision, shown } from './find-model.js';
 import { errorPage } from './pages/error-page.js';
 import { modelPage } from './pages/model-page.js';
 import { modelsPage } from './pages/models-page.js';
@@ -52,11 +52,14 @@ export async function answerPage(
   if (found === undefined) throw new Problem(404, `no model ${shown([model])} any more`);
   const history = await catalog.history(model, found.head.id);
   if (word === 'tree') {
-    const { commit, rest } = await findCommit(catalog, model, segments);
+    const { version, rest } = await openRevision(catalog, model, segments);
     if (rest.length > 0)
       throw new Problem(404, 'folders have no pages of their own: see the files of the version');
-    const version = await catalog.open(model, commit.id);
     return page(versionPage({ version, history, origin, generator }));
+  }
+  if (word === 'commits') {
+    const { rest } = await findCommit(catalog, model, segments);
+    if (rest.length > 0) throw new Problem(404, 'files have no history of their own: see the versions');
   }
   // What cannot be opened, as its base is not at hand, still has a history.
   const files = await catalog.open(model, found.head.id).then(

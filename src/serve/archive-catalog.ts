@@ -15,7 +15,7 @@ import { assertIdentity } from '../residual/archive-identity.js';
 import { readSideFile } from '../residual/read-side-file.js';
 import type { Catalog, CommitId, ServedCommit, ServedModel, ServedRefs, ServedVersion } from './catalog.js';
 import { type DecodePlan, planDecoding } from './decode-plan.js';
-import { type BaseCandidates, findArchiveBase } from './find-archive-base.js';
+import { type BaseCandidates, findArchiveBase, KnownDigests } from './find-archive-base.js';
 import { type OpenedVersion, OpenedVersions, Shared } from './opened-versions.js';
 import { Refreshed } from './refreshed.js';
 import { beginsWith, COMMIT_DIGITS, isMain } from './revisions.js';
@@ -50,6 +50,9 @@ class ArchiveCatalog implements Catalog {
   readonly #listed = new Refreshed(REFRESH_MS, () => this.#list());
   /** What was found of a file is known while the file is the same. */
   readonly #known = new Map<string, Promise<ServedCommit | undefined>>();
+  /** Of files that were warned of: what is tried again is not warned of again. */
+  readonly #warned = new Map<string, string>();
+  readonly #baseDigests = new KnownDigests();
   #openCount = 0;
 
   constructor(options: ArchiveCatalogOptions) {
@@ -88,18 +91,21 @@ class ArchiveCatalog implements Catalog {
 
   async #open(model: string, commit: CommitId, key: string): Promise<OpenedVersion> {
     const listed = (await this.#listed.get()).get(model);
-    if (listed?.commit.id !== commit)
-      throw new NotFoundError(`${this.location}: ${model} is not what it was any more`);
+    if (listed?.commit.id !== commit) throw this.#notWhatItWas(model);
     const { path } = listed.file;
-    const source = await openFileSource(path);
+    const source = await openFileSource(path).catch((error: unknown) => {
+      throw isEreError(error, 'ERE_NOT_FOUND') ? this.#notWhatItWas(model, error) : error;
+    });
     const closers = [() => source.close()];
     const shared = new Shared(async () => {
       await Promise.all(closers.map((close) => close()));
     });
     try {
       const archive = await openArchive(source, { codecs: KNOWN_CODECS, inflate: inflateAtOnce });
+      // The file may have been replaced since it was listed: what is kept under a commit is that commit.
+      if ((await frontHash(archive)) !== commit) throw this.#notWhatItWas(model);
       await assertIdentity(archive);
-      const basePath = await findArchiveBase(archive, this.#options);
+      const basePath = await findArchiveBase(archive, this.#options, this.#baseDigests);
       const base = await openCheckpoint(basePath);
       closers.push(() => base.close());
       const plan = planDecoding(this.#options, archive);
@@ -124,10 +130,7 @@ class ArchiveCatalog implements Catalog {
         },
         weight: plan.weight,
         readSideFile: readFile,
-        reopen: () => {
-          this.#listed.expire();
-          return this.#opened.reopen(key, version, () => this.#open(model, commit, key));
-        },
+        reopen: (work) => this.#opened.retry(key, version, () => this.#open(model, commit, key), work),
       };
       return { version, close: () => shared.end() };
     } catch (error) {
@@ -136,10 +139,17 @@ class ArchiveCatalog implements Catalog {
     }
   }
 
+  /** The folder is listed again by whoever looks it up next. */
+  #notWhatItWas(model: string, cause?: unknown): NotFoundError {
+    this.#listed.expire();
+    return new NotFoundError(`${this.location}: ${model} is not what it was any more`, { cause });
+  }
+
   async #list(): Promise<ReadonlyMap<string, ListedArchive>> {
     const files = await listArchiveFiles(this.#options.folder);
     const keys = new Set(files.map(keyOf));
-    for (const key of this.#known.keys()) if (!keys.has(key)) this.#known.delete(key);
+    for (const known of [this.#known, this.#warned])
+      for (const key of known.keys()) if (!keys.has(key)) known.delete(key);
     const listed = new Map<string, ListedArchive>();
     for (const file of files) {
       const commit = await this.#commitOf(file);
@@ -153,14 +163,26 @@ class ArchiveCatalog implements Catalog {
     let commit = this.#known.get(key);
     if (commit === undefined) {
       commit = readCommit(file).catch((error: unknown) => {
-        if (!isEreError(error)) throw error;
-        this.#options.onWarning?.(`not served: ${error.message}`);
+        // Damage stays; what the system refused for now, or went wrong here, is tried again.
+        if (!isEreError(error) || isEreError(error, 'ERE_IO', 'ERE_NOT_FOUND')) this.#known.delete(key);
+        if (!isEreError(error, 'ERE_NOT_FOUND')) this.#warn(key, messageOf(error, file));
         return undefined;
       });
       this.#known.set(key, commit);
     }
     return commit;
   }
+
+  #warn(key: string, message: string): void {
+    if (this.#warned.get(key) === message) return;
+    this.#warned.set(key, message);
+    this.#options.onWarning?.(`not served: ${message}`);
+  }
+}
+
+function messageOf(error: unknown, { path }: ArchiveFile): string {
+  if (isEreError(error)) return error.message;
+  return `${path}: ${error instanceof Error ? (error.stack ?? error.message) : error}`;
 }
 
 /** A file of the same length that was changed at the same time is the same. */

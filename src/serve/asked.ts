@@ -39,6 +39,8 @@ export function segmentsOf(url: string): { readonly segments: string[]; readonly
 export function originOf(headers: IncomingHttpHeaders, fallback: string): string {
   const host = headers.host ?? fallback;
   const safeHost = /^[\w.:[\]-]{1,255}$/.test(host) ? host : fallback;
-  const isSecure = `${headers['x-forwarded-proto'] ?? ''}`.toLowerCase() === 'https';
+  // Of several proxies the first is the one that the client sees.
+  const [protocol = ''] = `${headers['x-forwarded-proto'] ?? ''}`.split(',');
+  const isSecure = protocol.trim().toLowerCase() === 'https';
   return `${isSecure ? 'https' : 'http'}://${safeHost}`;
 }

@@ -112,8 +112,12 @@ export interface ServedVersion {
   readonly weight: number;
   /** Bytes of a side file, checked. @param sideFile as in RebuiltPart */
   readSideFile(sideFile: number): Promise<Uint8Array>;
-  /** Called where something it is made from is gone: opens it anew from what is there now. @throws as `Catalog.open` */
-  reopen(): Promise<ServedVersion>;
+  /**
+   * Called where something it is made from is gone, which `work` found: runs `work` with what is opened from what is there
+   * now. The version that it is given may be closed when it ends.
+   * @throws as `Catalog.open` and `work`
+   */
+  reopen<T>(work: (current: ServedVersion) => Promise<T>): Promise<T>;
 }
 
 export interface Catalog {

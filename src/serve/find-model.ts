@@ -1,5 +1,6 @@
 /** Finding the model, version and path that an address names. */
-import type { Catalog, ServedCommit } from './catalog.js';
+import { isEreError } from '../../formats/errors.js';
+import type { Catalog, ServedCommit, ServedVersion } from './catalog.js';
 import { Problem } from './problem.js';
 
 export interface FoundModel {
@@ -28,8 +29,30 @@ export async function findModel(
     if ((await catalog.refs(model)) !== undefined) return { model, rest };
   }
   const end = segments.findIndex((segment, i) => i > 0 && words.has(segment));
+  if (end === -1) await assertNoOtherWord(catalog, segments);
   const name = end === -1 ? segments : segments.slice(0, end);
   throw new Problem(404, `no model ${shown(name)}`, { code: 'RepoNotFound' });
+}
+
+/** What the Hub has behind a model's name, and this server has not. */
+const OTHER_WORDS: ReadonlySet<string> = new Set(
+  'blame blob branch commit compare discussions jwt lfs-files scan settings tag treesize xet-read-token xet-write-token'.split(
+    ' ',
+  ),
+);
+
+/**
+ * Clients take it for a missing model where something else about a model is missing.
+ * @throws Problem 404 where a model is followed by what only something else than a model's name can be
+ */
+async function assertNoOtherWord(catalog: Catalog, segments: readonly string[]): Promise<void> {
+  for (let count = Math.min(segments.length - 1, MAX_NAME_SEGMENTS); count > 0; count--) {
+    // Clients know names of at most two segments.
+    if (count === 1 && !OTHER_WORDS.has(segments[1]!)) return;
+    const name = segments.slice(0, count);
+    if ((await catalog.refs(name.join('/'))) === undefined) continue;
+    throw new Problem(404, `${shown(name)} has no ${shown(segments.slice(count))} on this server`);
+  }
 }
 
 export interface FoundCommit {
@@ -57,6 +80,33 @@ export async function findCommit(
   throw new Problem(404, `${shown([model])} has no revision ${shown([revision])}`, {
     code: 'RevisionNotFound',
   });
+}
+
+export interface FoundVersion {
+  readonly version: ServedVersion;
+  /** Segments behind the revision. */
+  readonly rest: readonly string[];
+}
+
+/**
+ * Opens the version that segments begin with, as `findCommit` has them. What was replaced since it was looked up is looked
+ * up once more: `main` is another commit then.
+ * @throws Problem 404; as `Catalog.open`
+ */
+export async function openRevision(
+  catalog: Catalog,
+  model: string,
+  asked: readonly string[],
+): Promise<FoundVersion> {
+  const { commit, rest } = await findCommit(catalog, model, asked);
+  try {
+    return { version: await catalog.open(model, commit.id), rest };
+  } catch (error) {
+    if (!isEreError(error, 'ERE_NOT_FOUND')) throw error;
+    const now = await findCommit(catalog, model, asked);
+    if (now.commit.id === commit.id) throw error;
+    return { version: await catalog.open(model, now.commit.id), rest: now.rest };
+  }
 }
 
 /** A name from outside, of a length that fits into a message. */

@@ -6,15 +6,31 @@ import { createHash } from 'node:crypto';
 import { type Answer, json } from './answer.js';
 import type { Asked } from './asked.js';
 import type { Catalog, ServedCommit, ServedFile, ServedModel, ServedVersion } from './catalog.js';
-import { findCommit, findModel, shown } from './find-model.js';
+import { findCommit, findModel, openRevision, shown } from './find-model.js';
 import { Problem } from './problem.js';
-import { pointerText } from './served-files.js';
+import { entriesIn, fileEntry, type TreeEntry, treeOf } from './tree.js';
 
 /** Words behind a model's name. */
-const WORDS: ReadonlySet<string> = new Set(['revision', 'tree', 'paths-info', 'refs', 'commits']);
+const WORDS: ReadonlySet<string> = new Set([
+  'revision',
+  'tree',
+  'paths-info',
+  'refs',
+  'commits',
+  'auth-check',
+]);
 /** Of one answer. */
 const PAGE_LENGTH = 1000;
 const MAX_PATHS_BYTE_LENGTH = 1 << 20;
+
+/** Everybody who may read is one: tokens have no names here. */
+const WHO_READS = {
+  type: 'user',
+  name: 'ere',
+  fullname: 'ere',
+  orgs: [],
+  auth: { type: 'access_token', accessToken: { displayName: 'ere', role: 'read' } },
+} as const;
 
 export interface ApiOptions {
   readonly catalog: Catalog;
@@ -29,6 +45,7 @@ export async function answerApi(
   options: ApiOptions,
 ): Promise<Answer> {
   const [kind, ...names] = segments;
+  if (kind === 'whoami-v2' && names.length === 0) return json(WHO_READS);
   if (kind !== 'models') {
     if (kind === 'datasets' || kind === 'spaces')
       throw new Problem(404, `this server has no ${kind}, only models`, { code: 'RepoNotFound' });
@@ -46,6 +63,8 @@ export async function answerApi(
       return pathsInfo(asked, model, behind, options);
     case 'refs':
       return listRefs(model, options);
+    case 'auth-check':
+      return json({});
     default:
       return listCommits(asked, model, behind, options);
   }
@@ -73,8 +92,7 @@ async function modelInfo(
   segments: readonly string[],
   { catalog, isPrivate }: ApiOptions,
 ): Promise<Answer> {
-  const { commit } = await findCommit(catalog, model, segments);
-  const { files } = await catalog.open(model, commit.id);
+  const { commit, files } = (await openRevision(catalog, model, segments)).version;
   const withBlobs = /^(?:true|1)$/i.test(asked.query.get('blobs') ?? '');
   const siblings = files.map((file) => {
     if (!withBlobs) return { rfilename: file.path };
@@ -95,16 +113,14 @@ async function listTree(
   segments: readonly string[],
   { catalog }: ApiOptions,
 ): Promise<Answer> {
-  const { commit, rest } = await findCommit(catalog, model, segments);
-  const { files } = await catalog.open(model, commit.id);
+  const { version, rest } = await openRevision(catalog, model, segments);
+  const { commit } = version;
   const folder = rest.length === 0 ? '' : `${rest.join('/')}/`;
-  const inside = files.filter(({ path }) => path.startsWith(folder));
-  if (inside.length === 0 && folder !== '') throw notThere(model, rest.join('/'), commit);
   const isRecursive = /^(?:true|1)$/i.test(asked.query.get('recursive') ?? '');
-  return page(
-    asked,
-    entriesOf(inside, folder, isRecursive).map((entry) => withCommit(asked, entry, commit)),
-  );
+  const entries = entriesIn(version, folder, isRecursive);
+  if (entries.length === 0 && folder !== '') throw notThere(model, rest.join('/'), commit);
+  const isExpanded = /^(?:true|1)$/i.test(asked.query.get('expand') ?? '');
+  return page(asked, isExpanded ? entries.map((entry) => withCommit(entry, commit)) : entries);
 }
 
 async function pathsInfo(
@@ -113,14 +129,12 @@ async function pathsInfo(
   segments: readonly string[],
   { catalog }: ApiOptions,
 ): Promise<Answer> {
-  const { commit } = await findCommit(catalog, model, segments);
   const { paths, expand } = parsePaths(asked, await asked.readBody(MAX_PATHS_BYTE_LENGTH));
-  const { files } = await catalog.open(model, commit.id);
-  const entries = new Map<string, TreeEntry>();
-  for (const entry of entriesOf(files, '', true)) entries.set(entry.path, entry);
+  const { version } = await openRevision(catalog, model, segments);
+  const entries = treeOf(version);
   const found = [...new Set(paths)].flatMap((path) => {
     const entry = entries.get(path.replace(/^\/+|\/+$/g, ''));
-    return entry === undefined ? [] : [expand ? { ...entry, lastCommit: lastCommit(commit) } : entry];
+    return entry === undefined ? [] : [expand ? withCommit(entry, version.commit) : entry];
   });
   return json(found);
 }
@@ -179,47 +193,8 @@ async function listCommits(
   return page(asked, commits, { 'x-total-count': String(commits.length) });
 }
 
-/** An entry of a tree, a file's or a folder's. */
-interface TreeEntry {
-  readonly type: 'file' | 'directory';
-  readonly oid: string;
-  readonly size: number;
-  readonly path: string;
-  readonly lfs?: { readonly oid: string; readonly size: number; readonly pointerSize: number };
-}
-
-function fileEntry(file: ServedFile): TreeEntry {
-  const { path, byteLength: size, oid, isLarge, etag, digest } = file;
-  const entry = { type: 'file', oid, size, path } as const;
-  if (!isLarge) return entry;
-  return { ...entry, lfs: { oid: etag, size, pointerSize: pointerText(digest!, size).length } };
-}
-
-/** Files and folders of a folder, or all below it; folders in front of what is in them. */
-function entriesOf(files: readonly ServedFile[], folder: string, isRecursive: boolean): TreeEntry[] {
-  const entries = new Map<string, TreeEntry>();
-  for (const file of files) {
-    const names = file.path.slice(folder.length).split('/');
-    const depth = isRecursive ? names.length : 1;
-    for (let count = 1; count <= depth && count < names.length; count++) {
-      const path = folder + names.slice(0, count).join('/');
-      if (!entries.has(path))
-        entries.set(path, { type: 'directory', oid: folderHash(files, `${path}/`), size: 0, path });
-    }
-    if (isRecursive || names.length === 1) entries.set(file.path, fileEntry(file));
-  }
-  return [...entries.values()];
-}
-
-/** A folder has no name of its own here: one that follows from what is in it. */
-function folderHash(files: readonly ServedFile[], folder: string): string {
-  const inside = files.filter(({ path }) => path.startsWith(folder)).map(({ path, oid }) => [path, oid]);
-  return createHash('sha1').update(JSON.stringify(inside)).digest('hex');
-}
-
-function withCommit(asked: Asked, entry: TreeEntry, commit: ServedCommit): object {
-  const isExpanded = /^(?:true|1)$/i.test(asked.query.get('expand') ?? '');
-  return isExpanded ? { ...entry, lastCommit: lastCommit(commit) } : entry;
+function withCommit(entry: TreeEntry, commit: ServedCommit): object {
+  return { ...entry, lastCommit: lastCommit(commit) };
 }
 
 function lastCommit({ id, title, createdAt }: ServedCommit): object {
@@ -250,8 +225,9 @@ function page(asked: Asked, list: readonly object[], headers: Record<string, str
   const { query, origin, url } = asked;
   const from = wholeNumber(query, 'cursor', 0);
   const length = Math.min(wholeNumber(query, 'limit', PAGE_LENGTH), PAGE_LENGTH);
-  const end = from + Math.max(1, length);
-  if (end >= list.length) return json(list.slice(from, end), 200, headers);
+  const end = from + length;
+  // A page of nothing would have itself as the next one.
+  if (end >= list.length || length === 0) return json(list.slice(from, end), 200, headers);
   const next = new URLSearchParams(query);
   next.set('cursor', String(end));
   const link = `<${origin}${url.split('?', 1)[0]}?${next}>; rel="next"`;

@@ -1,5 +1,6 @@
 /** Versions that are open, the last used of them: each opened once however many ask, and closed when nobody uses it. */
-import { NotFoundError } from '../../formats/errors.js';
+import { isEreError, NotFoundError } from '../../formats/errors.js';
+import { FewAtATime } from '../io/few-at-a-time.js';
 import type { ServedVersion } from './catalog.js';
 
 /** A version, and what closes it. */
@@ -10,51 +11,115 @@ export interface OpenedVersion {
 
 /** Indexes of this many versions are in memory. */
 const MAX_OPEN = 16;
+/** Opening parses an index, and may hash some of a base: more at once only take memory and disk from one another. */
+const MAX_OPENING = 4;
+
+interface Kept {
+  readonly opening: Promise<OpenedVersion>;
+  /** Once it is open. */
+  opened?: OpenedVersion;
+}
 
 export class OpenedVersions {
   /** In order of their last use. */
-  readonly #opened = new Map<string, Promise<OpenedVersion>>();
+  readonly #kept = new Map<string, Kept>();
+  readonly #opening = new FewAtATime(MAX_OPENING);
+  /** Closed to make room, though nothing was wrong with them. */
+  readonly #crowdedOut = new WeakSet<ServedVersion>();
+  #isClosed = false;
 
   /** The version of that key, opened by `open` where it is not. */
   async get(key: string, open: () => Promise<OpenedVersion>): Promise<ServedVersion> {
-    let opened = this.#opened.get(key);
-    this.#opened.delete(key);
-    if (opened === undefined) {
-      opened = open();
-      opened.catch(() => this.drop(key, opened!));
-    }
-    this.#opened.set(key, opened);
-    for (const [oldest, other] of this.#opened) {
-      if (this.#opened.size <= MAX_OPEN) break;
-      this.drop(oldest, other);
-    }
-    return (await opened).version;
+    let kept = this.#kept.get(key);
+    this.#kept.delete(key);
+    kept ??= this.#open(key, open);
+    this.#kept.set(key, kept);
+    return (await kept.opening).version;
   }
 
-  /** Opens one anew that is no longer what it should be, unless that was done since it was given out. */
-  async reopen(
+  /**
+   * Runs `work` again, which failed as something that its version is made from was not found: with the version that is
+   * there now, opened anew unless that was done since the stale one was given out, and where that is closed before it is
+   * used, as more are in use than are kept, with one that is opened for `work` alone.
+   */
+  async retry<T>(
+    key: string,
+    stale: ServedVersion,
+    open: () => Promise<OpenedVersion>,
+    work: (version: ServedVersion) => Promise<T>,
+  ): Promise<T> {
+    let last = stale;
+    // What is there now may be as old as the one that failed; what is opened then is not.
+    for (let tries = 1; ; tries++) {
+      const version = await this.#renewed(key, last, open);
+      try {
+        return await work(version);
+      } catch (error) {
+        if (!isEreError(error, 'ERE_NOT_FOUND')) throw error;
+        if (this.#crowdedOut.has(version)) break;
+        if (tries === 2) throw error;
+      }
+      last = version;
+    }
+    const own = await this.#openInTurn(open);
+    try {
+      return await work(own.version);
+    } finally {
+      await own.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const all = [...this.#kept.values()];
+    this.#kept.clear();
+    await Promise.all(all.map(({ opening }) => opening.then(({ close }) => close()).catch(() => {})));
+  }
+
+  /** The one that is open, unless it is the stale one. */
+  async #renewed(
     key: string,
     stale: ServedVersion,
     open: () => Promise<OpenedVersion>,
   ): Promise<ServedVersion> {
-    const opened = this.#opened.get(key);
-    const current = await opened?.catch(() => undefined);
+    const kept = this.#kept.get(key);
+    const current = await kept?.opening.catch(() => undefined);
     // Whoever was here meanwhile has dropped it.
-    if (current?.version === stale && this.#opened.get(key) === opened) this.drop(key, opened);
+    if (current?.version === stale && this.#kept.get(key) === kept) this.#drop(key, kept!);
     return this.get(key, open);
   }
 
-  /** Forgets one. */
-  drop(key: string, opened = this.#opened.get(key)): void {
-    if (opened === undefined) return;
-    if (this.#opened.get(key) === opened) this.#opened.delete(key);
-    opened.then(({ close }) => close()).catch(() => {}); // Whoever opened it is told.
+  #open(key: string, open: () => Promise<OpenedVersion>): Kept {
+    const kept: Kept = { opening: this.#openInTurn(open) };
+    kept.opening.then(
+      (opened) => {
+        kept.opened = opened;
+        this.#makeRoom();
+      },
+      () => this.#drop(key, kept), // Whoever opened it is told.
+    );
+    return kept;
   }
 
-  async close(): Promise<void> {
-    const all = [...this.#opened.values()];
-    this.#opened.clear();
-    await Promise.all(all.map((opened) => opened.then(({ close }) => close()).catch(() => {})));
+  #openInTurn(open: () => Promise<OpenedVersion>): Promise<OpenedVersion> {
+    return this.#opening.run(async () => {
+      if (this.#isClosed) throw new Error('the server is being closed');
+      return open();
+    });
+  }
+
+  /** Only what is open takes room: what waits to be opened would be closed before anybody had it. */
+  #makeRoom(): void {
+    const open = [...this.#kept].filter(([, { opened }]) => opened !== undefined);
+    for (const [key, kept] of open.slice(0, Math.max(0, open.length - MAX_OPEN))) {
+      this.#crowdedOut.add(kept.opened!.version);
+      this.#drop(key, kept);
+    }
+  }
+
+  #drop(key: string, kept: Kept): void {
+    if (this.#kept.get(key) === kept) this.#kept.delete(key);
+    kept.opening.then(({ close }) => close()).catch(() => {});
   }
 }
 

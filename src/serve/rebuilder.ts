@@ -7,7 +7,7 @@ import { type CacheItem, FileCache, type FileCacheStats, type Urgency, type Want
 import { openOutputFile } from '../io/output-file.js';
 import { openWorkerPool, type WorkerPool } from '../io/worker-pool.js';
 import type { RebuiltPart, ServedVersion } from './catalog.js';
-import type { RebuildJob, RebuildResult } from './rebuild-jobs.js';
+import type { RebuildJob, RebuildResult, RebuildSources } from './rebuild-jobs.js';
 
 export interface RebuilderOptions {
   /** Where the cache lies. */
@@ -101,25 +101,35 @@ export class Rebuilder {
     } catch (error) {
       // What the version is made from was replaced: gc codes versions anew, archives are written again.
       if (!isEreError(error, 'ERE_NOT_FOUND')) throw error;
-      await work(await version.reopen());
+      await version.reopen(work);
     }
   }
 
   async #rebuildTensor({ sources }: ServedVersion, tensor: number, output: string): Promise<void> {
     const job: RebuildJob = { key: sources.key, tensor, output };
+    try {
+      await this.#run(job, sources);
+    } catch (error) {
+      // A thread that is lost takes the pool along, and everybody's jobs: they are done again by the next pool.
+      if (isEreError(error) || this.#isClosed) throw error;
+      await this.#run(job, sources);
+    }
+  }
+
+  async #run(job: RebuildJob, sources: RebuildSources): Promise<void> {
     // It would open a pool that nobody closes.
     if (this.#isClosed) throw new Error('the server is being closed');
     this.#pool ??= openPool(this.#options.threads);
     const opened = this.#pool;
-    const pool = await opened;
     try {
+      const pool = await opened;
       const { result, worker } = await pool.run(job);
       if (result === 'unknown-sources') await pool.run({ ...job, sources }, worker);
     } catch (error) {
-      // A thread that is lost takes the pool along.
-      if (!isEreError(error) && this.#pool === opened) {
-        this.#pool = undefined;
-        void pool.close().catch(() => {});
+      if (!isEreError(error)) {
+        if (this.#pool === opened) this.#pool = undefined;
+        // Until its threads are gone they may write into files that the next pool fills.
+        await opened.then((pool) => pool.close()).catch(() => {});
       }
       throw error;
     }

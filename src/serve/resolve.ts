@@ -5,7 +5,7 @@
 import { type Answer, text } from './answer.js';
 import type { Asked } from './asked.js';
 import type { Catalog, ServedFile } from './catalog.js';
-import { findCommit } from './find-model.js';
+import { openRevision } from './find-model.js';
 import { fileAt } from './hub-api.js';
 import { Problem } from './problem.js';
 import { type ByteRange, parseRange } from './range.js';
@@ -26,8 +26,8 @@ export async function answerFile(
   model: string,
   [word, ...segments]: readonly string[],
 ): Promise<Answer> {
-  const { commit, rest } = await findCommit(catalog, model, segments);
-  const version = await catalog.open(model, commit.id);
+  const { version, rest } = await openRevision(catalog, model, segments);
+  const { commit } = version;
   const file = fileAt(version, rest.join('/'));
   const common = {
     'x-repo-commit': commit.id,

@@ -142,7 +142,7 @@ class StoreCatalog implements Catalog {
         },
         weight: plan.weight,
         readSideFile,
-        reopen: () => this.#opened.reopen(key, served, () => this.#open(model, commit, key)),
+        reopen: (work) => this.#opened.retry(key, served, () => this.#open(model, commit, key), work),
       };
       return { version: served, close: () => shared.end() };
     } catch (error) {

@@ -197,6 +197,37 @@ describe('a folder of archives', () => {
     });
   });
 
+  test('an archive that is replaced right after it was listed is never served under the commit of the other', async () => {
+    await withModels(async ({ base, archives, archived }, folder) => {
+      const path = join(archives, 'chat.ere');
+      const kept = join(folder, 'kept.ere');
+      await copyFile(path, kept);
+      await withServe({ archives, bases: [base] }, async (setting) => {
+        const commitOf = async () => (await setting.ask('/api/models/chat')).body.toString();
+        const shaOf = (text: string) => JSON.parse(text).sha as string;
+        const refs = JSON.parse((await setting.ask('/api/models/chat/refs')).body.toString());
+        const before = refs.branches[0].targetCommit as string;
+        const other = join(folder, 'other.ere');
+        await encode(join(folder, 'tune2'), { ...QUICK, base, lossless: true, output: other });
+        await rename(other, path);
+        const { status, headers } = await setting.ask(weightsAt('main'), { method: 'HEAD' });
+        expect(status).toBe(200);
+        expect(headers['x-repo-commit']).not.toBe(before);
+        expect(await download(setting, weightsAt(before))).toBe(404);
+        await expectBytes(setting, weightsAt('main'), await readFile(join(folder, 'tune2', BASE_FILE)));
+        // The first one again: what is kept under its commit is it.
+        await rename(kept, path);
+        await until('it is listed', async () => shaOf(await commitOf()) === before);
+        await expectBytes(setting, weightsAt(before), archived.get('chat')!.files.get(BASE_FILE)!);
+        await rm(path);
+        const sharded = join(archives, 'user', 'sharded.ere');
+        await setting.ask('/api/models');
+        await rm(sharded);
+        expect(await download(setting, weightsAt('main', 'user/sharded'))).toBe(404);
+      });
+    });
+  });
+
   test('what is no whole archive is warned of once, and the others are served', async () => {
     await withModels(async ({ base, archives, archived }) => {
       await copyFile(join(archives, 'chat.ere'), join(archives, 'cut.ere'));

@@ -50,18 +50,84 @@ describe('OpenedVersions', () => {
     const { opened, closed, open } = versions();
     const all = new OpenedVersions();
     const stale = await all.get('a', () => open('a'));
-    const again = await Promise.all([1, 2, 3].map(() => all.reopen('a', stale, () => open('a'))));
+    const retry = () =>
+      all.retry(
+        'a',
+        stale,
+        () => open('a'),
+        async (version) => version,
+      );
+    const again = await Promise.all([1, 2, 3].map(retry));
     expect(new Set(again.map(({ model }) => model))).toEqual(new Set(['a 1']));
     expect([opened, closed]).toEqual([['a 0', 'a 1'], ['a 0']]);
     expect(await all.get('a', () => open('a'))).toBe(again[0]);
   });
 
-  test('one that was closed as others were used is opened anew', async () => {
-    const { open } = versions();
+  test('where the one that is open is stale, too, it is opened anew, once for all', async () => {
+    const { opened, open } = versions();
+    const all = new OpenedVersions();
+    const get = (key: string) => all.get(key, () => open(key));
+    const stale = await get('a');
+    for (let i = 0; i < 16; i++) await get(`${i}`);
+    await get('a');
+    const work = async ({ model }: ServedVersion) => {
+      if (model !== 'a 2') throw new NotFoundError('an object');
+      return model;
+    };
+    const retry = () => all.retry('a', stale, () => open('a'), work);
+    expect(await Promise.all([retry(), retry(), retry()])).toEqual(['a 2', 'a 2', 'a 2']);
+    expect(opened.filter((name) => name.startsWith('a'))).toEqual(['a 0', 'a 1', 'a 2']);
+  });
+
+  test('work whose version is closed before it is used gets one of its own, closed when it ends', async () => {
+    const { opened, closed, open } = versions();
     const all = new OpenedVersions();
     const stale = await all.get('a', () => open('a'));
     for (let i = 0; i < 16; i++) await all.get(`${i}`, () => open(`${i}`));
-    expect((await all.reopen('a', stale, () => open('a'))).model).toBe('a 1');
+    const used: string[] = [];
+    const work = async ({ model }: ServedVersion) => {
+      used.push(model);
+      if (used.length > 1) return expect(closed).not.toContain(model);
+      for (let i = 0; i < 16; i++) await all.get(`b${i}`, () => open(`b${i}`));
+      throw new NotFoundError('it was closed');
+    };
+    await all.retry('a', stale, () => open('a'), work);
+    expect(used).toEqual(['a 1', 'a 2']);
+    expect(closed).toContain('a 2');
+    expect(opened.filter((name) => name.startsWith('a'))).toHaveLength(3);
+  });
+
+  test('what fails for another reason, or where nothing was crowded out, is not tried for ever', async () => {
+    const { opened, open } = versions();
+    const all = new OpenedVersions();
+    const stale = await all.get('a', () => open('a'));
+    const retry = (error: Error) =>
+      all.retry(
+        'a',
+        stale,
+        () => open('a'),
+        () => Promise.reject(error),
+      );
+    await expect(retry(new NotFoundError('gone'))).rejects.toThrow('gone');
+    expect(opened).toEqual(['a 0', 'a 1', 'a 2']);
+    await expect(retry(new Error('else'))).rejects.toThrow('else');
+    expect(opened).toHaveLength(3);
+  });
+
+  test('of many that are asked for at once four are opened at a time, and none is closed before it is had', async () => {
+    const { closed, open } = versions();
+    const all = new OpenedVersions();
+    let [opening, most] = [0, 0];
+    const get = async (key: string) => {
+      const { model } = await all.get(key, async () => {
+        most = Math.max(most, ++opening);
+        return open(key).finally(() => opening--);
+      });
+      expect(closed).not.toContain(model);
+    };
+    await Promise.all(Array.from({ length: 80 }, (_, i) => get(`${i}`)));
+    expect(most).toBe(4);
+    expect(closed).toHaveLength(64);
   });
 });
 

@@ -208,6 +208,64 @@ describe('file_download.py', () => {
     );
   });
 
+  test('what this server has not of a model that it has is not taken for a missing model', async () => {
+    for (const path of [
+      '/chat/discussions',
+      '/chat/blob/main/config.json',
+      '/api/models/chat/discussions',
+      '/api/models/chat/treesize/main',
+      '/api/models/user/sharded/anything',
+      '/user/sharded/anything/else',
+      '/chat/commits/main/config.json',
+    ]) {
+      const { status, headers, body } = await served.now.ask(path, { headers: HEADERS });
+      expect([path, status, headers['x-error-code']]).toEqual([path, 404, undefined]);
+      expect(body.toString()).not.toContain('no model');
+    }
+    for (const path of ['/api/models/chat/none', '/chat/none', '/none/discussions', '/none/blob/main/x']) {
+      const { status, headers } = await served.now.ask(path, { headers: HEADERS });
+      expect([path, status, headers['x-error-code']]).toEqual([path, 404, 'RepoNotFound']);
+    }
+    for (const path of ['/chat/commits/none', '/api/models/chat/commits/none']) {
+      const { status, headers } = await served.now.ask(path, { headers: HEADERS });
+      expect([path, status, headers['x-error-code']]).toEqual([path, 404, 'RevisionNotFound']);
+    }
+    for (const path of ['/chat/commits', '/chat/commits/main', '/chat/commits/release/v2'])
+      expect((await served.now.ask(path)).status, path).toBe(200);
+  });
+
+  test('whoami, auth_check: whoever may read', async () => {
+    expect(await json('/api/whoami-v2')).toMatchObject({
+      type: 'user',
+      name: 'ere',
+      orgs: [],
+      auth: { accessToken: { role: 'read' } },
+    });
+    expect(await json('/api/models/chat/auth-check')).toEqual({});
+    expect(await json('/api/models/user/sharded/auth-check')).toEqual({});
+    const { headers } = await served.now.ask('/api/models/none/auth-check', { headers: HEADERS });
+    expect(headers['x-error-code']).toBe('RepoNotFound');
+  });
+
+  test('limit=0 is none, and no page after it', async () => {
+    const { headers, body } = await served.now.ask('/api/models?limit=0', { headers: HEADERS });
+    expect(JSON.parse(body.toString())).toEqual([]);
+    expect(headers.link).toBeUndefined();
+  });
+
+  test('links have the protocol of the first of several proxies', async () => {
+    for (const [value, protocol] of [
+      ['https', 'https'],
+      ['HTTPS, http', 'https'],
+      ['http, https', 'http'],
+    ] as const) {
+      const { headers } = await served.now.ask('/api/models?limit=1', {
+        headers: { ...HEADERS, 'x-forwarded-proto': value },
+      });
+      expect(headers.link).toMatch(new RegExp(`^<${protocol}://`));
+    }
+  });
+
   test('a missing file has the commit that it is missing in: transformers remembers that it asked', async () => {
     const { headers } = await served.now.ask('/chat/resolve/v1.0/adapter_config.json', { method: 'HEAD' });
     expect(headers['x-repo-commit']).toBe(models.now.chat[0]!.commit);
