@@ -28,9 +28,9 @@ export function addServeCommand(program: Command, context: CliContext): void {
     .command('serve')
     .summary('serve a store, so that clients of the Hub download whole models')
     .description(
-      'Serves the models of a store, or of a folder of archives, over HTTP as the Hugging Face Hub does: programs that use\n' +
-        'huggingface_hub, transformers or @huggingface/hub download rebuilt weights with HF_ENDPOINT set to the address, and know\n' +
-        'nothing of residuals. Tensors are rebuilt when they are asked for, checked against their digests, and kept in a\n' +
+      'Serves the models of a store, or of a folder of archives, over HTTP as the Hugging Face Hub does: programs that use ' +
+        'huggingface_hub, transformers or @huggingface/hub download rebuilt weights with HF_ENDPOINT set to the address, and know ' +
+        'nothing of residuals. Tensors are rebuilt when they are asked for, checked against their digests, and kept in a ' +
         'cache of bounded size. Nothing can be changed through it. Its start page lists models and versions.',
     );
   addStoreOption(command)
