@@ -4,9 +4,10 @@
  * process's own and is gone with it; that of a killed process is removed by the next one.
  */
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { IoError, LimitError } from '../../formats/errors.js';
+import { LimitError } from '../../formats/errors.js';
+import { FileHandles } from './file-handles.js';
 import { withIoErrors } from './io-error.js';
 import { hasEnded, processTag } from './process-identity.js';
 
@@ -89,7 +90,6 @@ interface Entry {
   makingMs: number;
   readonly made: Promise<void>;
   readonly settle: (error?: unknown) => void;
-  handle: Promise<FileHandle> | undefined;
 }
 
 export class FileCache {
@@ -100,9 +100,9 @@ export class FileCache {
   readonly #waiting: Entry[] = [];
   readonly #making = new Set<Promise<void>>();
   readonly #removing = new Set<Promise<void>>();
+  readonly #handles = new FileHandles(MAX_HANDLES);
   #weight = 0;
   #byteLength = 0;
-  #handleCount = 0;
   #fileNumber = 0;
   #counts = { hit: 0, miss: 0, evicted: 0 };
   /** Bytes of all files: what the options say, or what the disk turned out to have. */
@@ -192,7 +192,7 @@ export class FileCache {
     clearTimeout(this.#retry);
     for (const entry of this.#waiting.splice(0)) this.#fail(entry, closedError());
     await Promise.all([...this.#making, ...this.#removing]);
-    await Promise.all([...this.#entries.values()].map((entry) => closeHandle(entry)));
+    await this.#handles.closeAll();
     this.#entries.clear();
     await rm(this.#folder, { recursive: true, force: true });
   }
@@ -225,7 +225,6 @@ export class FileCache {
       makingMs: 0,
       made,
       settle,
-      handle: undefined,
     };
     this.#entries.set(item.key, entry);
     this.#waiting.push(entry);
@@ -241,21 +240,10 @@ export class FileCache {
     try {
       await entry.made;
       this.#touch(entry);
-      return await this.#fill(entry, byteOffset, room).catch((error: unknown) => error);
+      return await this.#handles.read(entry.path, byteOffset, room).catch((error: unknown) => error);
     } finally {
       entry.readers--;
       if (entry.readers === 0 && this.#waiting.length > 0) this.#makeNext();
-    }
-  }
-
-  async #fill(entry: Entry, byteOffset: number, room: Uint8Array): Promise<void> {
-    const handle = await this.#open(entry);
-    for (let done = 0; done < room.byteLength; ) {
-      const { bytesRead } = await withIoErrors('read', entry.path, () =>
-        handle.read(room, done, room.byteLength - done, byteOffset + done),
-      );
-      if (bytesRead === 0) throw new IoError(`${entry.path}: ends at byte ${byteOffset + done}`);
-      done += bytesRead;
     }
   }
 
@@ -388,40 +376,13 @@ export class FileCache {
     entry.state = 'gone';
     this.#entries.delete(entry.item.key);
     this.#byteLength -= entry.item.byteLength;
-    this.#closeHandle(entry);
-    const removing = rm(entry.path, { force: true })
+    const removing = this.#handles
+      .close(entry.path)
+      .then(() => rm(entry.path, { force: true }))
       .catch(() => {})
       .finally(() => this.#removing.delete(removing));
     this.#removing.add(removing);
   }
-
-  #open(entry: Entry): Promise<FileHandle> {
-    if (entry.handle === undefined) {
-      entry.handle = withIoErrors('open', entry.path, () => open(entry.path, 'r'));
-      if (++this.#handleCount > MAX_HANDLES) this.#closeIdleHandle();
-    }
-    return entry.handle;
-  }
-
-  #closeIdleHandle(): void {
-    for (const entry of this.#entries.values()) {
-      if (entry.handle === undefined || entry.readers > 0) continue;
-      this.#closeHandle(entry);
-      return;
-    }
-  }
-
-  #closeHandle(entry: Entry): void {
-    if (entry.handle === undefined) return;
-    this.#handleCount--;
-    void closeHandle(entry).catch(() => {});
-  }
-}
-
-async function closeHandle(entry: Entry): Promise<void> {
-  const { handle } = entry;
-  entry.handle = undefined;
-  await (await handle?.catch(() => undefined))?.close();
 }
 
 function closedError(): Error {
