@@ -5,10 +5,10 @@ import {
   type ComponentsRequest,
   type GemmRequest,
   MAX_PRODUCT_K,
-  type MatrixEncodeRequest,
   type SignsRequest,
   type UnpackLayout,
 } from './kernels.js';
+import type { MatrixEncodeRequest } from './matrix-coder.js';
 import { MAX_COLUMNS } from './matrix-model.js';
 
 export function expectLength(what: string, expected: number, actual: number): void {

@@ -10,6 +10,7 @@
  */
 import type { FloatDtype } from '../../formats/dtype.js';
 import type { IntervalDecoder, IntervalEncoder, IntervalModel } from './interval-model.js';
+import type { MatrixCoderOptions, MatrixDecoder, MatrixEncoder } from './matrix-coder.js';
 
 /** Which implementation runs. */
 export type KernelPath = 'wasm' | 'scalar';
@@ -139,60 +140,10 @@ export interface GemmRequest {
   readonly c: Float32Array;
 }
 
-/** Of a matrix coder; encoder and decoder must agree. */
-export interface MatrixCoderOptions {
-  /** Columns of the matrix, at most 2^24. */
-  readonly columns: number;
-  /** States of the trellis of dependent quantisation; 1, the default, is scalar quantisation. */
-  readonly states?: 1 | 4 | 8;
-}
-
-/** The next rows of a matrix to encode. */
 /** Sums from which the error of codes at any scale follows. */
 export interface CodeSums {
   readonly inner: number;
   readonly codeEnergy: number;
-}
-
-export interface MatrixEncodeRequest {
-  /** rows × columns, in units of the quantiser's step. NaN counts as 0. */
-  readonly values: Float32Array;
-  /** Values are first multiplied by it, a float32, each product rounded to float32; default 1. */
-  readonly factor?: number;
-  readonly rows: number;
-  /** Cost of a bit in squared steps: the codes minimise Σ weight · error² + lambda · bits, nearly. ≥ 0. */
-  readonly lambda: number;
-  /**
-   * Out, rows × columns: the reconstruction in half steps, |code| ≤ 32766. With one state every code
-   * is even.
-   */
-  readonly codes: Int16Array;
-  /** columns, ≥ 0: weight of the squared error in a column; default 1. */
-  readonly columnWeights?: Float32Array;
-  /** Columns before it are 0 in these rows and take no bits; their values are not read. Default 0. */
-  readonly firstColumn?: number;
-}
-
-/**
- * Quantises a matrix row by row and entropy-codes it (docs/spec/matrix-coder.md). The models learn over
- * the whole matrix; a chunk is a piece of it that decodes after the chunks before it.
- */
-export interface MatrixEncoder {
-  encodeRows(request: MatrixEncodeRequest): void;
-  /** The bytes of the rows since the last chunk. The next row begins a new chunk. */
-  endChunk(): Uint8Array;
-  /** Gives the coder's memory back; other calls then throw TypeError. Optional: it is ordinary memory. */
-  free(): void;
-}
-
-/** The inverse of MatrixEncoder. Any bytes decode, to some codes: what lies past their end is 0. */
-export interface MatrixDecoder {
-  /** Continues with the rows of the next chunk. */
-  beginChunk(bytes: Uint8Array): void;
-  /** The next rows of the chunk; out: rows × columns half steps, |out| ≤ 32766. @param firstColumn as encoded; default 0 */
-  decodeRows(rows: number, out: Int16Array, firstColumn?: number): void;
-  /** As in MatrixEncoder. */
-  free(): void;
 }
 
 /** What decoding calls. */

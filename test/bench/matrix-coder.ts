@@ -3,8 +3,9 @@
  * I.i.d. Gaussian weights at four rates, the best of several runs, copies between the caller's arrays and
  * the linear memory included. The gap is to the Gaussian bound ½·log2(1/D), after the best single gain.
  */
-import type { MatrixCoderOptions } from '../../src/kernels/kernels.js';
+
 import { loadKernels } from '../../src/kernels/load-kernels.js';
+import type { MatrixCoderOptions } from '../../src/kernels/matrix-coder.js';
 import { gaussians } from '../kernels/gaussians.js';
 import { bestSeconds, machineText } from './machine.js';
 

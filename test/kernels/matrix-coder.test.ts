@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Kernels, MatrixCoderOptions } from '../../src/kernels/kernels.js';
+import type { Kernels } from '../../src/kernels/kernels.js';
 import { loadKernels } from '../../src/kernels/load-kernels.js';
+import type { MatrixCoderOptions } from '../../src/kernels/matrix-coder.js';
 import { MatrixModel } from '../../src/kernels/scalar/matrix-model.js';
 import { type BitCoder, type Contexts, RangeDecoder } from '../../src/kernels/scalar/range-coder.js';
 import { gaussians } from './gaussians.js';

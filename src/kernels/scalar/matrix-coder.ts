@@ -3,7 +3,12 @@
  * and the encoder's quantiser (scalar/matrix-quantizer.ts) before it.
  */
 import { checkColumns, checkEncodeRows, checkFirstColumn, checkMatrixRows } from '../arguments.js';
-import type { MatrixCoderOptions, MatrixDecoder, MatrixEncodeRequest, MatrixEncoder } from '../kernels.js';
+import type {
+  MatrixCoderOptions,
+  MatrixDecoder,
+  MatrixEncodeRequest,
+  MatrixEncoder,
+} from '../matrix-coder.js';
 import { SEGMENT } from '../matrix-model.js';
 import { MatrixModel } from './matrix-model.js';
 import { chooseScale, MatrixQuantizer, NO_SCALE } from './matrix-quantizer.js';

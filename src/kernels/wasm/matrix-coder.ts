@@ -1,6 +1,11 @@
 /** The matrix coder over linear memories of its own, which are used again once a coder is freed. */
 import { checkColumns, checkEncodeRows, checkFirstColumn, checkMatrixRows } from '../arguments.js';
-import type { MatrixCoderOptions, MatrixDecoder, MatrixEncodeRequest, MatrixEncoder } from '../kernels.js';
+import type {
+  MatrixCoderOptions,
+  MatrixDecoder,
+  MatrixEncodeRequest,
+  MatrixEncoder,
+} from '../matrix-coder.js';
 import {
   CONTEXT_COUNT,
   decisionCosts,
