@@ -7,7 +7,7 @@
  * from band to band. Invariant as of "low-rank": every sum is exact in float64.
  */
 import { readUint16, readUint32, writeUint16, writeUint32 } from '../../formats/little-endian.js';
-import type { MatrixDecoder } from '../kernels/kernels.js';
+import type { MatrixDecoder } from '../kernels/matrix-coder.js';
 import type { Codec, EncodedTerm, TermContext } from './codec.js';
 import { FactorRows } from './factor-rows.js';
 import { type IntegerFactors, openIntegerProduct } from './integer-product.js';

@@ -8,7 +8,7 @@
  * "low-rank": every sum is exact in float64.
  */
 
-import type { MatrixDecoder } from '../kernels/kernels.js';
+import type { MatrixDecoder } from '../kernels/matrix-coder.js';
 import type { Codec, EncodedTerm, TermContext } from './codec.js';
 import { TRELLIS_STATES, type TrellisStates } from './coded-low-rank.js';
 import { type IntegerFactors, openIntegerProduct } from './integer-product.js';

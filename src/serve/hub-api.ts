@@ -93,7 +93,7 @@ async function modelInfo(
   { catalog, isPrivate }: ApiOptions,
 ): Promise<Answer> {
   const { commit, files } = (await openRevision(catalog, model, segments)).version;
-  const withBlobs = /^(?:true|1)$/i.test(asked.query.get('blobs') ?? '');
+  const withBlobs = isSet(asked.query, 'blobs');
   const siblings = files.map((file) => {
     if (!withBlobs) return { rfilename: file.path };
     const { oid, size, lfs } = fileEntry(file);
@@ -116,10 +116,10 @@ async function listTree(
   const { version, rest } = await openRevision(catalog, model, segments);
   const { commit } = version;
   const folder = rest.length === 0 ? '' : `${rest.join('/')}/`;
-  const isRecursive = /^(?:true|1)$/i.test(asked.query.get('recursive') ?? '');
+  const isRecursive = isSet(asked.query, 'recursive');
   const entries = entriesIn(version, folder, isRecursive);
   if (entries.length === 0 && folder !== '') throw notThere(model, rest.join('/'), commit);
-  const isExpanded = /^(?:true|1)$/i.test(asked.query.get('expand') ?? '');
+  const isExpanded = isSet(asked.query, 'expand');
   return page(asked, isExpanded ? entries.map((entry) => withCommit(entry, commit)) : entries);
 }
 
@@ -149,7 +149,7 @@ function parsePaths(
   };
   if (headers['content-type']?.startsWith('application/x-www-form-urlencoded')) {
     const form = new URLSearchParams(body.toString());
-    return { paths: form.getAll('paths'), expand: /^(?:true|1)$/i.test(form.get('expand') ?? '') };
+    return { paths: form.getAll('paths'), expand: isSet(form, 'expand') };
   }
   let value: unknown;
   try {
@@ -254,4 +254,9 @@ export function fileAt({ model, commit, files }: ServedVersion, path: string): S
   const file = files.find((candidate) => candidate.path === path);
   if (file === undefined) throw notThere(model, path, commit);
   return file;
+}
+
+/** As clients say it: `true`, `True` or `1`. */
+function isSet(query: URLSearchParams, name: string): boolean {
+  return /^(?:true|1)$/i.test(query.get(name) ?? '');
 }
