@@ -339,6 +339,7 @@ class FileJournal implements TensorJournal {
     return {
       byteLength,
       crc32: checksum,
+      isHeld: false,
       read: async () => {
         const handle = this.#handle;
         if (handle === undefined) throw new IoError(`${this.#path}: is closed`);

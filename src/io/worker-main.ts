@@ -41,19 +41,23 @@ async function openRunner(): Promise<JobRunner<unknown, unknown>> {
 async function run(job: unknown): Promise<void> {
   if (isStopped) return;
   let reply: Reply<unknown>;
+  let givenAway: readonly ArrayBuffer[] = [];
   try {
     runner ??= openRunner();
-    reply = { kind: 'result', result: await (await runner).run(job) };
+    const opened = await runner;
+    const result = await opened.run(job);
+    reply = { kind: 'result', result };
+    givenAway = opened.givesAway?.(result) ?? [];
   } catch (error) {
     reply = { kind: 'error', error: toTransferredError(error) };
   }
   waiting--;
-  answer(reply);
+  answer(reply, givenAway);
 }
 
-function answer(reply: Reply<unknown>): void {
+function answer(reply: Reply<unknown>, givenAway: readonly ArrayBuffer[] = []): void {
   try {
-    pool.postMessage(reply);
+    pool.postMessage(reply, [...givenAway]);
   } catch (error) {
     // The result cannot be cloned.
     pool.postMessage({ kind: 'error', error: toTransferredError(error) } satisfies Reply<unknown>);

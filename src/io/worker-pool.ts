@@ -1,6 +1,6 @@
 /**
  * Runs jobs on worker threads, and in this one where one is enough or it is one of them. A job module opens its own
- * files in every thread, so that no large buffer crosses threads but results.
+ * files in every thread, so that no large buffer crosses threads but results, and those move.
  */
 import { type MessagePort, Worker } from 'node:worker_threads';
 import { EreError } from '../../formats/errors.js';
@@ -10,6 +10,11 @@ import { fromTransferredError, type TransferredError } from './error-transfer.js
 export interface JobRunner<Job, Result> {
   /** One at a time. Must come back to the event loop often: there a thread hears that it is to stop. */
   run(job: Job): Promise<Result>;
+  /**
+   * Buffers of a result that the runner needs no more: they move to the thread that asked, where others of it are
+   * copied. Default: none.
+   */
+  givesAway?(result: Result): readonly ArrayBuffer[];
   /** Frees what the runner holds and leaves nothing that keeps the event loop alive. A job that runs fails then. */
   close(): Promise<void>;
 }
@@ -23,11 +28,13 @@ export interface WorkerPool<Job, Result> {
   /**
    * Runs on the given worker, or on the first that is free; in the order of the calls, but urgent jobs before all
    * that wait.
+   * @param givenAway buffers of the job that the caller needs no more: they move to a worker's thread
    */
   run(
     job: Job,
     worker?: number,
     isUrgent?: boolean,
+    givenAway?: readonly ArrayBuffer[],
   ): Promise<{ readonly result: Result; readonly worker: number }>;
   /**
    * Starts no further job, and resolves when the threads are gone. Their jobs are abandoned; a job in this
@@ -74,6 +81,7 @@ interface QueuedJob<Job, Result> {
   readonly job: Job;
   readonly worker: number | undefined;
   readonly isUrgent: boolean;
+  readonly givenAway: readonly ArrayBuffer[];
   readonly resolve: (value: { result: Result; worker: number }) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -90,7 +98,8 @@ export type Reply<Result> =
 interface Lane<Job> {
   /** Jobs that it is given at a time; it runs them one after another. */
   readonly depth: number;
-  tell(order: Order<Job>): void;
+  /** @param givenAway buffers that may move to its thread, where it has one */
+  tell(order: Order<Job>, givenAway?: readonly ArrayBuffer[]): void;
   /** Settles when it is gone. */
   readonly ended: Promise<unknown>;
 }
@@ -170,7 +179,7 @@ function openThread<Job, Result>(
   worker.on('exit', (code) => owner.crashed(new Error(`a worker thread stopped with exit code ${code}`)));
   return {
     depth,
-    tell: (order) => worker.postMessage(order),
+    tell: (order, givenAway = []) => worker.postMessage(order, [...givenAway]),
     ended: new Promise((resolve) => worker.once('exit', resolve)),
   };
 }
@@ -214,13 +223,18 @@ class LanePool<Job, Result> implements WorkerPool<Job, Result> {
     }
   }
 
-  run(job: Job, worker?: number, isUrgent = false): Promise<{ result: Result; worker: number }> {
+  run(
+    job: Job,
+    worker?: number,
+    isUrgent = false,
+    givenAway: readonly ArrayBuffer[] = [],
+  ): Promise<{ result: Result; worker: number }> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) {
         reject(this.#failure);
         return;
       }
-      const queued = { job, worker, isUrgent, resolve, reject };
+      const queued = { job, worker, isUrgent, givenAway, resolve, reject };
       const place = isUrgent ? this.#queue.findIndex((other) => !other.isUrgent) : -1;
       if (place === -1) this.#queue.push(queued);
       else this.#queue.splice(place, 0, queued);
@@ -246,7 +260,7 @@ class LanePool<Job, Result> implements WorkerPool<Job, Result> {
         if (next === -1) continue;
         const queued = this.#queue.splice(next, 1)[0]!;
         running.push(queued);
-        lane.tell({ kind: 'run', job: queued.job });
+        lane.tell({ kind: 'run', job: queued.job }, queued.givenAway);
       }
     }
   }

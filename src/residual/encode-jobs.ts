@@ -3,6 +3,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import type { Choice, RateDistortionChoice } from '../allocation/operating-points.js';
 import type { EncodedTerm } from '../codecs/codec.js';
+import { movableBuffers } from '../io/movable-buffers.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { JobRunner } from '../io/worker-pool.js';
@@ -19,7 +20,7 @@ import {
   refineTensor,
   type TensorRefinement,
 } from './encode-tensor.js';
-import { byteLengthOf } from './encoded-terms.js';
+import { byteLengthOf, payloadsOf } from './encoded-terms.js';
 import { GroupSource } from './group-source.js';
 import type { Importance } from './importance.js';
 import { PairSource, type RecoverNoise } from './pair-source.js';
@@ -195,6 +196,16 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
     }
   }
 
+  /** Payloads, but for those that later choices take again. */
+  givesAway(result: EncodeJobResult): readonly ArrayBuffer[] {
+    const kept = [
+      ...this.#exactTerms.values(),
+      ...[...this.#sources.values()].map((source) => source.keptTerms),
+    ];
+    const keptBuffers = new Set(movableBuffers(payloadsOf(kept.flat())));
+    return movableBuffers(payloadsOf(termsOf(result))).filter((buffer) => !keptBuffers.has(buffer));
+  }
+
   async #run(job: EncodeJob): Promise<EncodeJobResult> {
     const readable = this.#readable(job.pair);
     switch (job.kind) {
@@ -366,6 +377,14 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
       runtime: this.#runtime,
     };
   }
+}
+
+/** The finished terms of a result. */
+function termsOf(result: EncodeJobResult): readonly EncodedTerm[] {
+  if (result === undefined) return [];
+  if (Array.isArray(result)) return (result as readonly EncodedTensor[]).flatMap(({ terms }) => terms);
+  if ('terms' in result) return result.terms;
+  return 'encoded' in result ? (result.encoded?.terms ?? []) : [];
 }
 
 /** The WebAssembly product as the engine wants it. */

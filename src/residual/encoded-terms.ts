@@ -9,7 +9,7 @@ export function decoderInput(
   { pair, readBase, runtime }: ReadablePair,
   terms: readonly EncodedTerm[],
 ): TensorPiecesInput {
-  const chunks = terms.flatMap((term) => term.chunks.map(({ bytes }) => bytes));
+  const chunks = payloadsOf(terms);
   let next = 0;
   const placed = terms.map(
     ({ codec, rows, params, chunks: own }): ArchiveTerm => ({
@@ -35,10 +35,11 @@ export function decoderInput(
   };
 }
 
+export function payloadsOf(terms: readonly EncodedTerm[]): Uint8Array[] {
+  return terms.flatMap(({ chunks }) => chunks.map(({ bytes }) => bytes));
+}
+
 /** Payload bytes of terms. */
 export function byteLengthOf(terms: readonly EncodedTerm[]): number {
-  return terms.reduce(
-    (sum, { chunks }) => chunks.reduce((bytes, chunk) => bytes + chunk.bytes.byteLength, sum),
-    0,
-  );
+  return payloadsOf(terms).reduce((sum, { byteLength }) => sum + byteLength, 0);
 }

@@ -93,10 +93,15 @@ export class PairSource implements ResidualSource {
     return byteLength > this.#cacheByteLimit ? 0 : byteLength - this.streamByteLength;
   }
 
+  /** Finished terms that are kept for whoever asks again. */
+  get keptTerms(): readonly EncodedTerm[] {
+    const exact = this.#exact === undefined ? [] : [this.#exact];
+    return [...exact, ...(this.#productTerms ?? [])];
+  }
+
   /** Bytes of what else can be dropped. */
   get resultByteLength(): number {
-    const exact = this.#exact === undefined ? [] : [this.#exact];
-    return (this.#svd?.byteLength ?? 0) + byteLengthOf([...exact, ...(this.#productTerms ?? [])]);
+    return (this.#svd?.byteLength ?? 0) + byteLengthOf(this.keptTerms);
   }
 
   /** Bytes of the sample, and of the same less its leading components, which is kept beside it. */

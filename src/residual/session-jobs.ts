@@ -30,9 +30,15 @@ export class SessionJobs {
     return result as EncodeJobResults[Job['kind']];
   }
 
-  /** Runs a job that needs nothing of an earlier one on whichever thread is free. */
-  async runAnywhere<Job extends EncodeJob>(job: Job): Promise<EncodeJobResults[Job['kind']]> {
-    return (await this.#pool.run(job)).result as EncodeJobResults[Job['kind']];
+  /**
+   * Runs a job that needs nothing of an earlier one on whichever thread is free.
+   * @param givenAway buffers of the job that move to the thread
+   */
+  async runAnywhere<Job extends EncodeJob>(
+    job: Job,
+    givenAway: readonly ArrayBuffer[] = [],
+  ): Promise<EncodeJobResults[Job['kind']]> {
+    return (await this.#pool.run(job, undefined, false, givenAway)).result as EncodeJobResults[Job['kind']];
   }
 
   /** Does `work` for every pair at once (the pool queues), reporting progress as they end. */

@@ -8,6 +8,8 @@ export interface StoredChunk {
   readonly byteLength: number;
   /** CRC-32 of the bytes. */
   readonly crc32: number;
+  /** Whether `read` gives bytes that others hold as well; else they are the caller's own. */
+  readonly isHeld: boolean;
   read(): Promise<Uint8Array>;
 }
 
@@ -30,7 +32,7 @@ export interface TensorStore {
 
 /** A chunk that stays in memory. */
 export function memoryChunk(bytes: Uint8Array): StoredChunk {
-  return { byteLength: bytes.byteLength, crc32: crc32(bytes), read: async () => bytes };
+  return { byteLength: bytes.byteLength, crc32: crc32(bytes), isHeld: true, read: async () => bytes };
 }
 
 /** @param store by what a payload becomes a stored one */
@@ -60,6 +62,13 @@ export async function loadTerms(terms: readonly StoredTerm[]): Promise<EncodedTe
         })),
       ),
     })),
+  );
+}
+
+/** Payloads of loaded terms that are nobody else's. @param terms as loaded from `stored` */
+export function ownPayloads(stored: readonly StoredTerm[], terms: readonly EncodedTerm[]): Uint8Array[] {
+  return stored.flatMap(({ chunks }, t) =>
+    chunks.flatMap(({ chunk }, c) => (chunk.isHeld ? [] : [terms[t]!.chunks[c]!.bytes])),
   );
 }
 

@@ -5,12 +5,19 @@
 import type { Digest } from '../../formats/ere/archive-index.js';
 import { IntegrityError } from '../../formats/errors.js';
 import type { Choice, RateDistortionChoice } from '../allocation/operating-points.js';
+import { movableBuffers } from '../io/movable-buffers.js';
 import type { SvdGrowth } from '../linalg/growing-svd.js';
 import type { AnalyseResult } from './encode-jobs.js';
 import type { EncodedTensor } from './encode-tensor.js';
 import { shareBasis } from './encode-units.js';
 import type { SessionJobs } from './session-jobs.js';
-import { loadTerms, type StoredTensor, type StoredTerm, type TensorStore } from './stored-chunks.js';
+import {
+  loadTerms,
+  ownPayloads,
+  type StoredTensor,
+  type StoredTerm,
+  type TensorStore,
+} from './stored-chunks.js';
 
 export interface TensorEncoderOptions {
   readonly jobs: SessionJobs;
@@ -159,7 +166,8 @@ export class TensorEncoder {
     const found = this.#store.find(key);
     if (found !== undefined) return found;
     const terms = await loadTerms(tensor.terms);
-    const refinement = await this.#jobs.runAnywhere({ kind: 'refine', pair, terms });
+    const job = { kind: 'refine', pair, terms } as const;
+    const refinement = await this.#jobs.runAnywhere(job, movableBuffers(ownPayloads(tensor.terms, terms)));
     return this.#store.put(key, { ...refinement, squaredError: 0 });
   }
 

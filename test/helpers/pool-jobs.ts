@@ -1,6 +1,7 @@
 /** A job module for the tests of the worker pool: jobs that end in every way there is. */
 import { threadId } from 'node:worker_threads';
 import { CheckpointMismatchError } from '../../formats/errors.js';
+import { movableBuffers } from '../../src/io/movable-buffers.js';
 import type { JobRunner } from '../../src/io/worker-pool.js';
 
 export interface PoolJobsInit {
@@ -13,6 +14,10 @@ export interface PoolJobsInit {
 export type PoolJob =
   | { readonly kind: 'echo'; readonly value: unknown; readonly durationMs?: number }
   | { readonly kind: 'mismatch' | 'range' | 'system' | 'text' | 'uncloneable' }
+  /** Gives back what it was given, and gives away the first part. */
+  | { readonly kind: 'give'; readonly value: readonly Uint8Array[] }
+  /** How many bytes of what was last given back are still here. */
+  | { readonly kind: 'left' }
   | { readonly kind: 'exit'; readonly code: number }
   | { readonly kind: 'crash' };
 
@@ -25,13 +30,20 @@ export async function openJobs(init: PoolJobsInit): Promise<JobRunner<PoolJob, P
   const counters = new Int32Array(init.counters);
   if (init.failsToOpen) throw new CheckpointMismatchError('no base', { expected: 'a base', found: 'none' });
   Atomics.add(counters, 0, 1);
+  let given: readonly Uint8Array[] = [];
   return {
+    givesAway: ({ value }) => (value === given ? movableBuffers(given.slice(0, 1)) : []),
     async run(job) {
       Atomics.add(counters, 1, 1);
       switch (job.kind) {
         case 'echo':
           await new Promise((resolve) => setTimeout(resolve, job.durationMs ?? 0));
           return { value: job.value, thread: threadId };
+        case 'give':
+          given = job.value;
+          return { value: given, thread: threadId };
+        case 'left':
+          return { value: given.map(({ byteLength }) => byteLength), thread: threadId };
         case 'mismatch': {
           const cause = new TypeError('the reason', { cause: 'and its own' });
           const error = new CheckpointMismatchError('wrong base', { tensor: 'w', expected: 'a', found: 'b' });

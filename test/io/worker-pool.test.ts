@@ -179,8 +179,8 @@ describe('a pool with this thread as a worker', () => {
   it('the others go on while it is busy, with the job that they have in hand', async () => {
     const busy = async ({ pool, counters }: Opened) => {
       await Promise.all([pool.run(echo(0), 0), pool.run(echo(0), 1)]);
-      const jobs = [1, 2, 3].map((i) => pool.run(echo(i), 1));
       const started = counters[1]!;
+      const jobs = [1, 2, 3].map((i) => pool.run(echo(i), 1));
       // Nothing of this thread's event loop gets through until two have started.
       while (Atomics.load(counters, 1) < started + 2);
       await Promise.all(jobs);
@@ -218,6 +218,27 @@ describe('threads', () => {
       });
     });
   }
+
+  it('what is given away moves, there and back; the rest is copied', async () => {
+    await withPool(2, async ({ pool }) => {
+      const parts = [Uint8Array.of(1, 2), Uint8Array.of(3)];
+      const job = { kind: 'give', value: parts } as const;
+      const moving = [parts[1]!.buffer];
+      const { result, worker } = await pool.run(job, 0, false, moving);
+      expect(parts.map(({ byteLength }) => byteLength)).toEqual([2, 0]);
+      expect(result.value).toEqual([Uint8Array.of(1, 2), Uint8Array.of(3)]);
+      expect((await pool.run({ kind: 'left' }, worker)).result.value).toEqual([0, 1]);
+    });
+  });
+
+  it('in this thread nothing moves', async () => {
+    await withPool(1, async ({ pool }) => {
+      const value = [Uint8Array.of(1, 2)];
+      const { result } = await pool.run({ kind: 'give', value }, undefined, false, [value[0]!.buffer]);
+      expect(result.value).toBe(value);
+      expect(value[0]).toEqual(Uint8Array.of(1, 2));
+    });
+  });
 
   it('a result that cannot be sent is an error of its job', async () => {
     await withPool(2, async ({ pool }) => {

@@ -40,13 +40,8 @@ const FIRST: EncodeJob[] = [0, 1].map((pair) => ({
   spectrum: { maxRank: 32, recover: false, sample: true },
 }));
 
-/** The results of jobs, in order, with so many bytes to keep things in. */
-async function resultsOf(
-  folder: string,
-  memoryShare: number,
-  jobs: readonly EncodeJob[],
-): Promise<unknown[]> {
-  const init: EncodeJobsInit = {
+function initOf(folder: string, memoryShare: number): EncodeJobsInit {
+  return {
     base: join(folder, 'base'),
     fineTuned: join(folder, 'tuned'),
     kernels: 'wasm',
@@ -55,7 +50,15 @@ async function resultsOf(
     importance: undefined,
     memoryShare,
   };
-  const runner = await openJobs(init);
+}
+
+/** The results of jobs, in order, with so many bytes to keep things in. */
+async function resultsOf(
+  folder: string,
+  memoryShare: number,
+  jobs: readonly EncodeJob[],
+): Promise<unknown[]> {
+  const runner = await openJobs(initOf(folder, memoryShare));
   try {
     const results = [];
     for (const job of jobs) results.push(await runner.run(job));
@@ -75,6 +78,33 @@ async function withModels(use: (folder: string) => Promise<void>): Promise<void>
 }
 
 describe('a thread', () => {
+  test('gives the payload of a result away, but not what it answers from again', async () => {
+    await withModels(async (folder) => {
+      const runner = await openJobs(initOf(folder, 64 * MIB));
+      try {
+        for (const job of FIRST) await runner.run(job);
+        const payloads = async (job: EncodeJob) => {
+          const result = await runner.run(job);
+          const { terms } = result as EncodedTensor;
+          const buffers = terms.flatMap(({ chunks }) => chunks.map(({ bytes }) => bytes.buffer));
+          return { buffers, given: runner.givesAway!(result) };
+        };
+        const lossy = await payloads({ kind: 'encode', pair: 0, choice: step(0.03) });
+        expect(lossy.buffers.length).toBeGreaterThan(0);
+        expect(lossy.given).toEqual(lossy.buffers);
+        const exact = await payloads({
+          kind: 'encode',
+          pair: 0,
+          choice: { kind: 'exact', lowRankFirst: false },
+        });
+        expect(exact.buffers.length).toBeGreaterThan(0);
+        expect(exact.given).toEqual([]);
+      } finally {
+        await runner.close();
+      }
+    });
+  });
+
   test('gives the same whether it keeps everything, some or nothing', async () => {
     await withModels(async (folder) => {
       const jobs: EncodeJob[] = [
