@@ -4,13 +4,15 @@
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { toTransferredError } from './error-transfer.js';
-import type { JobModule, JobRunner, Order, Reply } from './worker-pool.js';
+import type { Crew, JobModule, JobRunner, Order, Reply } from './worker-pool.js';
 
-const { module, init, port } = workerData as {
+const { module, init, port, idle } = workerData as {
   readonly module: string;
   readonly init: unknown;
   /** To another thread that the jobs ask for something; the runner's. */
   readonly port: MessagePort | undefined;
+  /** One number: threads of the pool without a job. */
+  readonly idle: Int32Array;
 };
 const pool = parentPort!;
 /** For an abandoned job to notice: a read or a product takes less. */
@@ -33,9 +35,21 @@ pool.on('message', (order: Order<unknown>) => {
   else void stop();
 });
 
+let offers = 0;
+const crew: Crew<unknown> = {
+  get idle() {
+    return Atomics.load(idle, 0);
+  },
+  offer(job) {
+    const id = offers++;
+    pool.postMessage({ kind: 'offer', id, job } satisfies Reply<unknown>);
+    return () => pool.postMessage({ kind: 'withdraw', id } satisfies Reply<unknown>);
+  },
+};
+
 async function openRunner(): Promise<JobRunner<unknown, unknown>> {
   const { openJobs } = (await import(module)) as JobModule<unknown, unknown, unknown>;
-  return openJobs(init, port);
+  return openJobs(init, port, crew);
 }
 
 async function run(job: unknown): Promise<void> {

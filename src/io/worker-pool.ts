@@ -19,12 +19,26 @@ export interface JobRunner<Job, Result> {
   close(): Promise<void>;
 }
 
+/** The other threads of a pool, for a job that several can work on at once. */
+export interface Crew<Job> {
+  /** How many have nothing to do at the moment. */
+  readonly idle: number;
+  /**
+   * Has every thread that has nothing else to do run the job, once each, until the returned function is called. What
+   * becomes of it is nobody's: whoever offers goes on working, and finds by shared memory what others have done.
+   */
+  offer(job: Job): () => void;
+}
+
 export interface JobModule<Init, Job, Result> {
-  openJobs(init: Init, port?: MessagePort): Promise<JobRunner<Job, Result>>;
+  /** @param crew where there are other threads */
+  openJobs(init: Init, port?: MessagePort, crew?: Crew<Job>): Promise<JobRunner<Job, Result>>;
 }
 
 export interface WorkerPool<Job, Result> {
   readonly threads: number;
+  /** Times that a thread with nothing else to do took on a job that another one offered. */
+  readonly takenOffers: number;
   /**
    * Runs on the given worker, or on the first that is free; in the order of the calls, but urgent jobs before all
    * that wait.
@@ -88,8 +102,11 @@ interface QueuedJob<Job, Result> {
 
 /** What a worker is told. */
 export type Order<Job> = { readonly kind: 'run'; readonly job: Job } | { readonly kind: 'stop' };
-/** What a thread answers: to a job, or after 'stop' that its runner did not close. */
-export type Reply<Result> =
+/** What a thread says: to a job, or after 'stop' that its runner did not close. */
+export type Reply<Result, Job = unknown> =
+  /** Meanwhile: the job that runs has one for others, or no more. */
+  | { readonly kind: 'offer'; readonly id: number; readonly job: Job }
+  | { readonly kind: 'withdraw'; readonly id: number }
   | { readonly kind: 'result'; readonly result: Result }
   | { readonly kind: 'error'; readonly error: TransferredError }
   | { readonly kind: 'not-closed'; readonly error: TransferredError };
@@ -105,7 +122,9 @@ interface Lane<Job> {
 }
 
 /** Whom a worker tells of what becomes of its jobs, in their order. */
-interface LaneOwner<Result> {
+interface LaneOwner<Job, Result> {
+  offered(id: number, job: Job): void;
+  withdrawn(id: number): void;
   done(result: Result): void;
   failed(error: unknown): void;
   notClosed(error: unknown): void;
@@ -114,7 +133,10 @@ interface LaneOwner<Result> {
 }
 
 /** Jobs in this thread. Where it is told to stop, a job that runs ends first, as it has its files open. */
-function openHere<Job, Result>(options: WorkerPoolOptions<unknown>, owner: LaneOwner<Result>): Lane<Job> {
+function openHere<Job, Result>(
+  options: WorkerPoolOptions<unknown>,
+  owner: LaneOwner<Job, Result>,
+): Lane<Job> {
   const port = options.connect?.();
   let runner: Promise<JobRunner<Job, Result>> | undefined;
   let last: Promise<unknown> = Promise.resolve();
@@ -162,15 +184,18 @@ function openHere<Job, Result>(options: WorkerPoolOptions<unknown>, owner: LaneO
 function openThread<Job, Result>(
   options: WorkerPoolOptions<unknown>,
   depth: number,
-  owner: LaneOwner<Result>,
+  idle: Int32Array,
+  owner: LaneOwner<Job, Result>,
 ): Lane<Job> {
   const port = options.connect?.();
   const worker = new Worker(new URL('./worker-main.js', import.meta.url), {
-    workerData: { module: options.module.href, init: options.init, port },
+    workerData: { module: options.module.href, init: options.init, port, idle },
     transferList: port === undefined ? [] : [port],
   });
-  worker.on('message', (reply: Reply<Result>) => {
-    if (reply.kind === 'result') owner.done(reply.result);
+  worker.on('message', (reply: Reply<Result, Job>) => {
+    if (reply.kind === 'offer') owner.offered(reply.id, reply.job);
+    else if (reply.kind === 'withdraw') owner.withdrawn(reply.id);
+    else if (reply.kind === 'result') owner.done(reply.result);
     else if (reply.kind === 'error') owner.failed(fromTransferredError(reply.error));
     else owner.notClosed(fromTransferredError(reply.error));
   });
@@ -184,12 +209,25 @@ function openThread<Job, Result>(
   };
 }
 
+/** A job for whoever has nothing else to do. */
+interface Offer<Job> {
+  readonly lane: number;
+  readonly id: number;
+  readonly job: Job;
+  /** Who has run it, or does. */
+  readonly takenBy: Set<number>;
+}
+
 class LanePool<Job, Result> implements WorkerPool<Job, Result> {
   readonly threads: number;
+  takenOffers = 0;
   readonly #lanes: Lane<Job>[] = [];
   /** Per lane the jobs that it was given. */
   readonly #running: QueuedJob<Job, Result>[][] = [];
   readonly #queue: QueuedJob<Job, Result>[] = [];
+  #offers: Offer<Job>[] = [];
+  /** One number, shared with the threads: lanes without a job. */
+  readonly #idle = new Int32Array(new SharedArrayBuffer(4));
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort: () => void;
   #failure: unknown;
@@ -203,7 +241,15 @@ class LanePool<Job, Result> implements WorkerPool<Job, Result> {
     signal?.addEventListener('abort', this.#onAbort, { once: true });
     for (let i = 0; i < this.threads; i++) {
       const running: QueuedJob<Job, Result>[] = [];
-      const owner: LaneOwner<Result> = {
+      const owner: LaneOwner<Job, Result> = {
+        offered: (id, job) => {
+          if (this.#failure !== undefined) return;
+          this.#offers.push({ lane: i, id, job, takenBy: new Set([i]) });
+          this.#dispatch();
+        },
+        withdrawn: (id) => {
+          this.#offers = this.#offers.filter((offer) => offer.lane !== i || offer.id !== id);
+        },
         done: (result) => {
           running.shift()?.resolve({ result, worker: i });
           this.#dispatch();
@@ -219,7 +265,9 @@ class LanePool<Job, Result> implements WorkerPool<Job, Result> {
       };
       const runsHere = (this.threads === 1 && isHere) || (isWorker && i === 0);
       this.#running.push(running);
-      this.#lanes.push(runsHere ? openHere(options, owner) : openThread(options, isWorker ? 2 : 1, owner));
+      this.#lanes.push(
+        runsHere ? openHere(options, owner) : openThread(options, isWorker ? 2 : 1, this.#idle, owner),
+      );
     }
   }
 
@@ -263,6 +311,25 @@ class LanePool<Job, Result> implements WorkerPool<Job, Result> {
         lane.tell({ kind: 'run', job: queued.job }, queued.givenAway);
       }
     }
+    this.#dispatchOffers();
+    const idle = this.#running.reduce((count, jobs) => count + (jobs.length === 0 ? 1 : 0), 0);
+    Atomics.store(this.#idle, 0, idle);
+  }
+
+  /** Gives those that are left without a job what others offer. */
+  #dispatchOffers(): void {
+    for (const [i, lane] of this.#lanes.entries()) {
+      const running = this.#running[i]!;
+      if (running.length > 0) continue;
+      const offer = this.#offers.find(({ takenBy }) => !takenBy.has(i));
+      if (offer === undefined) continue;
+      const { job } = offer;
+      offer.takenBy.add(i);
+      this.takenOffers++;
+      const ignore = (): void => {};
+      running.push({ job, worker: i, isUrgent: false, givenAway: [], resolve: ignore, reject: ignore });
+      lane.tell({ kind: 'run', job });
+    }
   }
 
   #fail(error: unknown): void {
@@ -270,6 +337,7 @@ class LanePool<Job, Result> implements WorkerPool<Job, Result> {
     this.#failure = error;
     for (const queued of [...this.#running.flat(), ...this.#queue]) queued.reject(error);
     this.#queue.length = 0;
+    this.#offers = [];
     for (const running of this.#running) running.length = 0;
     for (const lane of this.#lanes) lane.tell({ kind: 'stop' });
   }

@@ -16,6 +16,8 @@ export interface GrowSvdOptions {
   readonly engine: GemmEngine;
   /** Seed of the randomised algorithm; default 0. */
   readonly seed?: number;
+  /** ‖R‖² where it is known and finite; default: measured. */
+  readonly energy?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -41,7 +43,7 @@ export async function growSvd(
   known: GrownSvd | undefined,
   options: GrowSvdOptions,
 ): Promise<GrownSvd> {
-  const { rank, engine, seed = 0, signal } = options;
+  const { rank, engine, seed = 0, energy, signal } = options;
   assertDimension('rank', rank);
   const shortSide = Math.min(stream.rows, stream.columns);
   const wanted = Math.min(rank, shortSide);
@@ -53,7 +55,7 @@ export async function growSvd(
   const before = known?.all.rank ?? 0;
   const needed = wanted === 0 ? 0 : wanted + defaultOversample(wanted);
   const width = Math.min(before === 0 ? needed : Math.max(needed, before + smallestBlock), shortSide);
-  const all = await extendRange(stream, known?.all, { width, engine, seed, signal });
+  const all = await extendRange(stream, known?.all, { width, engine, seed, energy, signal });
   if (all.rank < width) return { svd: all, all, isComplete: true };
   return { svd: leadingComponents(all, before === 0 ? wanted : accurateRank(width)), all, isComplete: false };
 }

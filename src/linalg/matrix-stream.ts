@@ -3,6 +3,7 @@
  * 128 k × 4 k embedding is produced block by block from its two checkpoints, once per pass.
  */
 import { assertDimension, createMatrix, type Matrix, rowRange } from './matrix.js';
+import type { SharedPass } from './shared-pass.js';
 
 export interface MatrixBlock {
   /** First row. */
@@ -21,6 +22,27 @@ export interface MatrixStream {
    * @param into rows × columns: where the rows may be put at their place, and the blocks then lie
    */
   blocks(into?: Matrix): AsyncIterable<MatrixBlock>;
+  /** Where blocks can be had in any order, and other threads can have them too. */
+  readonly sharing?: StreamSharing | undefined;
+}
+
+/** Blocks of `rowBlock` rows in any order; the last may have fewer. */
+export interface BlockSource {
+  readonly rows: number;
+  readonly columns: number;
+  readonly rowBlock: number;
+  /** Whether blocks are there without being read. */
+  readonly isInMemory: boolean;
+  /** @param room gives rowBlock × columns, where the rows may be put; the same each time it is asked */
+  readBlock(block: number, room: () => Float32Array): Promise<Matrix>;
+}
+
+/** How a pass over a stream is shared with threads that have the same blocks. */
+export interface StreamSharing extends BlockSource {
+  /** Threads that have nothing else to do at the moment. */
+  readonly idle: number;
+  /** Has them take part (`workOnPass`) until the returned function is called. */
+  offer(pass: SharedPass): () => void;
 }
 
 /** A matrix in memory as a stream of views, all rows in one block unless `rowBlock` is given. */
@@ -71,6 +93,23 @@ export function cacheStream(source: MatrixStream, options: { readonly byteLimit:
     },
     get cached() {
       return cached;
+    },
+    get sharing() {
+      const { sharing } = source;
+      if (sharing === undefined || cached === undefined) return sharing;
+      const whole = cached;
+      return {
+        rows,
+        columns,
+        rowBlock,
+        isInMemory: true,
+        readBlock: async (block: number) =>
+          rowRange(whole, block * rowBlock, Math.min(rows, (block + 1) * rowBlock)),
+        get idle() {
+          return sharing.idle;
+        },
+        offer: sharing.offer,
+      };
     },
     drop() {
       cached = undefined;

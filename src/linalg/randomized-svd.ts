@@ -28,6 +28,8 @@ export interface RandomizedSvdOptions {
   /** Seed of Ω, a 32-bit integer; default 0. Equal seeds give equal bits on one machine and engine. */
   readonly seed?: number;
   readonly engine: GemmEngine;
+  /** ‖R‖² where it is known and finite; default: measured. */
+  readonly energy?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -76,7 +78,7 @@ export async function extendRange(
   const width = Math.min(options.width, shortSide);
   const before = known?.rank ?? 0;
   if (known !== undefined && width <= before) return known;
-  const products = streamProducts(stream, { engine, signal, energy: known?.energy });
+  const products = streamProducts(stream, { engine, signal, energy: known?.energy ?? options.energy });
   if (width === 0) return emptySvd(rows, columns, await products.energy(), 'randomized');
 
   const basis = known === undefined || before === 0 ? undefined : basisOf(known, wide);

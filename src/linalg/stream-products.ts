@@ -1,7 +1,18 @@
-/** Products of a streamed matrix R (m × n) with tall matrices in memory, one pass over its blocks each. */
+/**
+ * Products of a streamed matrix R (m × n) with tall matrices in memory, one pass over its blocks each, which threads
+ * with nothing else to do take part in where the stream can be shared. The bits do not depend on that: products of
+ * blocks are added one after another.
+ */
 import type { GemmEngine } from './gemm-engine.js';
+import { addInto } from './gemm-shapes.js';
 import { createMatrix, type Matrix, rowRange, squaredNorm } from './matrix.js';
-import type { MatrixStream } from './matrix-stream.js';
+import type { MatrixStream, StreamSharing } from './matrix-stream.js';
+import {
+  type SharedProduct,
+  type SharedProductOptions,
+  sharedBackward,
+  sharedForward,
+} from './shared-products.js';
 
 export interface StreamProducts {
   /** R · x for x: n × k. Returns m × k. */
@@ -39,8 +50,27 @@ export function streamProducts(
     energy ??= assertFiniteEnergy(sum, rows, columns);
   }
 
+  /** By several threads, where there are any; undefined where there are none, or one has failed. */
+  async function shared(
+    make: (sharing: StreamSharing, options: SharedProductOptions) => Promise<SharedProduct | undefined>,
+  ): Promise<Matrix | undefined> {
+    const { sharing } = stream;
+    if (sharing === undefined || sharing.idle === 0) return undefined;
+    signal?.throwIfAborted();
+    const made = await make(sharing, { engine, measuresEnergy: energy === undefined });
+    if (made === undefined) return undefined;
+    energy ??= assertFiniteEnergy(
+      made.energies.reduce((sum, own) => sum + own, 0),
+      rows,
+      columns,
+    );
+    return made.product;
+  }
+
   return {
     async forward(x) {
+      const made = await shared((sharing, options) => sharedForward(sharing, x, options));
+      if (made !== undefined) return made;
       const result = createMatrix(rows, x.columns);
       await pass(async (start, block) => {
         await engine.multiply(block, x, { into: rowRange(result, start, start + block.rows) });
@@ -48,10 +78,16 @@ export function streamProducts(
       return result;
     },
     async backward(y) {
+      const made = await shared((sharing, options) => sharedBackward(sharing, y, options));
+      if (made !== undefined) return made;
       const result = createMatrix(columns, y.columns);
+      let addend: Matrix | undefined;
       await pass(async (start, block) => {
         const part = rowRange(y, start, start + block.rows);
-        await engine.multiply(block, part, { transposeA: true, into: result, accumulate: start > 0 });
+        if (start > 0) addend ??= createMatrix(columns, y.columns);
+        const into = addend ?? result;
+        await engine.multiply(block, part, { transposeA: true, into });
+        if (addend !== undefined) addInto(result.data, addend.data);
       });
       return result;
     },

@@ -46,14 +46,21 @@ const COLUMN_GROUP = 16;
 const WARM_UP_ROWS = 48;
 const WARM_UP_SHARE = 16;
 
+export interface SampleInput {
+  /** Leading components of R · diag(√columnWeights). */
+  readonly svd: LowRankFactors;
+  readonly columnWeights?: Float32Array | undefined;
+  /** Reads one row of the residual. */
+  readRow(row: number): Promise<Float32Array>;
+}
+
 /**
  * Rows at even distances in the order of their norms, so that a few strong rows among many weak ones have the share
- * that is theirs. Reads the residual twice.
- * @param svd leading components of R · diag(√columnWeights)
+ * that is theirs. Reads the residual once, and those rows again.
  */
 export async function sampleRows(
   stream: MatrixStream,
-  { svd, columnWeights }: { readonly svd: LowRankFactors; readonly columnWeights?: Float32Array | undefined },
+  { svd, columnWeights, readRow }: SampleInput,
   kernels: Kernels,
 ): Promise<ResidualSample> {
   const rowIndex = await rowsByNorm(stream, kernels);
@@ -61,16 +68,7 @@ export async function sampleRows(
   const [rows, columns] = [rowIndex.length, columnIndex.length];
   const warmUpRows = stream.rows >= WARM_UP_SHARE * SAMPLE_ROWS ? WARM_UP_ROWS : 0;
   const components = sampleComponents(svd, rowIndex, columnIndex, columnWeights);
-  const place: SamplePlace = { rows, columns, rowIndex, columnIndex, warmUpRows, components };
-  const values = new Float32Array(rows * columns);
-  let row = 0;
-  for await (const { start, matrix } of stream.blocks()) {
-    for (; row < rows && rowIndex[row]! < start + matrix.rows; row++) {
-      const offset = (rowIndex[row]! - start) * stream.columns;
-      pickColumns(place, row, matrix.data.subarray(offset, offset + stream.columns), values);
-    }
-  }
-  return { ...place, values };
+  return resample({ rows, columns, rowIndex, columnIndex, warmUpRows, components }, readRow);
 }
 
 /**

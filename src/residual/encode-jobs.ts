@@ -1,146 +1,47 @@
 /** The encoder's work on single tensors, run by the worker pool. Factors stay in the thread that made them. */
 import type { MessagePort } from 'node:worker_threads';
 import type { Checkpoint } from '../../formats/checkpoint.js';
-import type { Choice, RateDistortionChoice } from '../allocation/operating-points.js';
 import type { EncodedTerm } from '../codecs/codec.js';
 import { movableBuffers } from '../io/movable-buffers.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
-import type { JobRunner } from '../io/worker-pool.js';
-import type { KernelPath, Kernels } from '../kernels/kernels.js';
+import type { Crew, JobRunner } from '../io/worker-pool.js';
+import type { Kernels } from '../kernels/kernels.js';
+import { BlockCache } from '../linalg/block-cache.js';
 import { type GemmKernel, type OpenedGemmEngine, openGemmEngine } from '../linalg/gemm-engine.js';
-import type { SvdGrowth } from '../linalg/growing-svd.js';
-import { estimateResidual, type ResidualEstimate } from '../rate-distortion/encode-residual.js';
-import { analyseTensor, type ReadablePair, type TensorAnalysis } from './analyse-tensor.js';
-import { compareTensor, type TensorComparison } from './compare-tensor.js';
-import {
-  type EncodedTensor,
-  encodeTensor,
-  finishTensor,
-  refineTensor,
-  type TensorRefinement,
-} from './encode-tensor.js';
+import type { BlockSource } from '../linalg/matrix-stream.js';
+import { workOnPass } from '../linalg/shared-pass.js';
+import { estimateResidual } from '../rate-distortion/encode-residual.js';
+import { normalizeWeights, weightBlocks } from '../rate-distortion/weight-columns.js';
+import { analyseTensor, type ReadablePair } from './analyse-tensor.js';
+import { compareTensor } from './compare-tensor.js';
+import type {
+  AnalyseResult,
+  EncodeJob,
+  EncodeJobResult,
+  EncodeJobsInit,
+  SpectrumRequest,
+  SpectrumResult,
+} from './encode-job.js';
+import { type EncodedTensor, encodeTensor, finishTensor, refineTensor } from './encode-tensor.js';
 import { byteLengthOf, payloadsOf } from './encoded-terms.js';
 import { GroupSource } from './group-source.js';
 import type { Importance } from './importance.js';
 import { PairSource, type RecoverNoise } from './pair-source.js';
 import { pairTensors } from './pair-tensors.js';
+import { type ResidualCrew, residualBlocks } from './residual-stream.js';
 import type { Runtime } from './runtime.js';
 
-export interface EncodeJobsInit {
-  readonly base: string;
-  readonly fineTuned: string;
-  readonly kernels: KernelPath;
-  readonly gemm: 'auto' | 'wasm';
-  /** Where large products run besides, by a port of each thread; and what to say where that is not possible. */
-  readonly device: { readonly name: string | undefined; readonly warning: string | undefined };
-  /** Weights of the columns' errors, by tensor. */
-  readonly importance: Importance | undefined;
-  /** Bytes that a thread may keep of residuals and what was computed of them. */
-  readonly memoryShare: number;
-}
-
-/** Leading singular values that are wanted of a residual. */
-export interface SpectrumRequest {
-  readonly maxRank: number;
-  /** Look for a product that explains the residual. */
-  readonly recover: boolean;
-  /** Take the sample that estimates are made from; default false. */
-  readonly sample?: boolean;
-}
-
-export type EncodeJob =
-  /**
-   * With `compare`: also equal elements and norms of both sides, for diff. With `spectrum`: that of the residual as
-   * well, while it is in memory.
-   */
-  | {
-      readonly kind: 'analyse';
-      readonly pair: number;
-      readonly compare: boolean;
-      readonly spectrum?: SpectrumRequest;
-    }
-  /** Opens the engine of the matrix products; the pair is not looked at. */
-  | { readonly kind: 'engine'; readonly pair: number }
-  /** Leading singular values; the factors stay in the thread. With `recover`, a product that explains the residual. */
-  | {
-      readonly kind: 'spectrum';
-      readonly pair: number;
-      readonly spectrum: SpectrumRequest;
-    }
-  /** What coding would take, from the spectrum and a sample of rows. */
-  | {
-      readonly kind: 'estimate';
-      readonly pair: number;
-      readonly choice: RateDistortionChoice;
-    }
-  | { readonly kind: 'encode'; readonly pair: number; readonly choice: Choice }
-  /** Nothing to do: an earlier run has encoded the pair, and by then knew so much of its spectrum. */
-  | {
-      readonly kind: 'recall';
-      readonly pair: number;
-      readonly growth: SvdGrowth;
-      readonly singularValues: Float64Array;
-    }
-  /** Tensors with the same inputs, together; `pair` is the first of `pairs`. All jobs of a group go to one thread. */
-  | {
-      readonly kind: 'encode-group';
-      readonly pair: number;
-      readonly pairs: readonly number[];
-      /** ‖R‖² of each. */
-      readonly energies: readonly number[];
-      readonly choice: RateDistortionChoice;
-    }
-  /** Exact terms on top of the lossy ones. */
-  | { readonly kind: 'refine'; readonly pair: number; readonly terms: readonly EncodedTerm[] };
-
-export type AnalyseResult = Omit<TensorAnalysis, 'exactTerms'> & {
-  readonly exactByteLength: number;
-  /** Where it was asked for, and the tensor is not the base's. */
-  readonly comparison?: TensorComparison;
-  /** Where it was asked for, and there is a residual. */
-  readonly spectrum?: SpectrumResult;
-  /** A tensor that only exact terms apply to, finished; not for diff. */
-  readonly encoded?: EncodedTensor;
-};
-export interface SpectrumResult {
-  /** Singular values that were looked for; fewer means that there are no more. */
-  readonly asked: number;
-  /** Those of the product alone, where one was recovered. */
-  readonly singularValues: Float64Array;
-  /** How they were looked for. */
-  readonly growth: SvdGrowth;
-  /** Where the residual is a rounded product: the width that suffices for it. */
-  readonly productBits: number | undefined;
-  /** Then also the payload bytes of the product with its small weights. */
-  readonly productByteLength: number | undefined;
-}
-export interface EngineResult {
-  /** Name of the engine of the matrix products. */
-  readonly engine: string;
-  /** What the user should know of it, a sentence each. */
-  readonly warnings: readonly string[];
-}
-/** What a job of each kind comes to. */
-export interface EncodeJobResults {
-  readonly analyse: AnalyseResult;
-  readonly engine: EngineResult;
-  readonly spectrum: SpectrumResult;
-  readonly estimate: ResidualEstimate;
-  readonly encode: EncodedTensor;
-  readonly recall: undefined;
-  readonly 'encode-group': readonly EncodedTensor[];
-  readonly refine: TensorRefinement;
-}
-export type EncodeJobResult = EncodeJobResults[EncodeJob['kind']];
+export type * from './encode-job.js';
 
 export async function openJobs(
   init: EncodeJobsInit,
   port?: MessagePort,
+  crew?: Crew<EncodeJob>,
 ): Promise<JobRunner<EncodeJob, EncodeJobResult>> {
   const base = await openCheckpoint(init.base);
   const fineTuned = await openCheckpoint(init.fineTuned);
-  return new EncodeJobs(init, base, fineTuned, port);
+  return new EncodeJobs(init, base, fineTuned, { port, crew });
 }
 
 /** Share of a thread's memory that is kept between jobs; a job works in the rest. */
@@ -148,6 +49,13 @@ const KEPT_SHARE = 0.6;
 
 /** Share of it for the components of groups. */
 const GROUPS_SHARE = 0.1;
+
+/** What a source holds, and how to have it let go, in the order in which that happens. */
+const DROPPED = [
+  ['streamByteLength', 'dropStream'],
+  ['resultByteLength', 'dropResults'],
+  ['sampleByteLength', 'dropSample'],
+] as const;
 
 class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
   readonly #base: Checkpoint;
@@ -162,12 +70,20 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
   readonly #noise = new Map<number, RecoverNoise>();
   /** The least recently used first. */
   readonly #sources = new Map<number, PairSource>();
+  /** What this thread has read of other threads' pairs, by pair, weighted or not. */
+  readonly #blocks = new Map<string, BlockCache>();
   /** By first pair. */
   readonly #groups = new Map<number, GroupSource>();
   readonly #memoryShare: number;
+  readonly #crew: Crew<EncodeJob> | undefined;
   #opened: Promise<OpenedGemmEngine> | undefined;
 
-  constructor(init: EncodeJobsInit, base: Checkpoint, fineTuned: Checkpoint, port: MessagePort | undefined) {
+  constructor(
+    init: EncodeJobsInit,
+    base: Checkpoint,
+    fineTuned: Checkpoint,
+    { port, crew }: { readonly port: MessagePort | undefined; readonly crew: Crew<EncodeJob> | undefined },
+  ) {
     this.#base = base;
     this.#fineTuned = fineTuned;
     this.#runtime = nodeRuntime(init.kernels);
@@ -177,6 +93,7 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
     this.#deviceWarning = warning;
     this.#importance = init.importance;
     this.#memoryShare = init.memoryShare;
+    this.#crew = crew;
     this.#pairs = pairTensors(base, fineTuned).pairs;
   }
 
@@ -234,7 +151,32 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
         return this.#encodeGroup(job);
       case 'refine':
         return refineTensor(readable, job.terms);
+      case 'share':
+        await this.#share(readable, job);
+        return undefined;
     }
+  }
+
+  /** Takes part in a pass over another thread's pair, and keeps what it reads as far as nothing else needs the room. */
+  async #share(
+    readable: ReadablePair,
+    { pair, isWeighted, pass }: Extract<EncodeJob, { readonly kind: 'share' }>,
+  ): Promise<void> {
+    const key = `${pair}${isWeighted ? ' weighted' : ''}`;
+    const blocks = this.#blocks.get(key) ?? new BlockCache(this.#residualBlocks(readable, isWeighted));
+    this.#blocks.set(key, blocks);
+    blocks.byteLimit = blocks.byteLength + this.#memoryShare * KEPT_SHARE - this.#heldByteLength;
+    await workOnPass(blocks, pass, (await this.#engine()).engine);
+  }
+
+  #residualBlocks(readable: ReadablePair, isWeighted: boolean): BlockSource {
+    const blocks = residualBlocks(readable);
+    const weights = isWeighted ? this.#weightsOf(readable.pair) : undefined;
+    return weights === undefined ? blocks : weightBlocks(blocks, normalizeWeights(weights));
+  }
+
+  #weightsOf({ fineTuned }: ReadablePair['pair']): Float32Array | undefined {
+    return this.#importance?.get(fineTuned.name);
   }
 
   async #encodeGroup({
@@ -310,23 +252,21 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
   }
 
   /**
-   * Lets go of what is over the share: residuals that are read again first, then what is computed again.
+   * Lets go of what is over the share: residuals that are read again first, other threads' before all, then what is
+   * computed again.
    * @param room bytes to be taken next
    * @param used what they are taken for: keeps what it has
    */
   #trim(room = 0, used?: PairSource): void {
     const sources = [...this.#sources.values()];
     const limit = this.#memoryShare * KEPT_SHARE - room;
-    const kinds = [
-      ['streamByteLength', 'dropStream'],
-      ['resultByteLength', 'dropResults'],
-      ['sampleByteLength', 'dropSample'],
-    ] as const;
-    let held = sources.reduce(
-      (sum, source) => kinds.reduce((bytes, [byteLength]) => bytes + source[byteLength], sum),
-      0,
-    );
-    for (const [byteLength, drop] of kinds) {
+    let held = this.#heldByteLength;
+    for (const [key, { byteLength }] of this.#blocks) {
+      if (held <= limit) return;
+      held -= byteLength;
+      this.#blocks.delete(key);
+    }
+    for (const [byteLength, drop] of DROPPED) {
       for (const source of sources) {
         if (held <= limit) return;
         if (source === used) continue;
@@ -334,6 +274,14 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
         source[drop]();
       }
     }
+  }
+
+  get #heldByteLength(): number {
+    let held = 0;
+    for (const { byteLength } of this.#blocks.values()) held += byteLength;
+    for (const source of this.#sources.values())
+      for (const [byteLength] of DROPPED) held += source[byteLength];
+    return held;
   }
 
   /** One GEMM thread a worker: the pool already uses every core, and results do not depend on the thread count. */
@@ -353,12 +301,24 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
       new PairSource({
         readable: this.#readable(pair),
         engine: async () => (await this.#engine()).engine,
-        columnWeights: this.#importance?.get(this.#pairs[pair]!.fineTuned.name),
+        columnWeights: this.#weightsOf(this.#pairs[pair]!),
         cacheByteLimit: this.#memoryShare * KEPT_SHARE,
+        crew: this.#crewOf(pair),
       });
     this.#sources.delete(pair);
     this.#sources.set(pair, source);
     return source;
+  }
+
+  #crewOf(pair: number): ResidualCrew | undefined {
+    const crew = this.#crew;
+    if (crew === undefined) return undefined;
+    return {
+      get idle() {
+        return crew.idle;
+      },
+      offer: (pass, isWeighted = false) => crew.offer({ kind: 'share', pair, isWeighted, pass }),
+    };
   }
 
   async close(): Promise<void> {

@@ -5,12 +5,14 @@ import type { CommonOptions, GemmOptions } from './api.js';
 import type { EncodeJob, EncodeJobResult, EncodeJobsInit } from './encode-jobs.js';
 import type { Importance } from './importance.js';
 import { encoderMemoryBudget } from './memory-budget.js';
+import type { Pairing } from './pair-tensors.js';
+import { usefulThreads } from './residual-stream.js';
 
 /** What the threads work on. Paths are absolute. */
 export interface EncodePoolInputs {
   readonly basePath: string;
   readonly fineTunedPath: string;
-  readonly pairing: { readonly pairs: readonly unknown[] };
+  readonly pairing: Pick<Pairing, 'pairs'>;
   readonly importance?: Importance;
   readonly options: CommonOptions & GemmOptions;
 }
@@ -21,6 +23,8 @@ export async function withEncodePool<T>(
   use: (pool: WorkerPool<EncodeJob, EncodeJobResult>) => Promise<T>,
 ): Promise<T> {
   const { threads, shareByteLength } = encoderMemoryBudget(options);
+  const { pairs } = pairing;
+  const useful = pairs.reduce((most, pair) => Math.max(most, usefulThreads(pair)), pairs.length);
   const device = await openDevice(options.device ?? 'cpu');
   try {
     const pool = await openWorkerPool<EncodeJobsInit, EncodeJob, EncodeJobResult>({
@@ -34,7 +38,7 @@ export async function withEncodePool<T>(
         importance,
         memoryShare: shareByteLength,
       },
-      threads: Math.max(1, Math.min(threads, pairing.pairs.length)),
+      threads: Math.max(1, Math.min(threads, useful)),
       signal: options.signal,
       connect: device.connect,
     });

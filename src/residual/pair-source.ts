@@ -7,6 +7,7 @@ import type { EncodedTerm } from '../codecs/codec.js';
 import type { LowRankFactors } from '../codecs/low-rank.js';
 import type { GemmEngine } from '../linalg/gemm-engine.js';
 import { RegrowableSvd, type SvdGrowth } from '../linalg/growing-svd.js';
+import { rowRange } from '../linalg/matrix.js';
 import type { MatrixStream } from '../linalg/matrix-stream.js';
 import { streamProducts } from '../linalg/stream-products.js';
 import { FIRST_RANK } from '../rate-distortion/encode-residual.js';
@@ -22,7 +23,7 @@ import { encodeProduct, type ResidualSource } from './encode-tensor.js';
 import { byteLengthOf } from './encoded-terms.js';
 import { encodeRowsExactly } from './exact-terms.js';
 import { type RecoveredProduct, recoverProduct } from './recover-product.js';
-import { type CachedStream, residualStream } from './residual-stream.js';
+import { type CachedStream, type ResidualCrew, residualStream } from './residual-stream.js';
 
 /** What a source was asked to recover: energies of the residual, and of rounding alone. */
 export interface RecoverNoise {
@@ -37,12 +38,14 @@ export interface PairSourceOptions {
   readonly columnWeights: Float32Array | undefined;
   /** Largest residual that stays in memory between passes, in bytes of float32. */
   readonly cacheByteLimit: number;
+  /** Threads that share the work on a large residual; default: none. */
+  readonly crew?: ResidualCrew | undefined;
 }
 
 export class PairSource implements ResidualSource {
   readonly engine: () => Promise<GemmEngine>;
   readonly columnWeights: Float32Array | undefined;
-  readonly #cacheByteLimit: number;
+  readonly #streamOptions: Pick<PairSourceOptions, 'cacheByteLimit' | 'crew'>;
   readonly #readable: ReadablePair;
   #energy = 0;
   #stream: CachedStream | undefined;
@@ -57,16 +60,16 @@ export class PairSource implements ResidualSource {
   #samplePlace: SamplePlace | undefined;
   #weightedEnergy: number | undefined;
 
-  constructor({ readable, engine, columnWeights, cacheByteLimit }: PairSourceOptions) {
+  constructor({ readable, engine, columnWeights, cacheByteLimit, crew }: PairSourceOptions) {
     this.#readable = readable;
     this.engine = engine;
     this.columnWeights = columnWeights && normalizeWeights(columnWeights);
-    this.#cacheByteLimit = cacheByteLimit;
+    this.#streamOptions = { cacheByteLimit, crew };
   }
 
   /** The residual over other reads of the same pair; what it keeps in its pass is this source's after `endFirstPass`. */
   beginFirstPass(readable: ReadablePair): CachedStream {
-    this.#firstPass = residualStream(readable, { cacheByteLimit: this.#cacheByteLimit });
+    this.#firstPass = residualStream(readable, this.#streamOptions);
     return this.#firstPass;
   }
 
@@ -77,7 +80,7 @@ export class PairSource implements ResidualSource {
   }
 
   get stream(): CachedStream {
-    this.#stream ??= residualStream(this.#readable, { cacheByteLimit: this.#cacheByteLimit });
+    this.#stream ??= residualStream(this.#readable, this.#streamOptions);
     return this.#stream;
   }
 
@@ -90,7 +93,7 @@ export class PairSource implements ResidualSource {
   get missingByteLength(): number {
     const { commonRows, columns } = this.#readable.pair;
     const byteLength = commonRows * columns * Float32Array.BYTES_PER_ELEMENT;
-    return byteLength > this.#cacheByteLimit ? 0 : byteLength - this.streamByteLength;
+    return byteLength > this.#streamOptions.cacheByteLimit ? 0 : byteLength - this.streamByteLength;
   }
 
   /** Finished terms that are kept for whoever asks again. */
@@ -136,7 +139,9 @@ export class PairSource implements ResidualSource {
 
   async factors(rank: number): Promise<LowRankFactors> {
     if (this.#product !== undefined) return this.#product.factors;
-    return this.#components.factors(rank, { engine: await this.engine() });
+    // Measured already, but for that of the weighted residual.
+    const energy = this.columnWeights === undefined && this.#energy > 0 ? this.#energy : undefined;
+    return this.#components.factors(rank, { engine: await this.engine(), energy });
   }
 
   async singularValues(rank: number): Promise<Float64Array> {
@@ -147,15 +152,19 @@ export class PairSource implements ResidualSource {
 
   async sample(): Promise<ResidualSample> {
     if (this.#sample !== undefined) return this.#sample;
+    const read = residualReader(this.#readable);
+    const readRow = async (row: number): Promise<Float32Array> => {
+      const { cached } = this.stream;
+      return cached === undefined ? read(row, 1) : rowRange(cached, row, row + 1).data;
+    };
     if (this.#samplePlace !== undefined) {
-      const read = residualReader(this.#readable);
-      this.#sample = await resample(this.#samplePlace, (row) => read(row, 1));
+      this.#sample = await resample(this.#samplePlace, readRow);
       return this.#sample;
     }
     const { columnWeights } = this;
     const svd = await this.factors(this.#svd?.singularValues?.length ?? FIRST_RANK);
     const { kernels } = this.#readable.runtime;
-    this.#sample = await sampleRows(this.stream, { svd, columnWeights }, kernels);
+    this.#sample = await sampleRows(this.stream, { svd, columnWeights, readRow }, kernels);
     const { values: _, ...place } = this.#sample;
     this.#samplePlace = place;
     return this.#sample;
@@ -202,6 +211,9 @@ export class PairSource implements ResidualSource {
 
   /** R · diag(√weights), whose leading components serve the weighted error best. */
   #weighted(): MatrixStream {
-    return this.columnWeights === undefined ? this.stream : weightColumns(this.stream, this.columnWeights);
+    const { columnWeights } = this;
+    if (columnWeights === undefined) return this.stream;
+    const { crew } = this.#streamOptions;
+    return weightColumns(this.stream, columnWeights, crew && ((pass) => crew.offer(pass, true)));
   }
 }

@@ -2,7 +2,7 @@
 import { threadId } from 'node:worker_threads';
 import { CheckpointMismatchError } from '../../formats/errors.js';
 import { movableBuffers } from '../../src/io/movable-buffers.js';
-import type { JobRunner } from '../../src/io/worker-pool.js';
+import type { Crew, JobRunner } from '../../src/io/worker-pool.js';
 
 export interface PoolJobsInit {
   readonly failsToOpen?: boolean;
@@ -18,6 +18,8 @@ export type PoolJob =
   | { readonly kind: 'give'; readonly value: readonly Uint8Array[] }
   /** How many bytes of what was last given back are still here. */
   | { readonly kind: 'left' }
+  /** Offers a job, and takes it back after a while; how many threads were idle at first. */
+  | { readonly kind: 'offer'; readonly job: PoolJob; readonly durationMs: number }
   | { readonly kind: 'exit'; readonly code: number }
   | { readonly kind: 'crash' };
 
@@ -26,7 +28,11 @@ export interface PoolJobResult {
   readonly thread: number;
 }
 
-export async function openJobs(init: PoolJobsInit): Promise<JobRunner<PoolJob, PoolJobResult>> {
+export async function openJobs(
+  init: PoolJobsInit,
+  _port?: unknown,
+  crew?: Crew<PoolJob>,
+): Promise<JobRunner<PoolJob, PoolJobResult>> {
   const counters = new Int32Array(init.counters);
   if (init.failsToOpen) throw new CheckpointMismatchError('no base', { expected: 'a base', found: 'none' });
   Atomics.add(counters, 0, 1);
@@ -39,6 +45,13 @@ export async function openJobs(init: PoolJobsInit): Promise<JobRunner<PoolJob, P
         case 'echo':
           await new Promise((resolve) => setTimeout(resolve, job.durationMs ?? 0));
           return { value: job.value, thread: threadId };
+        case 'offer': {
+          const value = crew!.idle;
+          const withdraw = crew!.offer(job.job);
+          await new Promise((resolve) => setTimeout(resolve, job.durationMs));
+          withdraw();
+          return { value, thread: threadId };
+        }
         case 'give':
           given = job.value;
           return { value: given, thread: threadId };

@@ -204,6 +204,47 @@ describe('a pool with this thread as a worker', () => {
   });
 });
 
+describe('a job that a thread offers', () => {
+  const offer = (job: PoolJob, durationMs: number) => ({ kind: 'offer', job, durationMs }) as const;
+
+  it('is run once by each of the others that has nothing else to do, whatever becomes of it', async () => {
+    await withPool(4, async ({ pool, counters }) => {
+      await Promise.all([0, 1, 2, 3].map((worker) => pool.run(echo(worker), worker)));
+      const busy = pool.run(echo('busy', 400), 1);
+      const [offered, failing] = await Promise.all([
+        pool.run(offer(echo(0), 60), 0),
+        busy.then(() => pool.run(offer({ kind: 'range' }, 60), 1)),
+      ]);
+      expect([offered.result.value, failing.result.value]).toEqual([2, 3]);
+      expect(pool.takenOffers).toBe(2 + 3);
+      expect(counters[1]).toBe(4 + 3 + 2 + 3);
+      expect((await pool.run(echo('after'), 2)).result.value).toBe('after');
+    });
+  });
+
+  it('waits behind all jobs of the pool, and is forgotten when it is taken back', async () => {
+    await withPool(2, async ({ pool, counters }) => {
+      await Promise.all([pool.run(echo(0), 0), pool.run(echo(1), 1)]);
+      const jobs = [50, 50, 50, 50].map((durationMs) => pool.run(echo(0, durationMs), 1));
+      const { result } = await pool.run(offer(echo(0), 5), 0);
+      await Promise.all(jobs);
+      await pool.run(echo(2), 1);
+      expect([result.value, pool.takenOffers, counters[1]]).toEqual([0, 0, 2 + 4 + 1 + 1]);
+    });
+  });
+
+  it('reaches a thread that has nothing to do later', async () => {
+    await withPool(2, async ({ pool }) => {
+      const busy = pool.run(echo(0, 20), 1);
+      const offering = pool.run(offer(echo(0), 500), 0);
+      await busy;
+      while (pool.takenOffers === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+      await offering;
+      expect(pool.takenOffers).toBe(1);
+    });
+  });
+});
+
 describe('threads', () => {
   for (const job of [{ kind: 'exit', code: 0 }, { kind: 'exit', code: 3 }, { kind: 'crash' }] as const) {
     const name = job.kind === 'exit' ? `exits with code ${job.code}` : 'crashes outside of its job';
