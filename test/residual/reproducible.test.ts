@@ -106,27 +106,30 @@ describe('a pair with one tensor that dominates', () => {
   it.each([
     ['', undefined],
     [', weighted', new Map([['embedding', Float32Array.from({ length: 2048 }, (_, j) => 1 + (j % 3))]])],
-  ])('is analysed by threads that have no pair of their own, with the same result%s', async (_, importance) => {
-    await withModels(dominated, async (base, tuned) => {
-      const spectra = [];
-      for (const threads of [1, 3]) {
-        const pool = await openWorkerPool<EncodeJobsInit, EncodeJob, EncodeJobResult>({
-          module: new URL('../../src/residual/encode-jobs.js', import.meta.url),
-          init: { ...POOL_INIT, base, fineTuned: tuned, importance },
-          threads,
-        });
-        try {
-          const spectrum = { maxRank: 6, recover: false, sample: true };
-          const { result } = await pool.run({ kind: 'analyse', pair: 0, compare: false, spectrum });
-          expect(pool.takenOffers > 0).toBe(threads > 1);
-          spectra.push((result as AnalyseResult).spectrum);
-        } finally {
-          await pool.close();
+  ])(
+    'is analysed by threads that have no pair of their own, with the same result%s',
+    async (_, importance) => {
+      await withModels(dominated, async (base, tuned) => {
+        const spectra = [];
+        for (const threads of [1, 3]) {
+          const pool = await openWorkerPool<EncodeJobsInit, EncodeJob, EncodeJobResult>({
+            module: new URL('../../src/residual/encode-jobs.js', import.meta.url),
+            init: { ...POOL_INIT, base, fineTuned: tuned, importance },
+            threads,
+          });
+          try {
+            const spectrum = { maxRank: 6, recover: false, sample: true };
+            const { result } = await pool.run({ kind: 'analyse', pair: 0, compare: false, spectrum });
+            expect(pool.takenOffers > 0).toBe(threads > 1);
+            spectra.push((result as AnalyseResult).spectrum);
+          } finally {
+            await pool.close();
+          }
         }
-      }
-      expect(spectra[1]).toEqual(spectra[0]);
-    });
-  });
+        expect(spectra[1]).toEqual(spectra[0]);
+      });
+    },
+  );
 });
 
 describe('a small pair', () => {
