@@ -96,8 +96,9 @@ export function cacheStream(source: MatrixStream, options: { readonly byteLimit:
     },
     get sharing() {
       const { sharing } = source;
-      if (sharing === undefined || cached === undefined) return sharing;
       const whole = cached;
+      // One that will be kept is read by its own thread first, so that later passes find it there.
+      if (sharing === undefined || whole === undefined) return isCacheable ? undefined : sharing;
       return {
         rows,
         columns,

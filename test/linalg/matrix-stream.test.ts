@@ -66,6 +66,32 @@ describe('matrix streams', () => {
     expect(cached.cachedByteLength).toBe(0);
   });
 
+  test('a stream that will be kept is shared once it is, one over the limit at once', async () => {
+    const source = {
+      ...reusingStream(),
+      sharing: {
+        rows: 10,
+        columns: 3,
+        rowBlock: 4,
+        isInMemory: false,
+        idle: 1,
+        readBlock: () => expect.fail('expected blocks from memory'),
+        offer: () => () => {},
+      },
+    };
+    expect(cacheStream(source, { byteLimit: 119 }).sharing).toBe(source.sharing);
+    const cached = cacheStream(source, { byteLimit: 120 });
+    expect(cached.sharing).toBeUndefined();
+    await collect(cached);
+    const { isInMemory, idle, readBlock } = cached.sharing!;
+    expect([isInMemory, idle]).toEqual([true, 1]);
+    const noRoom = () => expect.fail('expected rows where they are');
+    expect((await readBlock(2, noRoom)).data).toEqual(whole.data.subarray(24));
+    cached.drop();
+    expect(cached.sharing).toBeUndefined();
+    expect(cacheStream(reusingStream(), { byteLimit: 0 }).sharing).toBeUndefined();
+  });
+
   test('a cached stream says what it holds, and reads its source again after it was dropped', async () => {
     const source = reusingStream();
     const cached = cacheStream(source, { byteLimit: 120 });
