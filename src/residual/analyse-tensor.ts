@@ -104,7 +104,44 @@ export function residualReader(
   readable: ReadablePair,
 ): (start: number, count: number, into?: Float32Array) => Promise<Float32Array> {
   const read = blockReader(readable);
-  return async (start, count, into) => (await read(start, count, into)).residual;
+  const spare = readRooms(readable.runtime);
+  return async (start, count, into) => {
+    const rooms = spare.pop() ?? {};
+    const { residual } = await read(start, count, into, rooms);
+    // The bytes have served. Where a read failed, another may still fill its room.
+    if (spare.length < SPARE_ROOMS) spare.push(rooms);
+    return residual;
+  };
+}
+
+/** Memory that the bytes of a block of rows are read into. */
+interface ReadRooms {
+  fineTuned?: Uint8Array;
+  base?: Uint8Array;
+}
+
+/** One is read while another is worked on. */
+const SPARE_ROOMS = 2;
+
+/** What a thread has read into before: fresh memory takes longer to come by than what is read into it. */
+const spareRooms = new WeakMap<Runtime, ReadRooms[]>();
+
+function readRooms(runtime: Runtime): ReadRooms[] {
+  const rooms = spareRooms.get(runtime) ?? [];
+  spareRooms.set(runtime, rooms);
+  return rooms;
+}
+
+function roomIn(
+  rooms: ReadRooms | undefined,
+  part: keyof ReadRooms,
+  byteLength: number,
+): Uint8Array | undefined {
+  if (rooms === undefined) return undefined;
+  let room = rooms[part];
+  if (room === undefined || room.byteLength < byteLength) room = new Uint8Array(byteLength);
+  rooms[part] = room;
+  return room.subarray(0, byteLength);
 }
 
 /** Rows of the residual, and the bytes that they come from. */
@@ -114,18 +151,19 @@ export interface ResidualBlock {
   readonly base: Uint8Array;
 }
 
-/** Reads rows [start, start + count) of residual, fine-tune and base over the common rows. */
+/** Reads rows [start, start + count) of residual, fine-tune and base over the common rows; `rooms` may be used for the bytes. */
 export function blockReader(
   readable: ReadablePair,
-): (start: number, count: number, into?: Float32Array) => Promise<ResidualBlock> {
+): (start: number, count: number, into?: Float32Array, rooms?: ReadRooms) => Promise<ResidualBlock> {
   const { pair, readFineTuned, readBase, runtime } = readable;
   const base = pair.base!;
   const fineTunedRow = rowByteLength(pair, pair.fineTuned);
   const baseRow = rowByteLength(pair, base);
-  return async (start, count, into) => {
+  return async (start, count, into, rooms) => {
+    const [fineTunedLength, baseLength] = [count * fineTunedRow, count * baseRow];
     const [fineTunedBytes, baseBytes] = await Promise.all([
-      readFineTuned(start * fineTunedRow, count * fineTunedRow),
-      readBase!(start * baseRow, count * baseRow),
+      readFineTuned(start * fineTunedRow, fineTunedLength, roomIn(rooms, 'fineTuned', fineTunedLength)),
+      readBase!(start * baseRow, baseLength, roomIn(rooms, 'base', baseLength)),
     ]);
     const residual = into ?? new Float32Array(count * pair.columns);
     const fineTunedDtype = pair.fineTuned.dtype as FloatDtype;
@@ -160,8 +198,8 @@ async function measureResidual(
   let squaredPowers = 0;
   const counted = {
     ...readable,
-    readFineTuned: async (byteOffset: number, byteLength: number) => {
-      const bytes = await readFineTuned(byteOffset, byteLength);
+    readFineTuned: async (byteOffset: number, byteLength: number, room?: Uint8Array) => {
+      const bytes = await readFineTuned(byteOffset, byteLength, room);
       squaredPowers += kernels.squaredPowers(dtype, bytes);
       return bytes;
     },

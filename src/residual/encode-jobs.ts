@@ -331,9 +331,11 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
     const { base, fineTuned } = pair;
     return {
       pair,
-      readFineTuned: (offset, length) => this.#fineTuned.read(fineTuned.name, offset, length),
+      readFineTuned: (offset, length, room) => this.#fineTuned.read(fineTuned.name, offset, length, room),
       readBase:
-        base === undefined ? undefined : (offset, length) => this.#base.read(base.name, offset, length),
+        base === undefined
+          ? undefined
+          : (offset, length, room) => this.#base.read(base.name, offset, length, room),
       runtime: this.#runtime,
     };
   }

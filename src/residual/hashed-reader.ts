@@ -15,9 +15,9 @@ export class HashedReader {
     this.#hash = hash;
   }
 
-  readonly read: ReadTensor = async (byteOffset, byteLength) => {
+  readonly read: ReadTensor = async (byteOffset, byteLength, room) => {
     await this.#skipTo(byteOffset);
-    const bytes = await this.#read(byteOffset, byteLength);
+    const bytes = await this.#read(byteOffset, byteLength, room);
     this.#hash.update(bytes);
     this.#position += byteLength;
     return bytes;
