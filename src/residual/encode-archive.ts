@@ -25,6 +25,7 @@ import {
   firstRank,
   type LossySearch,
   type Prediction,
+  predictLossless,
   predictLossy,
   searchLossy,
 } from './encode-search.js';
@@ -76,7 +77,7 @@ interface FixedParts {
 }
 
 /** What an encode is expected to come to. */
-export interface PredictedArchive extends Prediction {
+export interface PredictedArchive extends Omit<Prediction, 'parts'> {
   /** Σ‖R‖². */
   readonly squaredResidual: number;
   readonly gemm: EngineResult;
@@ -85,20 +86,26 @@ export interface PredictedArchive extends Prediction {
 /** Analyses and predicts; nothing is encoded. */
 export async function predictArchive(inputs: EncodeInputs): Promise<PredictedArchive> {
   return withEncodePool(inputs, async (pool) => {
-    const work = await openWork(inputs, pool);
+    const isLossless = inputs.options.lossless === true;
+    const work = await openWork(inputs, pool, isLossless ? 'lossless' : 'exact-rows');
     const { session } = work;
+    const search = lossySearch(work, 0);
     return {
-      ...(await predictLossy(lossySearch(work, 0))),
+      ...(isLossless ? predictLossless(search) : await predictLossy(search)),
       squaredResidual: session.squaredResidual,
       gemm: await session.engine(),
     };
   });
 }
 
-/** The session, its pairs analysed, and what no allocation changes. */
+/**
+ * The session, its pairs analysed, and what no allocation changes.
+ * @param estimate what is estimated instead of coded; default: nothing
+ */
 async function openWork(
   inputs: EncodeInputs,
   pool: WorkerPool<EncodeJob, EncodeJobResult>,
+  estimate?: 'exact-rows' | 'lossless',
 ): Promise<EncodeWork> {
   const { options, pairing, fineTuned } = inputs;
   const session = new EncodeSession({
@@ -113,7 +120,7 @@ async function openWork(
     ...(inputs.store === undefined ? {} : { store: inputs.store }),
     onProgress: options.onProgress,
   });
-  await session.analyse(firstRank(options, budgetOf(options, fineTuned)));
+  await session.analyse(firstRank(options, budgetOf(options, fineTuned)), estimate);
   return { inputs, session, fixed: await fixedParts(inputs, session) };
 }
 

@@ -20,6 +20,8 @@ import {
   type TensorRefinement,
 } from './encode-tensor.js';
 import { byteLengthOf } from './encoded-terms.js';
+import { estimateExactly, estimateRowsExactly } from './estimate-exact.js';
+import { encodeExactly } from './exact-terms.js';
 import { GroupSource } from './group-source.js';
 import type { Importance } from './importance.js';
 import { PairSource, type RecoverNoise } from './pair-source.js';
@@ -58,6 +60,8 @@ export type EncodeJob =
       readonly pair: number;
       readonly compare: boolean;
       readonly spectrum?: SpectrumRequest;
+      /** Code nothing, and say what exact coding is expected to take: of exact rows only, or of residuals as well. */
+      readonly estimate?: 'exact-rows' | 'lossless';
     }
   /** Opens the engine of the matrix products; the pair is not looked at. */
   | { readonly kind: 'engine'; readonly pair: number }
@@ -93,8 +97,11 @@ export type EncodeJob =
   /** Exact terms on top of the lossy ones. */
   | { readonly kind: 'refine'; readonly pair: number; readonly terms: readonly EncodedTerm[] };
 
-export type AnalyseResult = Omit<TensorAnalysis, 'exactTerms'> & {
+export type AnalyseResult = Omit<TensorAnalysis, 'exactRows'> & {
+  /** Of the exact rows; expected ones where it was asked for. */
   readonly exactByteLength: number;
+  /** Where it was asked for, and there is a residual: expected bytes of it, coded exactly. */
+  readonly losslessByteLength?: number;
   /** Where it was asked for, and the tensor is not the base's. */
   readonly comparison?: TensorComparison;
   /** Where it was asked for, and there is a residual. */
@@ -256,28 +263,39 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
   }
 
   async #analyse(
-    { pair, compare, spectrum }: Extract<EncodeJob, { readonly kind: 'analyse' }>,
+    { pair, compare, spectrum, estimate }: Extract<EncodeJob, { readonly kind: 'analyse' }>,
     readable: ReadablePair,
   ): Promise<AnalyseResult> {
     const source = this.#source(pair);
-    const { exactTerms, ...analysis } = await analyseTensor(readable, (hashed) =>
+    const { exactRows, ...analysis } = await analyseTensor(readable, (hashed) =>
       source.beginFirstPass(hashed),
     );
     const { squaredResidual, roundingEnergy } = analysis;
     source.squaredResidual = squaredResidual;
     source.endFirstPass(squaredResidual > 0);
     const isResidual = analysis.case === 'residual' || analysis.case === 'resized';
-    if (isResidual) this.#exactTerms.set(pair, exactTerms);
     this.#noise.set(pair, { energy: squaredResidual, roundingEnergy });
-    const chunks = exactTerms.flatMap((term) => term.chunks);
-    return {
+    const found = {
       ...analysis,
-      exactByteLength: chunks.reduce((sum, chunk) => sum + chunk.bytes.byteLength, 0),
       ...(compare && analysis.case !== 'identical' ? { comparison: await compareTensor(readable) } : {}),
+      ...(spectrum && squaredResidual > 0 ? { spectrum: await this.#spectrum(pair, spectrum) } : {}),
+    };
+    if (estimate !== undefined) {
+      const isWanted = isResidual && estimate === 'lossless';
+      return {
+        ...found,
+        exactByteLength: exactRows === undefined ? 0 : await estimateRowsExactly(readable, exactRows),
+        ...(isWanted ? { losslessByteLength: await estimateExactly(readable, source) } : {}),
+      };
+    }
+    const exactTerms = exactRows === undefined ? [] : await encodeExactly(readable, exactRows);
+    if (isResidual) this.#exactTerms.set(pair, exactTerms);
+    return {
+      ...found,
+      exactByteLength: byteLengthOf(exactTerms),
       ...(isResidual || exactTerms.length === 0 || compare
         ? {}
         : { encoded: await finishTensor(readable, exactTerms) }),
-      ...(spectrum && squaredResidual > 0 ? { spectrum: await this.#spectrum(pair, spectrum) } : {}),
     };
   }
 

@@ -78,6 +78,16 @@ export async function predictLossy(search: Omit<LossySearch<unknown>, 'attempt'>
   };
 }
 
+/** What coding every tensor exactly is expected to take. @param search its session analysed with `estimate` 'lossless' */
+export function predictLossless(
+  search: Omit<LossySearch<unknown>, 'attempt'>,
+): Pick<Prediction, 'byteLength' | 'squaredError'> {
+  return {
+    byteLength: predictedFixedByteLength(search) + search.session.losslessByteLength,
+    squaredError: 0,
+  };
+}
+
 async function allocatePoints(
   { session, options, budget }: Pick<LossySearch<unknown>, 'session' | 'options' | 'budget'>,
   target: AllocationTarget,
