@@ -9,7 +9,8 @@ import type { JobRunner } from '../io/worker-pool.js';
 import type { KernelPath, Kernels } from '../kernels/kernels.js';
 import { type GemmKernel, type OpenedGemmEngine, openGemmEngine } from '../linalg/gemm-engine.js';
 import type { SvdGrowth } from '../linalg/growing-svd.js';
-import { estimateResidual, type ResidualEstimate } from '../rate-distortion/encode-residual.js';
+import type { ResidualEstimate } from '../rate-distortion/encode-residual.js';
+import { estimateUnweighted } from '../rate-distortion/estimate-unweighted.js';
 import { analyseTensor, type ReadablePair, type TensorAnalysis } from './analyse-tensor.js';
 import { compareTensor, type TensorComparison } from './compare-tensor.js';
 import {
@@ -215,7 +216,7 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
       case 'spectrum':
         return this.#spectrum(job.pair, job.spectrum);
       case 'estimate':
-        return estimateResidual(this.#source(job.pair), job.choice, this.#runtime.kernels);
+        return this.#estimate(job.pair, job.choice);
       case 'encode':
         return encodeTensor(
           readable,
@@ -231,6 +232,11 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
       case 'refine':
         return refineTensor(readable, job.terms);
     }
+  }
+
+  #estimate(pair: number, choice: RateDistortionChoice): Promise<ResidualEstimate> {
+    const { energy } = this.#noise.get(pair)!;
+    return estimateUnweighted(this.#source(pair), energy, choice, this.#runtime.kernels);
   }
 
   async #encodeGroup({

@@ -142,6 +142,7 @@ async function searchSteps<Archive>(search: LossySearch<Archive>): Promise<Found
   const predicted = await predictedSearch(search, spectra);
   const { found, stepOf } = await searchStep({
     ...predicted,
+    errorAdvice: errorAdvice(options, 'allow a larger one, or take lossless'),
     firstStep: await predictedSteps(predicted),
     predict: (stepOf) => {
       const stepOfResidual = byResidual(session, stepOf);
@@ -168,6 +169,12 @@ async function searchSteps<Archive>(search: LossySearch<Archive>): Promise<Found
   return { archive: found.archive, bits: undefined, ...step };
 }
 
+/** What stands in the way of a small error where columns are weighted; else as given. */
+function errorAdvice({ importance }: EncodeOptions, otherwise: string): string {
+  if (importance === undefined) return otherwise;
+  return 'columns of weight 0 are left out, and count all the same: allow a larger one, or give them weights';
+}
+
 function rateDistortionChoice(step: number, effort: Effort): RateDistortionChoice {
   return { kind: 'rate-distortion', step, lambda: LAMBDA, ...EFFORTS[effort] };
 }
@@ -190,6 +197,10 @@ async function predictedSearch(
     budget,
     squaredResidual,
     residuals: session.unitShapes,
+    errorAdvice: errorAdvice(
+      options,
+      'below that, encoding codes tensors exactly, which is not foreseen: allow a larger one, or estimate lossless',
+    ),
     firstStep: modelledStep(spectra, targetOf(budget, fixedByteLength, squaredResidual)),
     attempt: async (stepOf) => {
       const stepOfResidual = byResidual(session, stepOf);
