@@ -59,29 +59,30 @@ export interface Prediction {
   /** Whole file. */
   readonly byteLength: number;
   readonly squaredError: number;
-  /** By residual. */
-  readonly parts: StepAttempt['parts'];
+  /** What the i-th residual is expected to be coded as. */
+  choiceOf(residual: number): Choice;
 }
 
 /** Predicts from spectra and samples, without encoding. */
 export async function predictLossy(search: Omit<LossySearch<unknown>, 'attempt'>): Promise<Prediction> {
   const { session } = search;
   if (strategyOf(search.options) === 'rate-distortion') {
-    return (await searchStep(await predictedSearch(search, await modelSpectra(session)))).found;
+    const { found, stepOf } = await searchStep(await predictedSearch(search, await modelSpectra(session)));
+    const stepOfResidual = byResidual(session, stepOf);
+    const effort = search.options.effort ?? 'default';
+    return { ...found, choiceOf: (i) => rateDistortionChoice(stepOfResidual(i), effort) };
   }
   const overhead = predictedFixedByteLength(search);
   const { points } = await allocatePoints(search, targetOf(search.budget, overhead, session.squaredResidual));
   return {
     byteLength: overhead + totalByteLength(points),
     squaredError: Math.max(0, totalSquaredError(points)),
-    parts: points,
+    choiceOf: (i) => points[i]!.choice,
   };
 }
 
 /** What coding every tensor exactly is expected to take. @param search its session analysed with `estimate` 'lossless' */
-export function predictLossless(
-  search: Omit<LossySearch<unknown>, 'attempt'>,
-): Pick<Prediction, 'byteLength' | 'squaredError'> {
+export function predictLossless(search: Omit<LossySearch<unknown>, 'attempt'>): Omit<Prediction, 'choiceOf'> {
   return {
     byteLength: predictedFixedByteLength(search) + search.session.losslessByteLength,
     squaredError: 0,

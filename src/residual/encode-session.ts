@@ -309,6 +309,20 @@ export class EncodeSession {
     });
   }
 
+  /** Bytes that exact terms on top of these choices are expected to take, together. */
+  async estimateOnTop(choiceOf: (residual: number) => Choice): Promise<number> {
+    let byteLength = 0;
+    const ofPair = new Map(this.#residuals.map(({ pair }, i) => [pair, i]));
+    await this.#jobs.forEach('refine', [...ofPair.keys()], async (pair) => {
+      const i = ofPair.get(pair)!;
+      const productByteLength = this.product(i)?.byteLength;
+      const job = { kind: 'estimate-on-top', pair, choice: choiceOf(i), productByteLength } as const;
+      const estimate = await this.#jobs.run(job);
+      byteLength += estimate;
+    });
+    return byteLength;
+  }
+
   /**
    * Encodes every tensor that is not the base's bit for bit. By pair, aliases included.
    * @throws IntegrityError where one is not
