@@ -96,6 +96,9 @@ export async function openSteadyMemory(options: SteadyMemoryOptions): Promise<St
   return {
     ballastByteLength,
     prepare: async () => {
+      if (!ballast.isHeld()) {
+        throw new Error('the ballast was taken away: end what else needs memory, or give --ballast less');
+      }
       await removeUntil(KEPT);
       await copyFiles();
       await settleDisk(signal);
@@ -114,7 +117,7 @@ function freeBallast(byteLength: number): number {
 async function startBallast(
   byteLength: number,
   signal: AbortSignal,
-): Promise<{ readonly close: () => Promise<void> }> {
+): Promise<{ readonly isHeld: () => boolean; readonly close: () => Promise<void> }> {
   const child = spawn(process.execPath, [BALLAST_PROCESS, String(byteLength)], {
     stdio: ['pipe', 'pipe', 'inherit'],
     signal,
@@ -126,6 +129,7 @@ async function startBallast(
   const isReady = await Promise.race([once(child.stdout, 'data').then(() => true), ended.then(() => false)]);
   if (!isReady) throw new Error(`expected room for a ballast of ${byteLength} bytes; give --ballast less`);
   return {
+    isHeld: () => child.exitCode === null && child.signalCode === null,
     close: async () => {
       child.stdin.end();
       await ended.catch(() => {});
