@@ -299,6 +299,7 @@ class LanePool<Job, Result> implements WorkerPool<Job, Result> {
 
   /** Gives every worker a job before any a second one. */
   #dispatch(): void {
+    const orders: (() => void)[] = [];
     const deepest = Math.max(...this.#lanes.map(({ depth }) => depth));
     for (let depth = 1; depth <= deepest; depth++) {
       for (const [i, lane] of this.#lanes.entries()) {
@@ -308,16 +309,18 @@ class LanePool<Job, Result> implements WorkerPool<Job, Result> {
         if (next === -1) continue;
         const queued = this.#queue.splice(next, 1)[0]!;
         running.push(queued);
-        lane.tell({ kind: 'run', job: queued.job }, queued.givenAway);
+        orders.push(() => lane.tell({ kind: 'run', job: queued.job }, queued.givenAway));
       }
     }
-    this.#dispatchOffers();
+    this.#dispatchOffers(orders);
     const idle = this.#running.reduce((count, jobs) => count + (jobs.length === 0 ? 1 : 0), 0);
+    // Before the jobs begin, which ask for it.
     Atomics.store(this.#idle, 0, idle);
+    for (const tell of orders) tell();
   }
 
   /** Gives those that are left without a job what others offer. */
-  #dispatchOffers(): void {
+  #dispatchOffers(orders: (() => void)[]): void {
     for (const [i, lane] of this.#lanes.entries()) {
       const running = this.#running[i]!;
       if (running.length > 0) continue;
@@ -328,7 +331,7 @@ class LanePool<Job, Result> implements WorkerPool<Job, Result> {
       this.takenOffers++;
       const ignore = (): void => {};
       running.push({ job, worker: i, isUrgent: false, givenAway: [], resolve: ignore, reject: ignore });
-      lane.tell({ kind: 'run', job });
+      orders.push(() => lane.tell({ kind: 'run', job }));
     }
   }
 

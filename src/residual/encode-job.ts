@@ -42,6 +42,8 @@ export type EncodeJob =
       readonly pair: number;
       readonly compare: boolean;
       readonly spectrum?: SpectrumRequest;
+      /** Code nothing, and say what exact coding is expected to take: of exact rows only, or of residuals as well. */
+      readonly estimate?: 'exact-rows' | 'lossless';
     }
   /** Opens the engine of the matrix products; the pair is not looked at. */
   | { readonly kind: 'engine'; readonly pair: number }
@@ -56,6 +58,14 @@ export type EncodeJob =
       readonly kind: 'estimate';
       readonly pair: number;
       readonly choice: RateDistortionChoice;
+    }
+  /** What the exact term on top of a lossy choice would take, from a sample of rows. */
+  | {
+      readonly kind: 'estimate-on-top';
+      readonly pair: number;
+      readonly choice: Choice;
+      /** Payload bytes of the product that the residual was recognised as, where it was. */
+      readonly productByteLength: number | undefined;
     }
   | { readonly kind: 'encode'; readonly pair: number; readonly choice: Choice }
   /** Nothing to do: an earlier run has encoded the pair, and by then knew so much of its spectrum. */
@@ -85,8 +95,11 @@ export type EncodeJob =
       readonly pass: SharedPass;
     };
 
-export type AnalyseResult = Omit<TensorAnalysis, 'exactTerms'> & {
+export type AnalyseResult = Omit<TensorAnalysis, 'exactRows'> & {
+  /** Of the exact rows; expected ones where it was asked for. */
   readonly exactByteLength: number;
+  /** Where it was asked for, and there is a residual: expected bytes of it, coded exactly. */
+  readonly losslessByteLength?: number;
   /** Where it was asked for, and the tensor is not the base's. */
   readonly comparison?: TensorComparison;
   /** Where it was asked for, and there is a residual. */
@@ -118,6 +131,8 @@ export interface EncodeJobResults {
   readonly engine: EngineResult;
   readonly spectrum: SpectrumResult;
   readonly estimate: ResidualEstimate;
+  /** Bytes. */
+  readonly 'estimate-on-top': number;
   readonly encode: EncodedTensor;
   readonly recall: undefined;
   readonly 'encode-group': readonly EncodedTensor[];

@@ -1,6 +1,7 @@
 /** The encoder's work on single tensors, run by the worker pool. Factors stay in the thread that made them. */
 import type { MessagePort } from 'node:worker_threads';
 import type { Checkpoint } from '../../formats/checkpoint.js';
+import type { RateDistortionChoice } from '../allocation/operating-points.js';
 import type { EncodedTerm } from '../codecs/codec.js';
 import { movableBuffers } from '../io/movable-buffers.js';
 import { nodeRuntime } from '../io/node-runtime.js';
@@ -11,7 +12,8 @@ import { BlockCache } from '../linalg/block-cache.js';
 import { type GemmKernel, type OpenedGemmEngine, openGemmEngine } from '../linalg/gemm-engine.js';
 import type { BlockSource } from '../linalg/matrix-stream.js';
 import { workOnPass } from '../linalg/shared-pass.js';
-import { estimateResidual } from '../rate-distortion/encode-residual.js';
+import type { ResidualEstimate } from '../rate-distortion/encode-residual.js';
+import { estimateUnweighted } from '../rate-distortion/estimate-unweighted.js';
 import { normalizeWeights, weightBlocks } from '../rate-distortion/weight-columns.js';
 import { analyseTensor, type ReadablePair } from './analyse-tensor.js';
 import { compareTensor } from './compare-tensor.js';
@@ -25,6 +27,9 @@ import type {
 } from './encode-job.js';
 import { type EncodedTensor, encodeTensor, finishTensor, refineTensor } from './encode-tensor.js';
 import { byteLengthOf, payloadsOf } from './encoded-terms.js';
+import { estimateExactly, estimateRowsExactly } from './estimate-exact.js';
+import { estimateOnTop } from './estimate-on-top.js';
+import { encodeExactly } from './exact-terms.js';
 import { GroupSource } from './group-source.js';
 import type { Importance } from './importance.js';
 import { PairSource, type RecoverNoise } from './pair-source.js';
@@ -136,7 +141,9 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
       case 'spectrum':
         return this.#spectrum(job.pair, job.spectrum);
       case 'estimate':
-        return estimateResidual(this.#source(job.pair), job.choice, this.#runtime.kernels);
+        return this.#estimate(job.pair, job.choice);
+      case 'estimate-on-top':
+        return estimateOnTop(readable, this.#source(job.pair), job.choice, job.productByteLength);
       case 'encode':
         return encodeTensor(
           readable,
@@ -179,6 +186,11 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
     return this.#importance?.get(fineTuned.name);
   }
 
+  #estimate(pair: number, choice: RateDistortionChoice): Promise<ResidualEstimate> {
+    const { energy } = this.#noise.get(pair)!;
+    return estimateUnweighted(this.#source(pair), energy, choice, this.#runtime.kernels);
+  }
+
   async #encodeGroup({
     pair,
     pairs,
@@ -209,28 +221,39 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
   }
 
   async #analyse(
-    { pair, compare, spectrum }: Extract<EncodeJob, { readonly kind: 'analyse' }>,
+    { pair, compare, spectrum, estimate }: Extract<EncodeJob, { readonly kind: 'analyse' }>,
     readable: ReadablePair,
   ): Promise<AnalyseResult> {
     const source = this.#source(pair);
-    const { exactTerms, ...analysis } = await analyseTensor(readable, (hashed) =>
+    const { exactRows, ...analysis } = await analyseTensor(readable, (hashed) =>
       source.beginFirstPass(hashed),
     );
     const { squaredResidual, roundingEnergy } = analysis;
     source.squaredResidual = squaredResidual;
     source.endFirstPass(squaredResidual > 0);
     const isResidual = analysis.case === 'residual' || analysis.case === 'resized';
-    if (isResidual) this.#exactTerms.set(pair, exactTerms);
     this.#noise.set(pair, { energy: squaredResidual, roundingEnergy });
-    const chunks = exactTerms.flatMap((term) => term.chunks);
-    return {
+    const found = {
       ...analysis,
-      exactByteLength: chunks.reduce((sum, chunk) => sum + chunk.bytes.byteLength, 0),
       ...(compare && analysis.case !== 'identical' ? { comparison: await compareTensor(readable) } : {}),
+      ...(spectrum && squaredResidual > 0 ? { spectrum: await this.#spectrum(pair, spectrum) } : {}),
+    };
+    if (estimate !== undefined) {
+      const isWanted = isResidual && estimate === 'lossless';
+      return {
+        ...found,
+        exactByteLength: exactRows === undefined ? 0 : await estimateRowsExactly(readable, exactRows),
+        ...(isWanted ? { losslessByteLength: await estimateExactly(readable, source) } : {}),
+      };
+    }
+    const exactTerms = exactRows === undefined ? [] : await encodeExactly(readable, exactRows);
+    if (isResidual) this.#exactTerms.set(pair, exactTerms);
+    return {
+      ...found,
+      exactByteLength: byteLengthOf(exactTerms),
       ...(isResidual || exactTerms.length === 0 || compare
         ? {}
         : { encoded: await finishTensor(readable, exactTerms) }),
-      ...(spectrum && squaredResidual > 0 ? { spectrum: await this.#spectrum(pair, spectrum) } : {}),
     };
   }
 
@@ -343,7 +366,7 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
 
 /** The finished terms of a result. */
 function termsOf(result: EncodeJobResult): readonly EncodedTerm[] {
-  if (result === undefined) return [];
+  if (typeof result !== 'object') return [];
   if (Array.isArray(result)) return (result as readonly EncodedTensor[]).flatMap(({ terms }) => terms);
   if ('terms' in result) return result.terms;
   return 'encoded' in result ? (result.encoded?.terms ?? []) : [];

@@ -81,10 +81,8 @@ async function see(
 ): Promise<Seen> {
   const serving = await serve({ ...options, port: 0, tokens: [TOKEN] });
   try {
-    const argv = [
-      join(PROJECT_ROOT, 'test/interop/hub_client.py'),
-      ...wanted.flatMap(([model, revision]) => [model, revision]),
-    ];
+    const argv = [join(PROJECT_ROOT, 'test/interop/hub_client.py')];
+    for (const [model, revision] of wanted) argv.push(model, revision);
     const env = {
       ...process.env,
       HF_ENDPOINT: serving.url,
