@@ -52,7 +52,43 @@ export interface WorkerPoolOptions<Init> {
   readonly isWorker?: boolean;
   /** Whether a single thread is this one; default true. */
   readonly isHere?: boolean;
+  /** Threads that were started for `module` already: the pool takes what it needs of them. */
+  readonly started?: StartedThreads | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** Threads that load a module while it is found out what they are to do with it. */
+export interface StartedThreads {
+  /** One that nobody took yet; undefined when there is none. */
+  take(): Worker | undefined;
+  /** Ends those that nobody took. */
+  close(): void;
+}
+
+/** The id of a thread that is gone. */
+const ENDED_THREAD = -1;
+
+/** @param module URL of a JobModule */
+export function startThreads(module: URL, count: number): StartedThreads {
+  // One that fails is not taken: the pool starts another, and is told if that fails too.
+  const ignore = (): void => {};
+  const idle = Array.from({ length: count }, () => startThread(module).on('error', ignore));
+  return {
+    take() {
+      for (let worker = idle.pop(); worker !== undefined; worker = idle.pop()) {
+        worker.off('error', ignore);
+        if (worker.threadId !== ENDED_THREAD) return worker;
+      }
+      return undefined;
+    },
+    close() {
+      for (const worker of idle.splice(0)) worker.postMessage({ kind: 'stop' } satisfies Order<never>);
+    },
+  };
+}
+
+function startThread(module: URL): Worker {
+  return new Worker(new URL('./worker-main.js', import.meta.url), { workerData: { module: module.href } });
 }
 
 export function abortError(signal: AbortSignal): EreError {
@@ -78,8 +114,11 @@ interface QueuedJob<Job, Result> {
   readonly reject: (error: unknown) => void;
 }
 
-/** What a worker is told. */
-export type Order<Job> = { readonly kind: 'run'; readonly job: Job } | { readonly kind: 'stop' };
+/** What a worker is told: 'open' once, before its first job. */
+export type Order<Job> =
+  | { readonly kind: 'open'; readonly init: unknown; readonly port: MessagePort | undefined }
+  | { readonly kind: 'run'; readonly job: Job }
+  | { readonly kind: 'stop' };
 /** What a thread answers: to a job, or after 'stop' that its runner did not close. */
 export type Reply<Result> =
   | { readonly kind: 'result'; readonly result: Result }
@@ -90,7 +129,7 @@ export type Reply<Result> =
 interface Lane<Job> {
   /** Jobs that it is given at a time; it runs them one after another. */
   readonly depth: number;
-  tell(order: Order<Job>): void;
+  tell(order: Exclude<Order<Job>, { kind: 'open' }>): void;
   /** Settles when it is gone. */
   readonly ended: Promise<unknown>;
 }
@@ -156,10 +195,11 @@ function openThread<Job, Result>(
   owner: LaneOwner<Result>,
 ): Lane<Job> {
   const port = options.connect?.();
-  const worker = new Worker(new URL('./worker-main.js', import.meta.url), {
-    workerData: { module: options.module.href, init: options.init, port },
-    transferList: port === undefined ? [] : [port],
-  });
+  const worker = options.started?.take() ?? startThread(options.module);
+  worker.postMessage(
+    { kind: 'open', init: options.init, port } satisfies Order<Job>,
+    port === undefined ? [] : [port],
+  );
   worker.on('message', (reply: Reply<Result>) => {
     if (reply.kind === 'result') owner.done(reply.result);
     else if (reply.kind === 'error') owner.failed(fromTransferredError(reply.error));

@@ -109,6 +109,9 @@ export interface DecodeJobResult {
   readonly opened?: Pick<TensorDecoder, 'blocks' | 'baseByteLength' | 'isBase'>;
 }
 
+/** Threads that run jobs wait for nothing else. */
+const PROMPT = { isPrompt: true };
+
 export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJob, DecodeJobResult>> {
   return openDecodeJobs(init, await openFileSources(init.sources));
 }
@@ -119,8 +122,8 @@ export async function openDecodeJobs(
   sources: OpenSources,
 ): Promise<JobRunner<DecodeJob, DecodeJobResult>> {
   const { archive, base } = sources;
-  const against = init.against === undefined ? undefined : await openCheckpoint(init.against);
-  const outputs = await Promise.all(init.outputs.map((path) => openOutputFile(path)));
+  const against = init.against === undefined ? undefined : await openCheckpoint(init.against, PROMPT);
+  const outputs = await Promise.all(init.outputs.map((path) => openOutputFile(path, PROMPT)));
   const { selection, blockElements, checkBase } = init;
   const runtime = nodeRuntime(init.kernels);
   const rooms = new BlockRooms(runtime.kernels);
@@ -141,8 +144,9 @@ export async function openDecodeJobs(
 }
 
 export async function openFileSources({ archive, contents, base }: FileSources): Promise<OpenSources> {
-  const source = typeof archive === 'string' ? await openFileSource(archive) : sharedFileSource(archive);
-  const checkpoint = await openCheckpoint(base);
+  const source =
+    typeof archive === 'string' ? await openFileSource(archive, PROMPT) : sharedFileSource(archive);
+  const checkpoint = await openCheckpoint(base, PROMPT);
   const close = async (): Promise<void> => {
     await Promise.all([source.close(), checkpoint.close()]);
   };
