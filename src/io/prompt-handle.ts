@@ -6,8 +6,8 @@
 import { readSync, writeSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 
-/** A slow page cache: less is a device, or a processor that others use as well. */
-const LEAST_BYTES_PER_MS = 500_000;
+/** Less is a device that this thread would wait for: with two threads a faster one is busy enough. */
+const LEAST_BYTES_PER_MS = 250_000;
 
 /** What any call may take. */
 const GRACE_MS = 2;

@@ -9,6 +9,7 @@ import type { Archive } from '../../formats/ere/open-archive.js';
 import { openFileSource } from '../io/file-source.js';
 import { type SharedFile, sharedFileSource } from '../io/growing-file.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
+import { nodeCrc32 } from '../io/node-crc32.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import { type OpenOutputFile, openOutputFile } from '../io/output-file.js';
@@ -150,7 +151,7 @@ export async function openFileSources({ archive, contents, base }: FileSources):
   const close = async (): Promise<void> => {
     await Promise.all([source.close(), checkpoint.close()]);
   };
-  return { archive: lazyArchive(source, contents, inflateAtOnce), base: checkpoint, close };
+  return { archive: lazyArchive(source, contents, inflateAtOnce, nodeCrc32), base: checkpoint, close };
 }
 
 interface OpenFiles extends DecodeSources {
