@@ -2,6 +2,7 @@
 export const KNOWN_CODECS: ReadonlySet<string> = new Set([
   'coded-subspace',
   'coded-low-rank',
+  'ans-dense',
   'coded-dense',
   'low-rank',
   'dense',

@@ -1,4 +1,6 @@
 /** The codecs of archive version 1, by the name that stands in the archive (docs/spec/codecs.md). */
+
+import { ansDenseCodec } from './ans-dense.js';
 import { bytesCodec } from './bytes.js';
 import type { Codec } from './codec.js';
 import { codedDenseCodec } from './coded-dense.js';
@@ -15,6 +17,7 @@ export const CODECS: ReadonlyMap<string, Codec> = new Map(
     codedSubspaceCodec,
     codedLowRankCodec,
     codedDenseCodec,
+    ansDenseCodec,
     lowRankCodec,
     denseCodec,
     signCodec,

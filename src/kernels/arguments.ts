@@ -8,7 +8,7 @@ import {
   type SignsRequest,
   type UnpackLayout,
 } from './kernels.js';
-import type { MatrixEncodeRequest } from './matrix-coder.js';
+import type { RowsEncodeRequest } from './matrix-coder.js';
 import { MAX_COLUMNS } from './matrix-model.js';
 
 export function expectLength(what: string, expected: number, actual: number): void {
@@ -176,7 +176,7 @@ export function checkGemm(request: GemmRequest): void {
   expectLength('c', m * n, c.length);
 }
 
-export function checkColumns(columns: number, states: number): void {
+export function checkColumns(columns: number, states = 1): void {
   expectInteger('columns', columns, 0, MAX_COLUMNS);
   if (states !== 1 && states !== 4 && states !== 8) {
     throw new RangeError(`states: expected 1, 4 or 8, got ${states}`);
@@ -195,9 +195,8 @@ export function checkFirstColumn(firstColumn: number, columns: number): void {
   throw new RangeError(`firstColumn: expected an integer from 0 below ${columns}, got ${firstColumn}`);
 }
 
-export function checkEncodeRows(request: MatrixEncodeRequest, columns: number): void {
-  const { values, rows, lambda, codes, columnWeights, firstColumn } = request;
-  checkFirstColumn(firstColumn ?? 0, columns);
+export function checkEncodeRows(request: RowsEncodeRequest, columns: number): void {
+  const { values, rows, lambda, codes, columnWeights } = request;
   checkMatrixRows(rows, columns, 'values', values.length);
   checkMatrixRows(rows, columns, 'codes', codes.length);
   if (columnWeights !== undefined) expectLength('columnWeights', columns, columnWeights.length);

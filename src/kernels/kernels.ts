@@ -10,7 +10,13 @@
  */
 import type { FloatDtype } from '../../formats/dtype.js';
 import type { IntervalDecoder, IntervalEncoder, IntervalModel } from './interval-model.js';
-import type { MatrixCoderOptions, MatrixDecoder, MatrixEncoder } from './matrix-coder.js';
+import type {
+  MatrixCoderOptions,
+  MatrixDecoder,
+  MatrixEncoder,
+  RowsDecoder,
+  RowsEncoder,
+} from './matrix-coder.js';
 
 /** Which implementation runs. */
 export type KernelPath = 'wasm' | 'scalar';
@@ -170,6 +176,7 @@ export type DecodeKernels = Pick<
   | 'unpackCodes'
   | 'createReflections'
   | 'createMatrixDecoder'
+  | 'createAnsDecoder'
   | 'intervalDecoder'
 >;
 
@@ -332,6 +339,11 @@ export interface Kernels {
 
   /** A fresh decoder of one matrix. */
   createMatrixDecoder(options: MatrixCoderOptions): MatrixDecoder;
+
+  /** A fresh encoder of one matrix by asymmetric numeral systems (docs/spec/ans-coder.md). Codes are even. */
+  createAnsEncoder(columns: number): RowsEncoder;
+
+  createAnsDecoder(columns: number): RowsDecoder;
 
   /**
    * out_i = f32(values_i · inverseStep) rounded to the nearest integer, ties to even, clamped to

@@ -125,7 +125,7 @@ export function decisionCosts(): Float32Array {
 }
 
 /** log2 of 0.5 ≤ x < 2^32 to 20 binary digits, by repeated squaring. */
-function binaryLogarithm(x: number): number {
+export function binaryLogarithm(x: number): number {
   let exponent = 0;
   for (; x >= 2; x /= 2) exponent++;
   for (; x < 1; x *= 2) exponent--;

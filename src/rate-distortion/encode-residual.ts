@@ -6,15 +6,14 @@
 
 import { extrapolateSpectrum } from '../allocation/extrapolate-spectrum.js';
 import type { EncodedTerm } from '../codecs/codec.js';
-import { codedDenseTerm } from '../codecs/coded-dense.js';
 import type { TrellisStates } from '../codecs/coded-low-rank.js';
 import { prepareRowProduct } from '../codecs/integer-product.js';
 import type { LowRankFactors } from '../codecs/low-rank.js';
 import { rowsPerBlock } from '../codecs/row-blocks.js';
 import type { Kernels } from '../kernels/kernels.js';
-import type { MatrixEncoder } from '../kernels/matrix-coder.js';
 import type { GemmEngine } from '../linalg/gemm-engine.js';
 import type { MatrixStream } from '../linalg/matrix-stream.js';
+import { DenseEncoder } from './dense-encoder.js';
 import { type EncodedComponents, encodeComponents } from './encode-components.js';
 import type { FactorEncoding } from './encode-factors.js';
 import { gaussianCost } from './gaussian-cost.js';
@@ -96,7 +95,7 @@ export async function estimateResidual(
   kernels: Kernels,
 ): Promise<ResidualEstimate> {
   const spectrum = await knownSpectrum(residual, FIRST_RANK);
-  const bulk = await measureBulk(residual, spectrum, encoding, kernels);
+  const { bulk } = await measureBulk(residual, spectrum, encoding, kernels);
   const { rank, dense } = bestPlan(spectrum, { ...planOptions(encoding), ...bulk });
   const { step, lambda, factorStates } = encoding;
   const { bits, factorBits, squaredError } = pricePlan(spectrum, { rank, dense }, { step, lambda, ...bulk });
@@ -104,7 +103,10 @@ export async function estimateResidual(
   return { byteLength: Math.ceil((bits - trellis * factorBits) / 8), squaredError, rank, dense };
 }
 
-type Plan = Pick<ResidualPlan, 'rank' | 'dense'>;
+interface Plan extends Pick<ResidualPlan, 'rank' | 'dense'> {
+  /** Bits per entry of the dense part, about. */
+  readonly denseBits: number;
+}
 
 /** Plans worth coding for real, the most promising first. */
 async function planCandidates(
@@ -116,7 +118,7 @@ async function planCandidates(
   const most = Math.min(rows, columns);
   const margin = rows * columns > EXHAUSTIVE_ELEMENTS ? 1 : MODEL_MARGIN;
   let spectrum = await knownSpectrum(residual, FIRST_RANK);
-  const bulk = await measureBulk(residual, spectrum, encoding, kernels);
+  const { bulk, bits } = await measureBulk(residual, spectrum, encoding, kernels);
   for (;;) {
     const { withDense, alone } = planResidual(spectrum, { ...planOptions(encoding), ...bulk });
     const lowest = Math.min(withDense.cost, alone.cost);
@@ -129,8 +131,10 @@ async function planCandidates(
     }
     const denseOnly = { rank: 0, dense: true };
     const triesDenseOnly = margin > 1 && withDense.rank > 0 && promising.includes(withDense);
-    const plans: Plan[] = triesDenseOnly ? [...promising, denseOnly] : promising;
-    return plans.filter((plan) => plan.rank > 0 || plan.dense);
+    const plans = triesDenseOnly ? [...promising, denseOnly] : promising;
+    return plans
+      .filter(({ rank, dense }) => rank > 0 || dense)
+      .map(({ rank, dense }) => ({ rank, dense, denseBits: bits }));
   }
 }
 
@@ -163,13 +167,19 @@ async function knownSpectrum(residual: ResidualToEncode, asked: number): Promise
   return spectrum;
 }
 
+interface MeasuredBulk {
+  readonly bulk: Pick<PlanOptions, 'bulkRatio' | 'bulkRateRatio'>;
+  /** Bits per entry. */
+  readonly bits: number;
+}
+
 /** Real over modelled cost of coding densely what the components above water leave: heavy tails and uneven rows cost less. */
 async function measureBulk(
   residual: ResidualToEncode,
   spectrum: PlannedSpectrum,
   encoding: ResidualEncoding,
   kernels: Kernels,
-): Promise<Pick<PlanOptions, 'bulkRatio' | 'bulkRateRatio'>> {
+): Promise<MeasuredBulk> {
   const { columnWeights } = residual;
   const rank = planResidual(spectrum, planOptions(encoding)).withDense.rank;
   const sample = subtractComponents(await residual.sample(), rank, kernels);
@@ -179,9 +189,9 @@ async function measureBulk(
   const deviation = Math.sqrt(energy) / step;
   const modelledCost = model.cost(deviation) * step ** 2;
   const modelledRate = model.rate(deviation);
-  if (!(modelledCost > 0 && modelledRate > 0)) return {};
+  if (!(modelledCost > 0 && modelledRate > 0)) return { bulk: {}, bits };
   const bulkRatio = Math.min(1, (squaredError + lambda * step ** 2 * bits) / modelledCost);
-  return { bulkRatio, bulkRateRatio: bits / modelledRate };
+  return { bulk: { bulkRatio, bulkRateRatio: bits / modelledRate }, bits };
 }
 
 /** The low-rank part alone, with what it leaves. */
@@ -234,7 +244,7 @@ async function encodePlan(
     lowRank = await encodeComponents(source, encoding, kernels, engine);
     if (lowRank === undefined && !plan.dense) return undefined;
   }
-  const remainder = await encodeRemainder(residual, lowRank, plan.dense, encoding, kernels);
+  const remainder = await encodeRemainder(residual, lowRank, plan, encoding, kernels);
   const terms = [lowRank?.term, remainder.term].filter((term) => term !== undefined);
   const bits = 8 * ((lowRank?.byteLength ?? 0) + remainder.byteLength);
   return { terms, cost: remainder.squaredError + encoding.lambda * encoding.step ** 2 * bits };
@@ -252,14 +262,14 @@ interface EncodedRemainder {
 async function encodeRemainder(
   { stream, columnWeights }: ResidualToEncode,
   lowRank: EncodedComponents | undefined,
-  isCoded: boolean,
+  { dense: isCoded, denseBits }: Plan,
   encoding: ResidualEncoding,
   kernels: Kernels,
 ): Promise<EncodedRemainder> {
   const { rows, columns } = stream;
   const blockRows = rowsPerBlock(columns);
   const product = lowRank && prepareRowProduct(lowRank.factors, columns, -lowRank.scale, kernels);
-  const dense = new DenseEncoder(columns, encoding, kernels, columnWeights);
+  const dense = new DenseEncoder({ rows, columns, bits: denseBits }, encoding, kernels, columnWeights);
   const chunks: { bytes: Uint8Array; squaredErrorDrop: number }[] = [];
   const codes = new Int16Array(blockRows * columns);
   const remainder = new Float32Array(blockRows * columns);
@@ -292,80 +302,8 @@ async function encodeRemainder(
   const scale = dense.bestScale();
   if (scale === 0) return { term: undefined, byteLength: 0, squaredError: dense.energy };
   return {
-    term: codedDenseTerm(chunks, scale, encoding.denseStates, blockRows),
+    term: dense.term(chunks, scale, blockRows),
     byteLength: chunks.reduce((sum, chunk) => sum + chunk.bytes.byteLength, 0),
     squaredError: dense.squaredErrorAt(scale),
   };
-}
-
-/** Codes rows with one step, and keeps the (weighted) sums from which the error at any scale follows. */
-class DenseEncoder {
-  /** Σ w x². */
-  energy = 0;
-  /** Σ w x q and Σ w q², q in half steps. */
-  #inner = 0;
-  #codeEnergy = 0;
-  readonly #columns: number;
-  readonly #encoding: ResidualEncoding;
-  readonly #kernels: Kernels;
-  readonly #weights: Float32Array | undefined;
-  readonly #encoder: MatrixEncoder;
-
-  constructor(columns: number, encoding: ResidualEncoding, kernels: Kernels, columnWeights?: Float32Array) {
-    this.#columns = columns;
-    this.#encoding = encoding;
-    this.#kernels = kernels;
-    this.#weights = columnWeights;
-    this.#encoder = kernels.createMatrixEncoder({ columns, states: encoding.denseStates });
-  }
-
-  encodeRows(values: Float32Array, rows: number, codes: Int16Array): void {
-    const { step, lambda } = this.#encoding;
-    const weights = this.#weights;
-    const request = { values, factor: 1 / step, rows, lambda, codes };
-    this.#encoder.encodeRows(weights === undefined ? request : { ...request, columnWeights: weights });
-    this.countRows(values);
-    if (weights === undefined) {
-      const { inner, codeEnergy } = this.#kernels.codeSums(values, codes);
-      this.#inner += inner;
-      this.#codeEnergy += codeEnergy;
-    } else this.#addWeighted(values, codes, weights);
-  }
-
-  /** Rows that are left uncoded, or were coded. */
-  countRows(values: Float32Array): void {
-    const weights = this.#weights;
-    if (weights === undefined) {
-      this.energy += this.#kernels.statistics(values).sumOfSquares;
-      return;
-    }
-    for (let i = 0, j = 0; i < values.length; i++, j = j + 1 === this.#columns ? 0 : j + 1) {
-      this.energy += weights[j] * values[i] * values[i];
-    }
-  }
-
-  endChunk(): Uint8Array {
-    return this.#encoder.endChunk();
-  }
-
-  /** The scale of a half step that fits the codes best: reconstruction points move to the centroids of their cells. */
-  bestScale(): number {
-    return this.#codeEnergy === 0 ? 0 : Math.fround(this.#inner / this.#codeEnergy);
-  }
-
-  /** Σ w (x − scale · q)². */
-  squaredErrorAt(scale: number): number {
-    return this.energy - 2 * scale * this.#inner + scale * scale * this.#codeEnergy;
-  }
-
-  free(): void {
-    this.#encoder.free();
-  }
-
-  #addWeighted(values: Float32Array, codes: Int16Array, weights: Float32Array): void {
-    for (let i = 0, j = 0; i < values.length; i++, j = j + 1 === this.#columns ? 0 : j + 1) {
-      this.#inner += weights[j] * values[i] * codes[i];
-      this.#codeEnergy += weights[j] * codes[i] * codes[i];
-    }
-  }
 }

@@ -4,9 +4,9 @@ import { UnsupportedError } from '../../formats/errors.js';
 import { DECODE_KERNELS_WASM } from '../kernels/generated/decode-kernels-wasm.js';
 import type { DecodeKernels } from '../kernels/kernels.js';
 import { Arena } from '../kernels/wasm/arena.js';
+import { CoderPool } from '../kernels/wasm/coder-memory.js';
 import { wasmDecodeKernels } from '../kernels/wasm/decode-kernels.js';
 import type { KernelExports } from '../kernels/wasm/kernel-exports.js';
-import { CoderPool } from '../kernels/wasm/matrix-coder.js';
 
 let loaded: Promise<DecodeKernels> | undefined;
 

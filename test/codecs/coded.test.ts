@@ -1,12 +1,14 @@
-/** Codecs coded-low-rank, coded-dense and coded-subspace: the spec's arithmetic over the matrix coder, and hostile terms. */
+/** Codecs coded-low-rank, coded-dense, ans-dense and coded-subspace: the spec's arithmetic over the coders, and hostile terms. */
 import { describe, expect, it } from 'vitest';
 import { CodecError } from '../../formats/errors.js';
+import { ansDenseCodec, ansDenseTerm } from '../../src/codecs/ans-dense.js';
 import { codedDenseCodec, codedDenseTerm } from '../../src/codecs/coded-dense.js';
 import { type CodedBand, codedLowRankCodec, codedLowRankTerm } from '../../src/codecs/coded-low-rank.js';
 import { type BasisSide, codedSubspaceCodec, codedSubspaceTerm } from '../../src/codecs/coded-subspace.js';
 import { CODECS } from '../../src/codecs/registry.js';
 import { loadKernels } from '../../src/kernels/load-kernels.js';
 import {
+  ansDenseResidual,
   codedDenseResidual,
   codedLowRankResidual,
   codedSubspaceResidual,
@@ -78,6 +80,19 @@ function denseTerm(rows: number, columns: number, blockRows: number, states: 1 |
   return madeTerm(codedDenseTerm(chunks, Math.fround(0.01), states, blockRows));
 }
 
+function ansTerm(rows: number, columns: number, blockRows: number): MadeTerm {
+  const encoder = wasm.createAnsEncoder(columns);
+  const chunks: { bytes: Uint8Array; squaredErrorDrop: number }[] = [];
+  for (let row = 0; row < rows; row += blockRows) {
+    const count = Math.min(blockRows, rows - row);
+    const values = normalFloats(count * columns, 7 + row).map((value) => value * 3);
+    encoder.encodeRows({ values, rows: count, lambda: 0.1, codes: new Int16Array(values.length) });
+    chunks.push({ bytes: encoder.endChunk(), squaredErrorDrop: 1 });
+  }
+  encoder.free();
+  return madeTerm(ansDenseTerm(chunks, Math.fround(0.01), blockRows));
+}
+
 describe.each(PATHS)('on %s kernels', (path) => {
   const kernels = loadKernels(path);
 
@@ -124,6 +139,17 @@ describe.each(PATHS)('on %s kernels', (path) => {
   );
 });
 
+it.each(PATHS)('ans-dense is the formula of the spec, over block borders, on %s kernels', async (path) => {
+  const [rows, columns] = [23, 31];
+  const term = ansTerm(rows, columns, 6);
+  const expected = ansDenseResidual(term.params, (i) => term.chunks[i], rows, columns);
+  for (const blockRows of [rows, 4]) {
+    const setting = { rows, columns, kernels: loadKernels(path) };
+    const residual = await residualOf(ansDenseCodec, term, setting, blockRows);
+    expect([...residual]).toEqual(expected);
+  }
+});
+
 it('bands behind the cut are left out, rows behind it stay as they are', async () => {
   const low = lowRankTerm(20, 18, [1, 2], 8);
   const first = await residualOf(codedLowRankCodec, low, { rows: 20, columns: 18, kernels: wasm, cut: 1 });
@@ -137,10 +163,14 @@ it('bands behind the cut are left out, rows behind it stay as they are', async (
       codedSubspaceResidual(shared.params, (i) => (i < 2 ? shared.chunks[i] : undefined), 20, 18),
     );
   }
-  const dense = denseTerm(20, 18, 8, 1);
-  const residual = await residualOf(codedDenseCodec, dense, { rows: 20, columns: 18, kernels: wasm, cut: 1 });
-  expect(residual.subarray(8 * 18).every((value) => value === 0)).toBe(true);
-  expect(residual.subarray(0, 8 * 18).some((value) => value !== 0)).toBe(true);
+  for (const [codec, dense] of [
+    [codedDenseCodec, denseTerm(20, 18, 8, 1)],
+    [ansDenseCodec, ansTerm(20, 18, 8)],
+  ] as const) {
+    const residual = await residualOf(codec, dense, { rows: 20, columns: 18, kernels: wasm, cut: 1 });
+    expect(residual.subarray(8 * 18).every((value) => value === 0)).toBe(true);
+    expect(residual.subarray(0, 8 * 18).some((value) => value !== 0)).toBe(true);
+  }
 });
 
 /** Rows of zeros, long enough to pass for a basis of three vectors. */
@@ -156,6 +186,7 @@ describe('a hostile term', () => {
   const setting = { rows: 20, columns: 18, kernels: wasm };
   const low = lowRankTerm(20, 18, [3], 1);
   const dense = denseTerm(20, 18, 8, 1);
+  const ans = ansTerm(20, 18, 8);
   const shared = subspaceTerm(20, 18, [3], 1, 'columns');
   const cases: [string, MadeTerm][] = [
     ['states that no trellis has', { ...low, params: { ...low.params, states: 2 } }],
@@ -171,12 +202,15 @@ describe('a hostile term', () => {
     ['a basis vector of zeros', { ...shared, chunks: [basisOfZeros(), shared.chunks[1]!] }],
     ['dense blocks of no rows', { ...dense, params: { ...dense.params, blockRows: 0 } }],
     ['dense blocks that do not cover the rows', { ...dense, params: { ...dense.params, blockRows: 4 } }],
+    ['fast blocks of no rows', { ...ans, params: { ...ans.params, blockRows: 0 } }],
+    ['fast blocks that do not cover the rows', { ...ans, params: { ...ans.params, blockRows: 4 } }],
+    ['fast blocks of no scale', { ...ans, params: { blockRows: 8 } }],
   ];
 
   it.each(cases)('with %s is refused, naming archive, tensor and codec', async (_, term) => {
     const codec = CODECS.get(term.codec)!;
     const error = await openTerm(codec, term, setting).catch((cause: unknown) => cause);
     expect(error).toBeInstanceOf(CodecError);
-    expect((error as Error).message).toMatch(/^a\.ere, tensor "w", codec "coded-/);
+    expect((error as Error).message).toMatch(/^a\.ere, tensor "w", codec "(coded|ans)-/);
   });
 });

@@ -110,6 +110,12 @@ export const GOLDEN_ARCHIVES: readonly GoldenArchive[] = [
     files: { 'model.safetensors': 'd47b2390c86569c5d7441a79cc0f16ba05f153a5dd3de84edfdb1933648c4af0' },
   },
   {
+    // A matrix large enough for numeral systems, over a constant base.
+    name: 'large',
+    archive: '206068432e45d9a2054ac75dd9f809796429a7fb2a6db2f9334d574c68ac19cb',
+    files: { 'model.safetensors': '97f13f010613c66a264df05f56f353a0ee067c4b793bdb95d2fa48b0ea239809' },
+  },
+  {
     // Rounded products with their small weights: BF16, F16, and the common rows of a grown tensor.
     name: 'merged',
     archive: 'f37fab9d26b1a2a35a4a2a6f0f8f91b1f125f6e8f9b46fb490c0b584643711c2',

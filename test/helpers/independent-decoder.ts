@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { crc32, inflateRawSync } from 'node:zlib';
 import { nearestCode, REFERENCE_FORMATS, realValue } from '../kernels/float-reference.js';
+import { plainAnsDecode } from '../kernels/plain-ans-decoder.js';
 import { plainDecode } from '../kernels/plain-matrix-decoder.js';
 import { intervalBytes, smallElements } from './independent-interval.js';
 
@@ -281,13 +282,31 @@ export function codedDenseResidual(
   columns: number,
 ): number[] {
   const { scale, blockRows, states } = params as { scale: number; blockRows: number; states: 1 | 4 | 8 };
+  const chunks = blocksOf(payload, rows, blockRows);
+  return plainDecode(columns, states, chunks).map((code) => f32(scale * f32(code)));
+}
+
+/** Codec ans-dense. */
+export function ansDenseResidual(
+  params: IndependentTerm['params'],
+  payload: Payload,
+  rows: number,
+  columns: number,
+): number[] {
+  const { scale, blockRows } = params as { scale: number; blockRows: number };
+  const chunks = blocksOf(payload, rows, blockRows);
+  return plainAnsDecode(columns, chunks).map((code) => f32(scale * f32(code)));
+}
+
+/** Blocks of rows, a chunk each, up to the first that was left out. */
+function blocksOf(payload: Payload, rows: number, blockRows: number): { bytes: Uint8Array; rows: number }[] {
   const chunks: { bytes: Uint8Array; rows: number }[] = [];
   for (let start = 0, chunk = 0; start < rows; start += blockRows, chunk++) {
     const bytes = payload(chunk);
     if (bytes === undefined) break;
     chunks.push({ bytes, rows: Math.min(blockRows, rows - start) });
   }
-  return plainDecode(columns, states, chunks).map((code) => f32(scale * f32(code)));
+  return chunks;
 }
 
 /** Codec coded-subspace. */
@@ -342,6 +361,7 @@ export function codedSubspaceResidual(
 
 const ADDITIVE: Record<string, typeof lowRankResidual> = {
   'coded-low-rank': codedLowRankResidual,
+  'ans-dense': ansDenseResidual,
   'coded-dense': codedDenseResidual,
   'coded-subspace': codedSubspaceResidual,
   'low-rank': lowRankResidual,

@@ -169,6 +169,25 @@ const merged = modelPair([
   mergedPair('f16.weight', 'F16', [40, 44], 42),
   mergedPair('grown.weight', 'BF16', [44, 40], 43, 3),
 ]);
+/** A matrix that is large enough for codec "ans-dense", over a base that is small once it is compressed. */
+function largePair() {
+  const shape = [512, 513] as const;
+  const count = shape[0] * shape[1];
+  const base = floatTensor('large', 'BF16', shape, new Float32Array(count).fill(0.5));
+  const noise = normalFloats(count, 51, 0.02);
+  return modelPair([
+    {
+      base,
+      fineTuned: floatTensor(
+        'large',
+        'BF16',
+        shape,
+        noise.map((x) => 0.5 + x),
+      ),
+    },
+  ]);
+}
+
 const CASES: readonly GoldenCase[] = [
   everyCase(),
   { name: 'wide-factors', ...wide, options: { budget: { kind: 'rank', rank: 4 }, bits: 12 } },
@@ -196,6 +215,7 @@ const CASES: readonly GoldenCase[] = [
     options: { budget: { kind: 'rank', rank: 2 }, bits: 6, exactOnTop: true },
   },
   { name: 'merged', ...merged, options: { preset: 'lora' } },
+  { name: 'large', ...largePair(), options: { budget: { kind: 'max-error', relativeError: 0.55 } } },
   { name: 'merged-on-top', ...merged, options: { preset: 'lora', exactOnTop: true } },
 ];
 

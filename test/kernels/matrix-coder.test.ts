@@ -7,6 +7,7 @@ import { MatrixModel } from '../../src/kernels/scalar/matrix-model.js';
 import { type BitCoder, type Contexts, RangeDecoder } from '../../src/kernels/scalar/range-coder.js';
 import { gaussians } from './gaussians.js';
 import { idealBits } from './ideal-quantizer.js';
+import { matrixOf } from './matrices.js';
 import { plainDecode } from './plain-matrix-decoder.js';
 import { bytesOf, PATHS, randomBits, randomBytes, scalar, wasm } from './samples.js';
 
@@ -70,24 +71,6 @@ function decode(
   return out;
 }
 
-/** Matrices of every temper: quiet, loud, sparse, of scaled rows and columns, with values that are no numbers. */
-function matrix(rows: number, columns: number, kind: number, seed: number): Float32Array {
-  const out = gaussians(rows * columns, seed);
-  const next = randomBits(seed + 1);
-  const factors = gaussians(rows + columns, seed + 2);
-  return out.map((x, i) => {
-    const row = Math.floor(i / columns);
-    const scale = Math.exp(1.5 * (factors[row] + factors[rows + (i % columns)]));
-    if (kind === 0) return x * 0.4;
-    if (kind === 1) return x * scale;
-    if (kind === 2) return next() % 50 === 0 ? x * 3 : 0;
-    if (kind === 3) return row % 3 === 0 ? 0 : x * 2 ** (next() % 24);
-    if (kind === 4)
-      return [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1e30, -3e4, -0][next() % 6];
-    return x * 20;
-  });
-}
-
 describe('wasm and scalar give the same bytes and codes, and both decode them', () => {
   test('any shape, states, values and chunks', () => {
     fc.assert(
@@ -101,7 +84,7 @@ describe('wasm and scalar give the same bytes and codes, and both decode them', 
         fc.nat(),
         (stateCount, rows, columns, kind, lambda, chunkRows, seed) => {
           const options = { columns, states: stateCount };
-          const values = matrix(rows, columns, kind, seed);
+          const values = matrixOf(rows, columns, kind, seed);
           const [fast, plain] = [wasm, scalar].map((kernels) =>
             encode(kernels, options, values, { lambda, chunkRows }),
           );
@@ -120,7 +103,7 @@ describe('wasm and scalar give the same bytes and codes, and both decode them', 
   test.each(STATES)('rows longer than what is quantised at a time, %i states', (stateCount) => {
     for (const columns of [4096, 4097, 9001]) {
       const options = { columns, states: stateCount };
-      const values = matrix(2, columns, 1, columns);
+      const values = matrixOf(2, columns, 1, columns);
       const [fast, plain] = [wasm, scalar].map((kernels) => encode(kernels, options, values));
       expect(fast).toEqual(plain);
       expect(decode(wasm, options, fast.chunks, 2)).toEqual(fast.codes);
@@ -178,7 +161,7 @@ describe('a decoder written from the specification', () => {
     for (let kind = 0; kind <= 5; kind++) {
       const [rows, columns] = [60, 75];
       const options = { columns, states: stateCount };
-      const { codes, chunks } = encode(wasm, options, matrix(rows, columns, kind, 30 + kind), {
+      const { codes, chunks } = encode(wasm, options, matrixOf(rows, columns, kind, 30 + kind), {
         chunkRows: 23,
       });
       const parts = chunks.map((bytes, i) => ({ bytes, rows: Math.min(23, rows - i * 23) }));
@@ -193,7 +176,7 @@ describe('a decoder written from the specification', () => {
         const rows = columns > 1000 ? 2 : Math.min(columns, 12);
         const firstOf = (row: number): number =>
           Math.min((row + (columns > 1000 ? 1 : 0)) * (i + 1), columns - 1);
-        const values = matrix(rows, columns, 1, columns);
+        const values = matrixOf(rows, columns, 1, columns);
         const coded = [wasm, scalar].map((kernels) => {
           const encoder = kernels.createMatrixEncoder(options);
           const codes = new Int16Array(rows * columns).fill(7);

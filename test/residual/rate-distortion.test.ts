@@ -64,6 +64,23 @@ describe('rate–distortion', () => {
     });
   });
 
+  it('takes numeral systems for a large matrix, one archive for both kernel paths', async () => {
+    const large = modelPair([matrixPair('large', [512, 515], 4, { dtype: 'BF16', rank: 0, noise: 1 })]);
+    await withModels(large, async (base, tuned, folder) => {
+      const archives: Buffer[] = [];
+      for (const kernels of ['wasm', 'scalar'] as const) {
+        const output = join(folder, `${kernels}.ere`);
+        const budget = { kind: 'max-error', relativeError: 0.4 } as const;
+        const report = await encode(tuned, { ...QUICK, base, output, kernels, budget });
+        expect(report.tensors.map(({ codecs }) => codecs)).toEqual([['ans-dense']]);
+        archives.push(await readFile(output));
+        const { comparison } = await verify(output, { base, against: tuned, kernels });
+        expect(comparison!.relativeError).toBeCloseTo(report.relativeError, 4);
+      }
+      expect(archives[1]!.equals(archives[0]!)).toBe(true);
+    });
+  });
+
   it('needs fewer bytes than the paper\u2019s method at the same error, and more effort never more', async () => {
     await withModels(models, async (base, tuned, folder) => {
       const budget = { kind: 'max-error', relativeError: 0.2 } as const;

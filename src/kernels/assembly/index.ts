@@ -6,6 +6,9 @@ export { codeSums, keepExponents, scaleFloats, statistics, squaredDistanceFloat3
 export { beginDecoding, beginEncoding, finishEncoding } from './range-coder';
 export { matrixDecodeRows, matrixEncodeRow, matrixOpenRow, matrixQuantize, matrixCodeEntries } from './matrix-coder';
 export { decodeEntries1, decodeEntries4, decodeEntries8 } from './matrix-decoder';
+export { ansBegin, ansDecodeRows } from './ans-decoder';
+export { ansEncodeRow, ansFinish } from './ans-encoder';
+export { ansReset } from './ans-model';
 export { updateAverages } from './matrix-model';
 export { matrixChooseScale } from './matrix-quantizer';
 export { accumulateCodes16, accumulateCodes32, accumulateSigns, unpackCodes, packCodes } from './codes';

@@ -96,11 +96,11 @@ function isCommon(size: f32, level: i32): bool {
   return (size < <f32>26) & (level < 24);
 }
 
-/**
- * The row scale for a row: that of its mean magnitude, moved towards the last one where that saves
- * more bits than it costs. -100 when no entry can become a code.
- */
-export function matrixChooseScale(values: usize, columns: i32): i32 {
+/** Σ |x| of the row that `idealScale` saw last, of entries that are likely to have codes. */
+export let magnitudes: f64 = 0;
+
+/** The row scale of a row's mean magnitude; −1000 when no entry can become a code. */
+export function idealScale(values: usize, columns: i32): f32 {
   let sum: f64 = 0;
   let largest: f32 = 0;
   const end = values + (<usize>columns << 2);
@@ -109,14 +109,30 @@ export function matrixChooseScale(values: usize, columns: i32): i32 {
     if (size > <f32>0.6) sum += min<f32>(size, 16384);
     if (size > largest) largest = size;
   }
-  if (!(largest > <f32>0.5)) return -100;
-  const ideal = <f32>4 * roughLog2(<f32>(2 * sum / <f64>columns + 0.0001));
+  magnitudes = sum;
+  if (!(largest > <f32>0.5)) return -1000;
+  return <f32>4 * roughLog2(<f32>(2 * sum / <f64>columns + 0.0001));
+}
+
+/** Bits that a row of these magnitudes loses by a scale off by a quarter octave. */
+// @ts-ignore: decorator
+@inline
+export function scaleLoss(columns: i32): f32 {
+  return <f32>0.0217 * <f32>min(magnitudes, <f64>columns);
+}
+
+/**
+ * The row scale for a row: that of its mean magnitude, moved towards the last one where that saves
+ * more bits than it costs. -100 when no entry can become a code.
+ */
+export function matrixChooseScale(values: usize, columns: i32): i32 {
+  const ideal = idealScale(values, columns);
+  if (ideal == -1000) return -100;
   const wanted = min(max(<i32>nearest(ideal), -40), 60);
   if (load<i32>(0, ROW_COUNT) == 0) return wanted;
   const previous = load<i32>(0, ROW_SCALE);
   const step = wanted < previous ? 1 : -1;
-  // Bits that a row of this many magnitudes loses by a scale off by a quarter octave.
-  const loss = <f32>0.0217 * <f32>min(sum, <f64>columns);
+  const loss = scaleLoss(columns);
   const moves = zeroProbability(ROW_MOVES);
   const movesCost = cost(32768 - moves) + 1;
   let best = wanted;

@@ -11,7 +11,7 @@ import type {
 } from '../matrix-coder.js';
 import { SEGMENT } from '../matrix-model.js';
 import { MatrixModel } from './matrix-model.js';
-import { chooseScale, MatrixQuantizer, NO_SCALE } from './matrix-quantizer.js';
+import { chooseScale, MatrixQuantizer, moveCost, NO_SCALE } from './matrix-quantizer.js';
 import { RangeDecoder, RangeEncoder } from './range-coder.js';
 
 class ScalarMatrixEncoder implements MatrixEncoder {
@@ -33,6 +33,7 @@ class ScalarMatrixEncoder implements MatrixEncoder {
     const columns = this.#columns;
     this.#checkUse();
     checkEncodeRows(request, columns);
+    checkFirstColumn(firstColumn, columns);
     if (columns === 0) return;
     const weights = columnWeights ?? new Float32Array(columns).fill(1);
     const scale = Math.fround(factor);
@@ -67,7 +68,9 @@ class ScalarMatrixEncoder implements MatrixEncoder {
     const isShort = columns - first <= SEGMENT;
     codes.fill(0, 0, first);
     const previous = model.scale;
-    let scale = chooseScale(values.subarray(first), model);
+    let scale = chooseScale(values.subarray(first), model.fresh ? undefined : previous, (move) =>
+      moveCost(model, move),
+    );
     if (isShort && scale !== NO_SCALE) {
       model.scale = scale;
       model.prepareLevels(first);

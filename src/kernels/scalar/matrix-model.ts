@@ -1,9 +1,8 @@
-/** The model of docs/spec/matrix-coder.md §3 to §6, written once for both directions. */
+/** The model of docs/spec/matrix-coder.md §1 to §4, written once for both directions. */
 import {
   BLOCK_LEVELS,
   CONTEXT,
   CONTEXT_COUNT,
-  FIRST_AVERAGE,
   FIRST_COUNT,
   firstProbabilities,
   LEVELS,
@@ -11,6 +10,7 @@ import {
   UNARY,
 } from '../matrix-model.js';
 import { type BitCoder, Contexts } from './range-coder.js';
+import { RowModel } from './row-model.js';
 
 const FAST = 6;
 const SLOW = 8;
@@ -22,12 +22,6 @@ const TRELLIS: Readonly<Record<number, { next: readonly number[]; second: readon
   8: { next: [0, 1, 3, 2, 5, 4, 6, 7, 1, 0, 2, 3, 4, 5, 7, 6], second: [0, 1, 0, 1, 0, 1, 0, 1] },
 };
 
-/** 4096 · 2^(−f/4) */
-const INVERSE = [4096, 3444, 2896, 2435];
-
-const float = new Float32Array(1);
-const word = new Int32Array(float.buffer);
-
 /** Bits of a magnitude at this level that are coded as they are. */
 export function levelShift(level: number): number {
   return level < 24 ? 0 : (level - 22) >> 1;
@@ -38,27 +32,19 @@ export function moreRow(quantizer: number, level: number): number {
   return quantizer * 26 + (level < 26 ? level : 24 + (level & 1));
 }
 
-export class MatrixModel {
+export class MatrixModel extends RowModel {
   readonly contexts = new Contexts(CONTEXT_COUNT);
-  readonly columns: number;
   readonly states: number;
   readonly next: readonly number[];
   /** 1 for the states that use Q1. */
   readonly second: readonly number[];
-  readonly averages: Int32Array;
-  readonly levels: Uint8Array;
-  /** Row scale in quarter octaves of half steps. */
-  scale = 0;
   /** State of the trellis. */
   place = 0;
-  #rows = 0;
 
   constructor(columns: number, states: number) {
-    this.columns = columns;
+    super(columns);
     this.states = states;
     ({ next: this.next, second: this.second } = TRELLIS[states]);
-    this.averages = new Int32Array(columns).fill(FIRST_AVERAGE);
-    this.levels = new Uint8Array(columns);
     for (const [i, probability] of firstProbabilities().entries()) {
       this.contexts.fast[i] = probability;
       this.contexts.slow[i] = probability * 65_536;
@@ -66,15 +52,10 @@ export class MatrixModel {
     }
   }
 
-  /** No row with a scale was coded yet. */
-  get fresh(): boolean {
-    return this.#rows === 0;
-  }
-
   /** Codes whether the row is all zeros (`scale` undefined), else its scale. Returns true for zeros. */
   codeRowStart(coder: BitCoder, scale: number | undefined): boolean {
     if (this.#bit(coder, CONTEXT.rowZero, scale === undefined ? 1 : 0) === 1) return true;
-    if (this.#rows === 0) {
+    if (this.fresh) {
       this.scale = Math.min(coder.raw((scale ?? 0) + 40, 7) - 40, 60);
       return false;
     }
@@ -89,15 +70,6 @@ export class MatrixModel {
     }
     this.scale = Math.min(Math.max(this.scale + (down === 1 ? -size : size), -40), 60);
     return false;
-  }
-
-  /** Levels of the columns from `first` on. */
-  prepareLevels(first = 0): void {
-    const offset = 2 * this.scale - 127 * 8 - 128 + 74;
-    for (let j = first; j < this.columns; j++) {
-      float[0] = this.averages[j];
-      this.levels[j] = Math.min(Math.max(((word[0] >> 20) + offset) >> 2, 0), LEVELS - 1);
-    }
   }
 
   /** Codes the entries [start, end) of the row: k when encoding; half steps in both directions afterwards. */
@@ -137,21 +109,6 @@ export class MatrixModel {
     let top = 0;
     for (let j = block; j < block + 16; j++) top = Math.max(top, this.levels[j]);
     return top < BLOCK_LEVELS ? top : undefined;
-  }
-
-  /** Moves the averages from `first` on towards the magnitudes of the row, in half steps. */
-  updateAverages(codes: Int16Array, first = 0): void {
-    const count = this.#rows;
-    this.#rows = Math.min(count + 1, 1 << 20);
-    const rate = count < 2 ? 2 : count < 6 ? 3 : count < 16 ? 4 : count < 40 ? 5 : count < 100 ? 6 : 7;
-    const inverse = INVERSE[this.scale & 3];
-    const shift = 4 - (this.scale >> 2);
-    const factor = 2 ** shift;
-    for (let j = first; j < this.columns; j++) {
-      const x = Math.min(Math.floor(Math.abs(codes[j]) * inverse * factor), 1 << 22);
-      const average = this.averages[j];
-      this.averages[j] = Math.max(average + ((x - average) >> rate), 256);
-    }
   }
 
   #finish(codes: Int16Array, j: number, k: number): void {

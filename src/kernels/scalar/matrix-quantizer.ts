@@ -32,8 +32,14 @@ function roughLog2(x: number): number {
 /**
  * The row scale for a row: that of its mean magnitude, moved towards the last one where that saves more
  * bits than it costs. NO_SCALE when no entry can become a code.
+ * @param previous undefined for the first row, whose scale has one price
+ * @param moveCost bits of a move of the row scale
  */
-export function chooseScale(values: Float32Array, model: MatrixModel): number {
+export function chooseScale(
+  values: Float32Array,
+  previous: number | undefined,
+  moveCost: (move: number) => number,
+): number {
   let sum = 0;
   let largest = 0;
   for (const value of values) {
@@ -44,15 +50,14 @@ export function chooseScale(values: Float32Array, model: MatrixModel): number {
   if (!(largest > 0.5)) return NO_SCALE;
   const ideal = f32(4 * roughLog2(f32((2 * sum) / values.length + 0.0001)));
   const wanted = Math.min(Math.max(nearestEven(ideal), -40), 60);
-  if (model.fresh) return wanted;
-  const previous = model.scale;
+  if (previous === undefined) return wanted;
   const step = wanted < previous ? 1 : -1;
   const loss = f32(f32(0.0217) * f32(Math.min(sum, values.length)));
   let best = wanted;
   let bestCost = Number.POSITIVE_INFINITY;
   for (let scale = wanted; ; scale += step) {
     const off = f32(scale - ideal);
-    const total = f32(f32(f32(loss * off) * off) + moveCost(model, scale - previous));
+    const total = f32(f32(f32(loss * off) * off) + moveCost(scale - previous));
     if (total < bestCost) {
       bestCost = total;
       best = scale;
@@ -62,7 +67,7 @@ export function chooseScale(values: Float32Array, model: MatrixModel): number {
 }
 
 /** Bits of a move of the row scale. */
-function moveCost(model: MatrixModel, move: number): number {
+export function moveCost(model: MatrixModel, move: number): number {
   const { contexts } = model;
   const moves = contexts.zero(CONTEXT.rowMoves);
   if (move === 0) return cost(moves);

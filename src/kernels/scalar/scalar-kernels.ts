@@ -4,6 +4,7 @@
  */
 import type { Kernels, PreparedProduct, ProductRequest } from '../kernels.js';
 import { MAX_RESIDUAL_BLOCK } from '../kernels.js';
+import { createAnsDecoder, createAnsEncoder } from './ans-coder.js';
 import { accumulateCodes, accumulateSigns, packCodes, unpackCodes } from './codes.js';
 import { addAndRound, fromFloat32, quantize, subtract, toFloat32 } from './elementwise.js';
 import { largestSquaredNorm, scaleComponents } from './factors.js';
@@ -51,6 +52,8 @@ export function scalarKernels(): Kernels {
     createReflections,
     createMatrixEncoder,
     createMatrixDecoder,
+    createAnsEncoder,
+    createAnsDecoder,
     subtract,
     statistics,
     squaredPowers,

@@ -1,11 +1,13 @@
 /** The kernels that decoding calls, apart from those of encoding, so that a page need not load these. */
 import type { DecodeKernels } from '../kernels.js';
+import { createAnsDecoder } from './ans-coder.js';
 import type { Arena } from './arena.js';
+import type { CoderPool } from './coder-memory.js';
 import { accumulateCodes, accumulateSigns, unpackCodes } from './codes.js';
 import { addAndRound, fromFloat32, toFloat32 } from './elementwise.js';
 import { largestSquaredNorm, scaleComponents } from './factors.js';
 import { intervalDecoder } from './interval.js';
-import { type CoderPool, createMatrixDecoder } from './matrix-coder.js';
+import { createMatrixDecoder } from './matrix-coder.js';
 import { combineWords, joinPlanes } from './planes.js';
 import { prepareProduct, prepareWideProduct } from './product.js';
 import { createReflections } from './reflections.js';
@@ -28,6 +30,7 @@ export function wasmDecodeKernels(arena: Arena, coders: CoderPool): DecodeKernel
     unpackCodes: (bytes, bits, count, out, layout) => unpackCodes(arena, bytes, bits, count, out, layout),
     createReflections: (dimension) => createReflections(arena, dimension),
     createMatrixDecoder: (options) => createMatrixDecoder(coders, options),
+    createAnsDecoder: (columns) => createAnsDecoder(coders, columns),
     intervalDecoder: (model) => intervalDecoder(arena, model),
   };
 }

@@ -48,6 +48,21 @@ export interface KernelExports {
   packCodes(source: number, count: number, bits: number, target: number, firstBit: number): number;
   beginDecoding(coder: number, start: number, end: number): void;
   beginEncoding(coder: number, start: number, end: number): void;
+  /** Tables from their counts; with costs for an encoder. */
+  ansReset(encodes: number): void;
+  ansBegin(start: number, end: number): void;
+  ansDecodeRows(averages: number, levels: number, columns: number, rows: number, out: number): void;
+  ansEncodeRow(
+    values: number,
+    weights: number,
+    averages: number,
+    levels: number,
+    codes: number,
+    columns: number,
+    lambda: number,
+  ): void;
+  /** The address of the first word. */
+  ansFinish(start: number): number;
   matrixDecodeRows(
     states: number,
     averages: number,

@@ -14,7 +14,7 @@ import {
   firstProbabilities,
   SEGMENT,
 } from '../matrix-model.js';
-import type { InstantiateKernels, KernelExports } from './kernel-exports.js';
+import { align, CODER_BLOCK, type CoderMemory, type CoderPool, PAGE_BYTES, SLACK } from './coder-memory.js';
 
 // The memory map of assembly/matrix-coder.ts.
 const CONTEXTS = 128;
@@ -30,85 +30,29 @@ const RAW_POINTER = 36;
  */
 const SETTLED = 190;
 
-const PAGE_BYTES = 65_536;
-/** Entries of a call. */
-const BLOCK = 16_384;
-/** Slack behind the arrays of a row: vector loops run over their ends. */
-const SLACK = 64;
 /** Most bytes that an entry can take, and a row beside its entries. */
 const ENTRY_BYTES = 48;
 const ROW_BYTES = 256;
 
-/** One coder's memory. */
-class CoderMemory {
-  readonly kernels: KernelExports;
-  readonly #memory = new WebAssembly.Memory({ initial: 4 });
-  bytes!: Uint8Array;
-  words!: Uint32Array;
-  shorts!: Int16Array;
-  floats!: Float32Array;
-
-  constructor(instantiate: InstantiateKernels) {
-    this.kernels = instantiate(this.#memory);
-    this.#renewViews();
-    this.floats.set(decisionCosts(), COSTS / 4);
+/** Fresh models for matrices of `columns` columns. Returns the addresses behind averages and levels. */
+function resetModels(
+  memory: CoderMemory,
+  columns: number,
+): { averages: number; levels: number; end: number } {
+  const averages = DYNAMIC;
+  const levels = align(averages + 4 * columns + SLACK);
+  const end = align(levels + columns + SLACK);
+  memory.reserve(end);
+  memory.bytes.fill(0, 0, CONTEXTS);
+  const probabilities = firstProbabilities();
+  for (let i = 0; i < CONTEXT_COUNT; i++) {
+    const at = CONTEXTS + i * CONTEXT_BYTES;
+    memory.shorts[at / 2] = probabilities[i];
+    memory.shorts[at / 2 + 1] = SETTLED - FIRST_COUNT;
+    memory.words[at / 4 + 1] = probabilities[i] << 16;
   }
-
-  /** Grows to at least `byteLength` bytes, which renews the views. */
-  reserve(byteLength: number): void {
-    const missing = byteLength - this.bytes.byteLength;
-    if (missing <= 0) return;
-    this.#memory.grow(Math.ceil(missing / PAGE_BYTES));
-    this.#renewViews();
-  }
-
-  /** Fresh models for matrices of `columns` columns. Returns the addresses behind averages and levels. */
-  reset(columns: number): { averages: number; levels: number; end: number } {
-    const averages = DYNAMIC;
-    const levels = align(averages + 4 * columns + SLACK);
-    const end = align(levels + columns + SLACK);
-    this.reserve(end);
-    this.bytes.fill(0, 0, CONTEXTS);
-    const probabilities = firstProbabilities();
-    for (let i = 0; i < CONTEXT_COUNT; i++) {
-      const at = CONTEXTS + i * CONTEXT_BYTES;
-      this.shorts[at / 2] = probabilities[i];
-      this.shorts[at / 2 + 1] = SETTLED - FIRST_COUNT;
-      this.words[at / 4 + 1] = probabilities[i] << 16;
-    }
-    this.words.fill(FIRST_AVERAGE, averages / 4, levels / 4);
-    return { averages, levels, end };
-  }
-
-  #renewViews(): void {
-    this.bytes = new Uint8Array(this.#memory.buffer);
-    this.words = new Uint32Array(this.#memory.buffer);
-    this.shorts = new Int16Array(this.#memory.buffer);
-    this.floats = new Float32Array(this.#memory.buffer);
-  }
-}
-
-function align(address: number): number {
-  return Math.ceil(address / 64) * 64;
-}
-
-/** Memories that are not in use. */
-export class CoderPool {
-  readonly #instantiate: InstantiateKernels;
-  readonly #free: CoderMemory[] = [];
-
-  constructor(instantiate: InstantiateKernels) {
-    this.#instantiate = instantiate;
-  }
-
-  take(): CoderMemory {
-    return this.#free.pop() ?? new CoderMemory(this.#instantiate);
-  }
-
-  /** Keeps small memories only: a large one is better given back to the machine. */
-  give(memory: CoderMemory): void {
-    if (this.#free.length < 4 && memory.bytes.byteLength <= 16 * 1024 * 1024) this.#free.push(memory);
-  }
+  memory.words.fill(FIRST_AVERAGE, averages / 4, levels / 4);
+  return { averages, levels, end };
 }
 
 /** What encoder and decoder share: a memory that is theirs until they are freed. */
@@ -133,7 +77,7 @@ abstract class WasmCoder {
 
   /** Rows of a call. */
   protected get blockRows(): number {
-    return Math.max(1, Math.floor(BLOCK / Math.max(1, this.columns)));
+    return Math.max(1, Math.floor(CODER_BLOCK / Math.max(1, this.columns)));
   }
 
   free(): void {
@@ -150,7 +94,7 @@ class WasmMatrixDecoder extends WasmCoder implements MatrixDecoder {
 
   constructor(pool: CoderPool, options: MatrixCoderOptions) {
     super(pool, options);
-    const { averages, levels, end } = this.memory.reset(this.columns);
+    const { averages, levels, end } = resetModels(this.memory, this.columns);
     this.#averages = averages;
     this.#levels = levels;
     this.#out = end;
@@ -194,6 +138,9 @@ class WasmMatrixDecoder extends WasmCoder implements MatrixDecoder {
   }
 }
 
+/** Costs of decisions, once an encoder has asked for them. */
+let costs: Float32Array | undefined;
+
 class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
   readonly #averages: number;
   readonly #levels: number;
@@ -206,7 +153,9 @@ class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
   constructor(pool: CoderPool, options: MatrixCoderOptions) {
     super(pool, options);
     const { columns } = this;
-    const { averages, levels, end } = this.memory.reset(columns);
+    const { averages, levels, end } = resetModels(this.memory, columns);
+    costs ??= decisionCosts();
+    this.memory.floats.set(costs, COSTS / 4);
     const entries = this.blockRows * columns;
     this.#averages = averages;
     this.#levels = levels;
@@ -223,6 +172,7 @@ class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
     const { values, rows, lambda, codes, columnWeights, factor = 1, firstColumn = 0 } = request;
     const { memory, columns } = this;
     checkEncodeRows(request, columns);
+    checkFirstColumn(firstColumn, columns);
     if (columns === 0) return;
     if (columnWeights !== undefined) memory.floats.set(columnWeights, this.#weights / 4);
     else memory.floats.fill(1, this.#weights / 4, this.#weights / 4 + columns);

@@ -1,13 +1,15 @@
 /** The WebAssembly SIMD implementation: about 100 KB of code over a bounded arena. */
 
 import type { Kernels, ProductRequest } from '../kernels.js';
+import { createAnsEncoder } from './ans-coder.js';
 import { Arena } from './arena.js';
+import { CoderPool } from './coder-memory.js';
 import { packCodes } from './codes.js';
 import { wasmDecodeKernels } from './decode-kernels.js';
 import { quantize, subtract } from './elementwise.js';
 import { gemm } from './gemm.js';
 import { intervalEncoder } from './interval.js';
-import { CoderPool, createMatrixEncoder } from './matrix-coder.js';
+import { createMatrixEncoder } from './matrix-coder.js';
 import { instantiateKernels } from './module.js';
 import { splitPlanes } from './planes.js';
 import { prepareProduct, prepareWideProduct } from './product.js';
@@ -55,6 +57,7 @@ export function wasmKernels(options: WasmKernelOptions = {}): Kernels {
     splitPlanes: (bytes, width, out) => splitPlanes(arena, bytes, width, out),
     packCodes: (codes, bits, out, bitOffset) => packCodes(arena, codes, bits, out, bitOffset),
     createMatrixEncoder: (options) => createMatrixEncoder(coders, options),
+    createAnsEncoder: (columns) => createAnsEncoder(coders, columns),
     subtract: (fineDtype, fine, baseDtype, base, out) =>
       subtract(arena, fineDtype, fine, baseDtype, base, out),
     statistics: (values) => statistics(arena, values),
