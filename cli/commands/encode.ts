@@ -83,8 +83,6 @@ export function addEncodeCommand(program: Command, context: CliContext): void {
     .option('--resume', 'continue an interrupted run from the tensors it has finished, FILE.unfinished')
     .addOption(
       new Option('--dry-run', 'print the expected size and error, and write nothing').conflicts([
-        'lossless',
-        'exactOnTop',
         'resume',
         'failAbove',
         'all',

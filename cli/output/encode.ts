@@ -57,11 +57,11 @@ export function encodeSummaryText(output: string, report: EncodeReport): string 
 export function estimateText(output: string, estimate: EncodeEstimate): string {
   const size = `${formatByteLength(estimate.archiveByteLength)}, ${formatShare(estimate.ratio)} of ${formatByteLength(estimate.fineTunedByteLength)}`;
   const duration = formatDuration(estimate.durationMs);
-  return `${printable(output)} would have about ${size}; ${lossText(estimate.relativeError)}; nothing was written, ${duration}\n`;
+  return `${printable(output)} would have about ${size}; ${lossText(estimate.relativeError)}${lossyText(estimate)}; nothing was written, ${duration}\n`;
 }
 
 /** What the first part of an archive with exact terms on top is worth. */
-function lossyText({ lossy }: EncodeReport): string {
+function lossyText({ lossy }: Pick<EncodeReport, 'lossy'>): string {
   if (lossy === undefined) return '';
   return `; its first ${formatByteLength(lossy.byteLength)}, ${formatShare(lossy.ratio)}: ${lossText(lossy.relativeError)}`;
 }

@@ -107,6 +107,48 @@ export async function encodeInterval(input: ExactInput): Promise<EncodedTerm | u
   return (await encodeWith(input, { ...model, drop: 0 }, predict)) as EncodedTerm | undefined;
 }
 
+/**
+ * Bytes that rows take which are coded one part after another by one coder, so that each but the first finds it taught
+ * by those before: what a sample of many rows is measured with.
+ * @param ends of the parts, in rows; the last is the row count
+ * @returns by part; undefined where encodeInterval is
+ */
+export async function measureInterval(
+  input: ExactInput,
+  ends: readonly number[],
+): Promise<number[] | undefined> {
+  if (!hasIntervalLayout(input.dtype)) return undefined;
+  const { rowByteLength, read, prediction, kernels } = input;
+  const { model, predict } = await chooseIntervalModel(input);
+  const coded = codedRowsOf(input.dtype, rowByteLength);
+  const chunkRows = chunkRowsOf(coded);
+  const byteLengths: number[] = [];
+  const whole = await read(0, input.rowCount * rowByteLength);
+  const encoder = kernels.intervalEncoder(holdsDrop(whole, model.drop) ? model : { ...model, drop: 0 });
+  let start = 0;
+  for (const end of ends) {
+    let byteLength = 0; // A part of no rows has no payload.
+    for (const run of runs(coded, start * rowByteLength, end * rowByteLength, chunkRows)) {
+      const rows = predict ? await prediction?.read(run.byteOffset, run.byteLength) : undefined;
+      const values = whole.subarray(run.byteOffset, run.byteOffset + run.byteLength);
+      encoder.encode(values, part(rows, run, run.byteOffset), run.columns);
+      const next = run.first + run.count;
+      if (next % chunkRows !== 0 && next !== end * coded.perRow) continue;
+      const bytes = encoder.finish();
+      if (bytes === undefined) return undefined;
+      byteLength += bytes.byteLength;
+    }
+    byteLengths.push(byteLength);
+    start = end;
+  }
+  return byteLengths;
+}
+
+/** Coded rows in a chunk: a power of two, so that the parameters of one model's tensors are alike. */
+function chunkRowsOf({ codedByteLength }: CodedRows): number {
+  return 1 << (31 - Math.clz32(Math.max(1, CHUNK_BYTE_LENGTH / codedByteLength)));
+}
+
 async function encodeWith(
   input: ExactInput,
   model: IntervalModel,
@@ -114,8 +156,7 @@ async function encodeWith(
 ): Promise<EncodedTerm | typeof DROP_VIOLATED | undefined> {
   const { dtype, rowCount, rowByteLength, read, prediction, kernels } = input;
   const coded = codedRowsOf(dtype, rowByteLength);
-  // A power of two, so that the parameters of one model's tensors are alike.
-  const chunkRows = 1 << (31 - Math.clz32(Math.max(1, CHUNK_BYTE_LENGTH / coded.codedByteLength)));
+  const chunkRows = chunkRowsOf(coded);
   const encoder = kernels.intervalEncoder(model);
   const chunks: { bytes: Uint8Array; squaredErrorDrop: number }[] = [];
   const total = rowCount * coded.perRow;

@@ -59,7 +59,7 @@ const MODEL_MARGIN = 1.15;
 /** Up to this size every candidate is coded for real; above, the model decides between them. */
 const EXHAUSTIVE_ELEMENTS = 1 << 20;
 /** Bits cost a little less in planning than in coding: more components, each refitted, measured 0.5 % better. */
-const PLAN_LAMBDA = 0.8;
+export const PLAN_LAMBDA = 0.8;
 
 export async function encodeResidual(
   residual: ResidualToEncode,

@@ -193,6 +193,9 @@ export interface MeasuredSample {
   readonly squaredError: number;
   /** Squared value per entry, weighted. */
   readonly energy: number;
+  /** The same without weights. */
+  readonly plainSquaredError: number;
+  readonly plainEnergy: number;
 }
 
 /** What the dense coder takes and leaves at a step, per entry of the sample behind its warm-up. */
@@ -221,14 +224,18 @@ export function measureSample(
   try {
     if (warmUpRows > 0) encodeRows(0, warmUpRows);
     const { byteLength } = encodeRows(warmUpRows, rows - warmUpRows);
-    let energy = 0;
-    let squaredError = 0;
+    let [energy, plainEnergy] = [0, 0];
+    let [squaredError, plainSquaredError] = [0, 0];
     for (let row = warmUpRows; row < rows; row++) {
       for (let j = 0; j < columns; j++) {
         const weight = weights === undefined ? 1 : weights[j]!;
         const value = values[row * columns + j]!;
-        energy += weight * value ** 2;
-        squaredError += weight * (value - 0.5 * step * codes[row * columns + j]!) ** 2;
+        const squared = value ** 2;
+        const left = (value - 0.5 * step * codes[row * columns + j]!) ** 2;
+        energy += weight * squared;
+        plainEnergy += squared;
+        squaredError += weight * left;
+        plainSquaredError += left;
       }
     }
     const entries = (rows - warmUpRows) * columns;
@@ -236,6 +243,8 @@ export function measureSample(
       bits: (8 * byteLength) / entries,
       squaredError: squaredError / entries,
       energy: energy / entries,
+      plainSquaredError: plainSquaredError / entries,
+      plainEnergy: plainEnergy / entries,
     };
   } finally {
     encoder.free();

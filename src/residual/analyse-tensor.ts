@@ -1,15 +1,12 @@
 /**
- * First pass over one tensor pair: digests, the size of the residual, its leading singular values,
- * and the finished exact terms of whatever is not a residual.
+ * First pass over one tensor pair: digests, the size of the residual, and what of the tensor is none.
  */
 import type { TensorInfo } from '../../formats/checkpoint.js';
 import { DTYPES, type FloatDtype, isFloatDtype } from '../../formats/dtype.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import { isVectorShape } from '../../formats/matrix-view.js';
-import type { EncodedTerm } from '../codecs/codec.js';
 import type { MatrixStream } from '../linalg/matrix-stream.js';
 import type { TensorCase } from './api.js';
-import { encodeExactly, encodeRowsExactly } from './exact-terms.js';
 import { HashedReader } from './hashed-reader.js';
 import type { TensorPair } from './pair-tensors.js';
 import { roundingEnergy } from './rounding-energy.js';
@@ -32,15 +29,15 @@ export interface TensorAnalysis {
   readonly squaredResidual: number;
   /** Share of it that rounding to the fine-tune's dtype explains, Σ ulp²/12; 0 where there is no residual. */
   readonly roundingEnergy: number;
-  /** Finished terms: all of an exact tensor, or the added rows of a resized one. */
-  readonly exactTerms: readonly EncodedTerm[];
+  /** Rows that are coded exactly whatever the budget: all of an exact tensor, or the added ones of a resized one. */
+  readonly exactRows: readonly [start: number, end: number] | undefined;
 }
 
 /** A residual as a stream over the given reads, for the pass that measures it. */
 export type OpenResidual = (readable: ReadablePair) => MatrixStream;
 
 /**
- * Reads both tensors once; those without a residual once more.
+ * Reads both tensors once; some of those without a residual once more.
  * @param openResidual gives the stream over a pair's reads; whoever gives it may keep what passes
  */
 export async function analyseTensor(
@@ -56,7 +53,7 @@ export async function analyseTensor(
   const baseDigest = pair.base && base ? await base.finish(pair.base.byteLength) : undefined;
   const digests = { fineTunedDigest, baseDigest };
   if (pair.base !== undefined && fineTunedDigest === baseDigest && sameLayout(pair.base, pair.fineTuned)) {
-    return { case: 'identical', ...digests, squaredResidual: 0, roundingEnergy: 0, exactTerms: [] };
+    return { case: 'identical', ...digests, squaredResidual: 0, roundingEnergy: 0, exactRows: undefined };
   }
   if (measured !== undefined) {
     const { squaredResidual, roundingEnergy } = measured;
@@ -64,14 +61,13 @@ export async function analyseTensor(
     const isHidden = squaredResidual === 0 && !(await isBaseAlone(readable));
     if (isInRange(squaredResidual, pair.commonRows * pair.columns) && !isHidden) {
       const resized = pair.commonRows < pair.rows;
-      const exactTerms = resized ? [await encodeRowsExactly(readable, pair.commonRows, pair.rows)] : [];
       const isResized = resized || pair.base!.shape[0] !== pair.fineTuned.shape[0];
       return {
         case: isResized ? 'resized' : 'residual',
         ...digests,
         squaredResidual,
         roundingEnergy,
-        exactTerms,
+        exactRows: resized ? [pair.commonRows, pair.rows] : undefined,
       };
     }
   }
@@ -80,7 +76,7 @@ export async function analyseTensor(
     ...digests,
     squaredResidual: 0,
     roundingEnergy: 0,
-    exactTerms: await encodeExactly(readable),
+    exactRows: [0, pair.rows],
   };
 }
 

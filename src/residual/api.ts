@@ -135,6 +135,8 @@ export interface EncodeEstimate {
   readonly ratio: number;
   /** ‖R − R̂‖ / ‖R‖ over all tensors with a residual. */
   readonly relativeError: number;
+  /** The part of the file that decodes without the exact terms on top, where there will be some. */
+  readonly lossy?: NonNullable<EncodeReport['lossy']>;
   readonly allocation: EncodeReport['allocation'];
   /** One sentence each. */
   readonly warnings: readonly string[];

@@ -47,7 +47,7 @@ export interface PlannedSideFile {
 /** One tensor as it goes into the archive. */
 export interface AssembledTensor {
   readonly pair: TensorPair;
-  readonly analysis: Omit<TensorAnalysis, 'exactTerms'>;
+  readonly analysis: Omit<TensorAnalysis, 'exactRows'>;
   readonly encoded: StoredTensor;
   /** Exact terms on top of those of `encoded`. */
   readonly refinement?: readonly StoredTerm[];

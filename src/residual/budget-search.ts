@@ -101,6 +101,15 @@ export function sizeError(smallest: number, asked: number): BudgetError {
   );
 }
 
+/** Not even the finest coding errs so little. @param advice what to do, without a full stop */
+export function errorError(least: number, asked: number, advice: string): BudgetError {
+  return new BudgetError(
+    `the least relative error that is reached is ${least.toPrecision(3)}, over the asked ${asked}; ${advice}`,
+    asked,
+    least,
+  );
+}
+
 async function searchError<Found extends Attempt<unknown>>(
   input: BudgetSearchInput<Found>,
   asked: number,
@@ -129,11 +138,9 @@ async function searchError<Found extends Attempt<unknown>>(
     target = i === MAX_ATTEMPTS - 2 && best === undefined ? 0 : next;
   }
   if (best !== undefined) return best;
-  const reachable = Math.sqrt(least / input.squaredResidual);
-  throw new BudgetError(
-    `the least relative error that this allocation reaches is ${reachable.toPrecision(3)}, over the asked ${asked}; ` +
-      'ask for more, give the factors more bits, or take the layer-wise allocation, which can code exactly',
+  throw errorError(
+    Math.sqrt(least / input.squaredResidual),
     asked,
-    reachable,
+    'allow a larger one, give the factors more bits, or take the layer-wise allocation, which can code exactly',
   );
 }

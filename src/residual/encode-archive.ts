@@ -25,6 +25,7 @@ import {
   firstRank,
   type LossySearch,
   type Prediction,
+  predictLossless,
   predictLossy,
   searchLossy,
 } from './encode-search.js';
@@ -76,7 +77,9 @@ interface FixedParts {
 }
 
 /** What an encode is expected to come to. */
-export interface PredictedArchive extends Prediction {
+export interface PredictedArchive extends Omit<Prediction, 'choiceOf'> {
+  /** The part of it below exact terms on top, where these were asked for. */
+  readonly lossy?: Omit<Prediction, 'choiceOf'>;
   /** Σ‖R‖². */
   readonly squaredResidual: number;
   readonly gemm: EngineResult;
@@ -85,20 +88,36 @@ export interface PredictedArchive extends Prediction {
 /** Analyses and predicts; nothing is encoded. */
 export async function predictArchive(inputs: EncodeInputs): Promise<PredictedArchive> {
   return withEncodePool(inputs, async (pool) => {
-    const work = await openWork(inputs, pool);
+    const isLossless = inputs.options.lossless === true;
+    const work = await openWork(inputs, pool, isLossless ? 'lossless' : 'exact-rows');
     const { session } = work;
     return {
-      ...(await predictLossy(lossySearch(work, 0))),
+      ...(isLossless ? predictLossless(lossySearch(work, 0)) : await predictOnTop(work)),
       squaredResidual: session.squaredResidual,
       gemm: await session.engine(),
     };
   });
 }
 
-/** The session, its pairs analysed, and what no allocation changes. */
+/** Lossy terms, and exact ones on top where these are asked for. */
+async function predictOnTop(
+  work: EncodeWork,
+): Promise<Pick<PredictedArchive, 'byteLength' | 'squaredError' | 'lossy'>> {
+  const { session } = work;
+  if (work.inputs.options.exactOnTop !== true) return predictLossy(lossySearch(work, 0));
+  const { choiceOf, ...lossy } = await predictLossy(lossySearch(work, refinementIndexByteLength(session)));
+  const byteLength = lossy.byteLength + (await session.estimateOnTop(choiceOf));
+  return { byteLength, squaredError: 0, lossy };
+}
+
+/**
+ * The session, its pairs analysed, and what no allocation changes.
+ * @param estimate what is estimated instead of coded; default: nothing
+ */
 async function openWork(
   inputs: EncodeInputs,
   pool: WorkerPool<EncodeJob, EncodeJobResult>,
+  estimate?: 'exact-rows' | 'lossless',
 ): Promise<EncodeWork> {
   const { options, pairing, fineTuned } = inputs;
   const session = new EncodeSession({
@@ -113,7 +132,7 @@ async function openWork(
     ...(inputs.store === undefined ? {} : { store: inputs.store }),
     onProgress: options.onProgress,
   });
-  await session.analyse(firstRank(options, budgetOf(options, fineTuned)));
+  await session.analyse(firstRank(options, budgetOf(options, fineTuned)), estimate);
   return { inputs, session, fixed: await fixedParts(inputs, session) };
 }
 
@@ -196,12 +215,16 @@ async function encodeLossless({ inputs, session, fixed }: EncodeWork): Promise<E
 /** What a tensor's exact terms add to the deflated index: a digest, a term, a chunk. */
 const REFINEMENT_INDEX_BYTE_LENGTH = 64;
 
+function refinementIndexByteLength({ analyses }: EncodeSession): number {
+  const residuals = analyses.filter(({ squaredResidual }) => squaredResidual > 0);
+  return residuals.length * REFINEMENT_INDEX_BYTE_LENGTH;
+}
+
 /** A lossy archive within the budget, index of the whole included, and exact terms behind it. */
 async function encodeExactOnTop(work: EncodeWork): Promise<Encoded> {
   const { inputs, session, fixed } = work;
   const budget = budgetOf(inputs.options, inputs.fineTuned);
-  const residuals = session.analyses.filter(({ squaredResidual }) => squaredResidual > 0);
-  let reserved = residuals.length * REFINEMENT_INDEX_BYTE_LENGTH;
+  let reserved = refinementIndexByteLength(session);
   for (;;) {
     const { archive: lossy, ...choice } = await encodeLossy(work, reserved);
     const tensors = lossy.tensors.map(({ encoded }) => encoded);

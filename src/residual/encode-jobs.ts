@@ -1,137 +1,37 @@
 /** The encoder's work on single tensors, run by the worker pool. Factors stay in the thread that made them. */
 import type { MessagePort } from 'node:worker_threads';
 import type { Checkpoint } from '../../formats/checkpoint.js';
-import type { Choice, RateDistortionChoice } from '../allocation/operating-points.js';
+import type { RateDistortionChoice } from '../allocation/operating-points.js';
 import type { EncodedTerm } from '../codecs/codec.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { JobRunner } from '../io/worker-pool.js';
-import type { KernelPath, Kernels } from '../kernels/kernels.js';
+import type { Kernels } from '../kernels/kernels.js';
 import { type GemmKernel, type OpenedGemmEngine, openGemmEngine } from '../linalg/gemm-engine.js';
-import type { SvdGrowth } from '../linalg/growing-svd.js';
-import { estimateResidual, type ResidualEstimate } from '../rate-distortion/encode-residual.js';
-import { analyseTensor, type ReadablePair, type TensorAnalysis } from './analyse-tensor.js';
-import { compareTensor, type TensorComparison } from './compare-tensor.js';
-import {
-  type EncodedTensor,
-  encodeTensor,
-  finishTensor,
-  refineTensor,
-  type TensorRefinement,
-} from './encode-tensor.js';
+import type { ResidualEstimate } from '../rate-distortion/encode-residual.js';
+import { estimateUnweighted } from '../rate-distortion/estimate-unweighted.js';
+import { analyseTensor, type ReadablePair } from './analyse-tensor.js';
+import { compareTensor } from './compare-tensor.js';
+import type {
+  AnalyseResult,
+  EncodeJob,
+  EncodeJobResult,
+  EncodeJobsInit,
+  SpectrumRequest,
+  SpectrumResult,
+} from './encode-job.js';
+import { type EncodedTensor, encodeTensor, finishTensor, refineTensor } from './encode-tensor.js';
 import { byteLengthOf } from './encoded-terms.js';
+import { estimateExactly, estimateRowsExactly } from './estimate-exact.js';
+import { estimateOnTop } from './estimate-on-top.js';
+import { encodeExactly } from './exact-terms.js';
 import { GroupSource } from './group-source.js';
 import type { Importance } from './importance.js';
 import { PairSource, type RecoverNoise } from './pair-source.js';
 import { pairTensors } from './pair-tensors.js';
 import type { Runtime } from './runtime.js';
 
-export interface EncodeJobsInit {
-  readonly base: string;
-  readonly fineTuned: string;
-  readonly kernels: KernelPath;
-  readonly gemm: 'auto' | 'wasm';
-  /** Where large products run besides, by a port of each thread; and what to say where that is not possible. */
-  readonly device: { readonly name: string | undefined; readonly warning: string | undefined };
-  /** Weights of the columns' errors, by tensor. */
-  readonly importance: Importance | undefined;
-  /** Bytes that a thread may keep of residuals and what was computed of them. */
-  readonly memoryShare: number;
-}
-
-/** Leading singular values that are wanted of a residual. */
-export interface SpectrumRequest {
-  readonly maxRank: number;
-  /** Look for a product that explains the residual. */
-  readonly recover: boolean;
-  /** Take the sample that estimates are made from; default false. */
-  readonly sample?: boolean;
-}
-
-export type EncodeJob =
-  /**
-   * With `compare`: also equal elements and norms of both sides, for diff. With `spectrum`: that of the residual as
-   * well, while it is in memory.
-   */
-  | {
-      readonly kind: 'analyse';
-      readonly pair: number;
-      readonly compare: boolean;
-      readonly spectrum?: SpectrumRequest;
-    }
-  /** Opens the engine of the matrix products; the pair is not looked at. */
-  | { readonly kind: 'engine'; readonly pair: number }
-  /** Leading singular values; the factors stay in the thread. With `recover`, a product that explains the residual. */
-  | {
-      readonly kind: 'spectrum';
-      readonly pair: number;
-      readonly spectrum: SpectrumRequest;
-    }
-  /** What coding would take, from the spectrum and a sample of rows. */
-  | {
-      readonly kind: 'estimate';
-      readonly pair: number;
-      readonly choice: RateDistortionChoice;
-    }
-  | { readonly kind: 'encode'; readonly pair: number; readonly choice: Choice }
-  /** Nothing to do: an earlier run has encoded the pair, and by then knew so much of its spectrum. */
-  | {
-      readonly kind: 'recall';
-      readonly pair: number;
-      readonly growth: SvdGrowth;
-      readonly singularValues: Float64Array;
-    }
-  /** Tensors with the same inputs, together; `pair` is the first of `pairs`. All jobs of a group go to one thread. */
-  | {
-      readonly kind: 'encode-group';
-      readonly pair: number;
-      readonly pairs: readonly number[];
-      /** ‖R‖² of each. */
-      readonly energies: readonly number[];
-      readonly choice: RateDistortionChoice;
-    }
-  /** Exact terms on top of the lossy ones. */
-  | { readonly kind: 'refine'; readonly pair: number; readonly terms: readonly EncodedTerm[] };
-
-export type AnalyseResult = Omit<TensorAnalysis, 'exactTerms'> & {
-  readonly exactByteLength: number;
-  /** Where it was asked for, and the tensor is not the base's. */
-  readonly comparison?: TensorComparison;
-  /** Where it was asked for, and there is a residual. */
-  readonly spectrum?: SpectrumResult;
-  /** A tensor that only exact terms apply to, finished; not for diff. */
-  readonly encoded?: EncodedTensor;
-};
-export interface SpectrumResult {
-  /** Singular values that were looked for; fewer means that there are no more. */
-  readonly asked: number;
-  /** Those of the product alone, where one was recovered. */
-  readonly singularValues: Float64Array;
-  /** How they were looked for. */
-  readonly growth: SvdGrowth;
-  /** Where the residual is a rounded product: the width that suffices for it. */
-  readonly productBits: number | undefined;
-  /** Then also the payload bytes of the product with its small weights. */
-  readonly productByteLength: number | undefined;
-}
-export interface EngineResult {
-  /** Name of the engine of the matrix products. */
-  readonly engine: string;
-  /** What the user should know of it, a sentence each. */
-  readonly warnings: readonly string[];
-}
-/** What a job of each kind comes to. */
-export interface EncodeJobResults {
-  readonly analyse: AnalyseResult;
-  readonly engine: EngineResult;
-  readonly spectrum: SpectrumResult;
-  readonly estimate: ResidualEstimate;
-  readonly encode: EncodedTensor;
-  readonly recall: undefined;
-  readonly 'encode-group': readonly EncodedTensor[];
-  readonly refine: TensorRefinement;
-}
-export type EncodeJobResult = EncodeJobResults[EncodeJob['kind']];
+export type * from './encode-job.js';
 
 export async function openJobs(
   init: EncodeJobsInit,
@@ -208,7 +108,9 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
       case 'spectrum':
         return this.#spectrum(job.pair, job.spectrum);
       case 'estimate':
-        return estimateResidual(this.#source(job.pair), job.choice, this.#runtime.kernels);
+        return this.#estimate(job.pair, job.choice);
+      case 'estimate-on-top':
+        return estimateOnTop(readable, this.#source(job.pair), job.choice, job.productByteLength);
       case 'encode':
         return encodeTensor(
           readable,
@@ -224,6 +126,11 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
       case 'refine':
         return refineTensor(readable, job.terms);
     }
+  }
+
+  #estimate(pair: number, choice: RateDistortionChoice): Promise<ResidualEstimate> {
+    const { energy } = this.#noise.get(pair)!;
+    return estimateUnweighted(this.#source(pair), energy, choice, this.#runtime.kernels);
   }
 
   async #encodeGroup({
@@ -256,28 +163,39 @@ class EncodeJobs implements JobRunner<EncodeJob, EncodeJobResult> {
   }
 
   async #analyse(
-    { pair, compare, spectrum }: Extract<EncodeJob, { readonly kind: 'analyse' }>,
+    { pair, compare, spectrum, estimate }: Extract<EncodeJob, { readonly kind: 'analyse' }>,
     readable: ReadablePair,
   ): Promise<AnalyseResult> {
     const source = this.#source(pair);
-    const { exactTerms, ...analysis } = await analyseTensor(readable, (hashed) =>
+    const { exactRows, ...analysis } = await analyseTensor(readable, (hashed) =>
       source.beginFirstPass(hashed),
     );
     const { squaredResidual, roundingEnergy } = analysis;
     source.squaredResidual = squaredResidual;
     source.endFirstPass(squaredResidual > 0);
     const isResidual = analysis.case === 'residual' || analysis.case === 'resized';
-    if (isResidual) this.#exactTerms.set(pair, exactTerms);
     this.#noise.set(pair, { energy: squaredResidual, roundingEnergy });
-    const chunks = exactTerms.flatMap((term) => term.chunks);
-    return {
+    const found = {
       ...analysis,
-      exactByteLength: chunks.reduce((sum, chunk) => sum + chunk.bytes.byteLength, 0),
       ...(compare && analysis.case !== 'identical' ? { comparison: await compareTensor(readable) } : {}),
+      ...(spectrum && squaredResidual > 0 ? { spectrum: await this.#spectrum(pair, spectrum) } : {}),
+    };
+    if (estimate !== undefined) {
+      const isWanted = isResidual && estimate === 'lossless';
+      return {
+        ...found,
+        exactByteLength: exactRows === undefined ? 0 : await estimateRowsExactly(readable, exactRows),
+        ...(isWanted ? { losslessByteLength: await estimateExactly(readable, source) } : {}),
+      };
+    }
+    const exactTerms = exactRows === undefined ? [] : await encodeExactly(readable, exactRows);
+    if (isResidual) this.#exactTerms.set(pair, exactTerms);
+    return {
+      ...found,
+      exactByteLength: byteLengthOf(exactTerms),
       ...(isResidual || exactTerms.length === 0 || compare
         ? {}
         : { encoded: await finishTensor(readable, exactTerms) }),
-      ...(spectrum && squaredResidual > 0 ? { spectrum: await this.#spectrum(pair, spectrum) } : {}),
     };
   }
 

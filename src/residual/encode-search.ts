@@ -59,22 +59,33 @@ export interface Prediction {
   /** Whole file. */
   readonly byteLength: number;
   readonly squaredError: number;
-  /** By residual. */
-  readonly parts: StepAttempt['parts'];
+  /** What the i-th residual is expected to be coded as. */
+  choiceOf(residual: number): Choice;
 }
 
 /** Predicts from spectra and samples, without encoding. */
 export async function predictLossy(search: Omit<LossySearch<unknown>, 'attempt'>): Promise<Prediction> {
   const { session } = search;
   if (strategyOf(search.options) === 'rate-distortion') {
-    return (await searchStep(await predictedSearch(search, await modelSpectra(session)))).found;
+    const { found, stepOf } = await searchStep(await predictedSearch(search, await modelSpectra(session)));
+    const stepOfResidual = byResidual(session, stepOf);
+    const effort = search.options.effort ?? 'default';
+    return { ...found, choiceOf: (i) => rateDistortionChoice(stepOfResidual(i), effort) };
   }
   const overhead = predictedFixedByteLength(search);
   const { points } = await allocatePoints(search, targetOf(search.budget, overhead, session.squaredResidual));
   return {
     byteLength: overhead + totalByteLength(points),
     squaredError: Math.max(0, totalSquaredError(points)),
-    parts: points,
+    choiceOf: (i) => points[i]!.choice,
+  };
+}
+
+/** What coding every tensor exactly is expected to take. @param search its session analysed with `estimate` 'lossless' */
+export function predictLossless(search: Omit<LossySearch<unknown>, 'attempt'>): Omit<Prediction, 'choiceOf'> {
+  return {
+    byteLength: predictedFixedByteLength(search) + search.session.losslessByteLength,
+    squaredError: 0,
   };
 }
 
@@ -132,6 +143,7 @@ async function searchSteps<Archive>(search: LossySearch<Archive>): Promise<Found
   const predicted = await predictedSearch(search, spectra);
   const { found, stepOf } = await searchStep({
     ...predicted,
+    errorAdvice: errorAdvice(options, 'allow a larger one, or take lossless'),
     firstStep: await predictedSteps(predicted),
     predict: (stepOf) => {
       const stepOfResidual = byResidual(session, stepOf);
@@ -158,6 +170,12 @@ async function searchSteps<Archive>(search: LossySearch<Archive>): Promise<Found
   return { archive: found.archive, bits: undefined, ...step };
 }
 
+/** What stands in the way of a small error where columns are weighted; else as given. */
+function errorAdvice({ importance }: EncodeOptions, otherwise: string): string {
+  if (importance === undefined) return otherwise;
+  return 'columns of weight 0 are left out, and count all the same: allow a larger one, or give them weights';
+}
+
 function rateDistortionChoice(step: number, effort: Effort): RateDistortionChoice {
   return { kind: 'rate-distortion', step, lambda: LAMBDA, ...EFFORTS[effort] };
 }
@@ -180,6 +198,10 @@ async function predictedSearch(
     budget,
     squaredResidual,
     residuals: session.unitShapes,
+    errorAdvice: errorAdvice(
+      options,
+      'below that, encoding codes tensors exactly, which is not foreseen: allow a larger one, or estimate lossless',
+    ),
     firstStep: modelledStep(spectra, targetOf(budget, fixedByteLength, squaredResidual)),
     attempt: async (stepOf) => {
       const stepOfResidual = byResidual(session, stepOf);

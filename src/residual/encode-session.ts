@@ -86,6 +86,14 @@ export class EncodeSession {
     );
   }
 
+  /** Payload bytes of residuals coded exactly, as the analysis estimated them. */
+  get losslessByteLength(): number {
+    return this.analyses.reduce(
+      (sum, analysis, i) => sum + (this.#aliases[i] === i ? (analysis.losslessByteLength ?? 0) : 0),
+      0,
+    );
+  }
+
   /** Payload bytes of the points that were encoded last. */
   get payloadByteLength(): number {
     return this.#residuals.reduce((sum, state) => sum + state.payloadByteLength, 0);
@@ -102,16 +110,20 @@ export class EncodeSession {
   /**
    * Digests, residual norms and exact terms of every pair; the largest first, so that threads end together.
    * @param maxRank leading singular values to compute while a residual is in memory; default: none
+   * @param estimate code nothing, and estimate what exact coding takes instead; default: code
    */
-  async analyse(maxRank?: number): Promise<void> {
-    const spectrum = maxRank === undefined ? {} : { spectrum: this.#spectra.request(maxRank) };
+  async analyse(maxRank?: number, estimate?: 'exact-rows' | 'lossless'): Promise<void> {
+    const options = {
+      compare: this.#compare,
+      ...(maxRank === undefined ? {} : { spectrum: this.#spectra.request(maxRank) }),
+      ...(estimate === undefined ? {} : { estimate }),
+    };
     const order = this.#pairs.map((_, i) => i);
     order.sort(
       (x, y) => this.#pairs[y]!.fineTuned.byteLength - this.#pairs[x]!.fineTuned.byteLength || x - y,
     );
     await this.#jobs.forEach('analyse', order, async (pair) => {
-      const job = { kind: 'analyse', pair, compare: this.#compare, ...spectrum } as const;
-      const { encoded, ...analysis } = await this.#jobs.run(job);
+      const { encoded, ...analysis } = await this.#jobs.run({ kind: 'analyse', pair, ...options });
       this.analyses[pair] = analysis;
       if (encoded !== undefined) await this.#encoder.keep(pair, encoded);
     });
@@ -295,6 +307,20 @@ export class EncodeSession {
         squaredError: own.reduce((sum, estimate) => sum + estimate.squaredError, 0),
       };
     });
+  }
+
+  /** Bytes that exact terms on top of these choices are expected to take, together. */
+  async estimateOnTop(choiceOf: (residual: number) => Choice): Promise<number> {
+    let byteLength = 0;
+    const ofPair = new Map(this.#residuals.map(({ pair }, i) => [pair, i]));
+    await this.#jobs.forEach('refine', [...ofPair.keys()], async (pair) => {
+      const i = ofPair.get(pair)!;
+      const productByteLength = this.product(i)?.byteLength;
+      const job = { kind: 'estimate-on-top', pair, choice: choiceOf(i), productByteLength } as const;
+      const estimate = await this.#jobs.run(job);
+      byteLength += estimate;
+    });
+    return byteLength;
   }
 
   /**

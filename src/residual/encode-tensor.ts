@@ -160,13 +160,13 @@ export async function encodeProduct(
  * Step over the deviation of what the low-rank part leaves, for the low-rank part under exact terms: a bit more
  * in the factors saves one in the exact term at λ = 2 ln 2 · D. Measured optimum: 3.5 to 5, flat.
  */
-const STEP_UNDER_EXACT = 3.9;
+export const STEP_UNDER_EXACT = 3.9;
 /** The remainder decides the step, which decides the remainder; the second round is within 1 %. */
-const STEP_ROUNDS = 2;
+export const STEP_ROUNDS = 2;
 /** The share of ‖R‖² that 15 bits and a sign leave, 90 dB below it: a smaller step has no codes. A few changed elements get there at once. */
-const LEAST_REMAINDER_SHARE = 1e-9;
+export const LEAST_REMAINDER_SHARE = 1e-9;
 /** Smaller tensors have no low-rank part worth its header. */
-const MIN_LOW_RANK_ELEMENTS = 4096;
+export const MIN_LOW_RANK_ELEMENTS = 4096;
 
 /** Exact terms by themselves, or on top of a low-rank part, whichever are smaller. */
 async function smallestExactTerms(

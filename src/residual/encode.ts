@@ -58,29 +58,33 @@ export async function encodeJournaled(
 /**
  * What `encode` with the same options is expected to write: sizes and errors from spectra and samples, in a small part
  * of its time. Nothing is written, and `output` need not be possible.
- * @throws as encode, but for BudgetErrors that only coding shows; TypeError for `lossless` and `exactOnTop`
+ * @throws as encode, but for BudgetErrors that only coding shows
  */
 export async function estimateEncode(fineTuned: string, options: EncodeOptions): Promise<EncodeEstimate> {
   const started = performance.now();
-  for (const name of ['lossless', 'exactOnTop'] as const) {
-    if (options[name] === true) {
-      throw new TypeError(
-        `expected no ${name} in an estimate: what exact terms take is only known from coding`,
-      );
-    }
-  }
   return withInputs(fineTuned, options, async (inputs, chosen) => {
     const warnings = await checkBase(inputs, chosen);
     const predicted = await predictArchive(inputs);
     const fineTunedByteLength = weightByteLength(inputs.fineTuned);
-    const { byteLength, squaredError, squaredResidual, gemm } = predicted;
+    const { byteLength, lossy, squaredResidual, gemm } = predicted;
+    const relative = ({ squaredError }: { readonly squaredError: number }): number =>
+      squaredResidual === 0 ? 0 : Math.sqrt(squaredError / squaredResidual);
     return {
       ...chosenBase(chosen),
       archiveByteLength: Math.round(byteLength),
       fineTunedByteLength,
       ratio: byteLength / fineTunedByteLength,
-      relativeError: squaredResidual === 0 ? 0 : Math.sqrt(squaredError / squaredResidual),
-      allocation: strategyOf(options),
+      relativeError: relative(predicted),
+      ...(lossy === undefined
+        ? {}
+        : {
+            lossy: {
+              byteLength: Math.round(lossy.byteLength),
+              ratio: lossy.byteLength / fineTunedByteLength,
+              relativeError: relative(lossy),
+            },
+          }),
+      allocation: options.lossless === true ? 'lossless' : strategyOf(options),
       warnings: [...warnings, ...gemm.warnings],
       gemmEngine: gemm.engine,
       durationMs: performance.now() - started,

@@ -5,15 +5,26 @@ import { encodeExactRows } from '../codecs/encode-exact.js';
 import { encodeIntervalSmall } from '../codecs/encode-interval-small.js';
 import type { ReadablePair } from './analyse-tensor.js';
 import { decoderInput } from './encoded-terms.js';
+import type { TensorPair } from './pair-tensors.js';
 import { openReconstruction } from './reconstruction.js';
 
-/** The whole tensor: the rows that the base has against it, and further ones by themselves. */
-export async function encodeExactly(readable: ReadablePair): Promise<EncodedTerm[]> {
-  const { commonRows, rows } = readable.pair;
-  if (commonRows === 0 || commonRows === rows) return [await encodeRowsExactly(readable, 0, rows)];
+/** Rows [start, end): those that the base has against it, and further ones by themselves. */
+export async function encodeExactly(
+  readable: ReadablePair,
+  [start, end]: readonly [number, number],
+): Promise<EncodedTerm[]> {
+  const parts = exactParts(readable.pair, start, end);
+  const terms: EncodedTerm[] = [];
+  for (const part of parts) terms.push(await encodeRowsExactly(readable, ...part));
+  return terms;
+}
+
+/** Rows [start, end) in parts that the base has or lacks as a whole. */
+export function exactParts({ commonRows }: TensorPair, start: number, end: number): [number, number][] {
+  if (commonRows <= start || commonRows >= end) return [[start, end]];
   return [
-    await encodeRowsExactly(readable, 0, commonRows),
-    await encodeRowsExactly(readable, commonRows, rows),
+    [start, commonRows],
+    [commonRows, end],
   ];
 }
 

@@ -4,8 +4,7 @@
  * time, so what is nearly right is not encoded anew: some residuals take a step that is a little larger
  * or smaller, as many as make up for what is missing.
  */
-import type { ResolvedBudget } from './budget-search.js';
-import { sizeError } from './budget-search.js';
+import { errorError, type ResolvedBudget, sizeError } from './budget-search.js';
 
 /** What one choice of steps came to. */
 export interface StepAttempt {
@@ -22,6 +21,8 @@ export interface StepSearchInput<Found extends StepAttempt> {
   /** Σ‖R‖². */
   readonly squaredResidual: number;
   readonly residuals: readonly { readonly elements: number; readonly energy: number }[];
+  /** What to do about an error that nothing reaches: ends the message that says so. */
+  readonly errorAdvice: string;
   /** Where to begin: what a model says. */
   readonly firstStep: number | StepOf;
   /** @param stepOf of the i-th residual */
@@ -59,7 +60,7 @@ interface Sample<Found> {
   readonly excess: number;
 }
 
-/** @throws BudgetError for a size that nothing reaches */
+/** @throws BudgetError for a size or an error that nothing reaches */
 export async function searchStep<Found extends StepAttempt>(
   input: StepSearchInput<Found>,
 ): Promise<FoundSteps<Found>> {
@@ -92,8 +93,11 @@ export async function searchStep<Found extends StepAttempt>(
     // Nothing lossy at all, or everything left out: one of them does, or nothing will.
     const end = budget.kind === 'size' ? largestStep(input) : smallestStep(input);
     const sample = await sampleAt(input, goal, end, () => end);
-    if (sample.value > goal) throw sizeError(sample.found.byteLength, goal);
     samples.push(sample);
+    if (sample.value > goal) {
+      const least = Math.min(...samples.map(({ value }) => value));
+      throw budget.kind === 'size' ? sizeError(least, goal) : errorError(least, goal, input.errorAdvice);
+    }
   }
   return mixSteps(input, samples, goal);
 }

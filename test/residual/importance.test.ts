@@ -1,10 +1,13 @@
 import { writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import type { Dtype } from '../../formats/dtype.js';
+import { BudgetError } from '../../formats/errors.js';
 import { loadKernels } from '../../src/kernels/load-kernels.js';
-import { encode } from '../../src/residual/encode.js';
+import type { EncodeOptions } from '../../src/residual/api.js';
+import { encode, estimateEncode } from '../../src/residual/encode.js';
 import { type Importance, readImportance } from '../../src/residual/importance.js';
 import type { TensorPair } from '../../src/residual/pair-tensors.js';
+import { floatTensor, matrixPair, modelPair, QUICK, valuesOf, withModels } from '../helpers/models.js';
 import { safetensorsBytes } from '../helpers/safetensors-bytes.js';
 import { withTempFolder } from '../helpers/temp-folder.js';
 
@@ -102,4 +105,63 @@ test('allocations that do not weigh errors refuse them', async () => {
       encode('tuned', { base: 'base', output: 'never.ere', importance: 'weights.safetensors', ...options }),
     ).rejects.toThrow(TypeError);
   }
+});
+
+describe('columns of weight 0', () => {
+  const columns = 64;
+  /** A fine-tune that differs in the columns from `first` on, and weights of 0 from `firstZero` on. */
+  const withWeights = async (
+    [first, firstZero]: readonly [number, number],
+    use: (fineTuned: string, options: EncodeOptions) => Promise<void>,
+  ): Promise<void> => {
+    const { base, fineTuned } = matrixPair('w', [96, columns], 5, { noise: 0.3 });
+    const [from, values] = [valuesOf(base), valuesOf(fineTuned)];
+    for (let i = 0; i < values.length; i++) if (i % columns < first) values[i] = from[i]!;
+    const changed = floatTensor('w', 'F32', [96, columns], values);
+    await withModels(modelPair([{ base, fineTuned: changed }]), async (basePath, tuned, folder) => {
+      const importance = `${folder}/importance.safetensors`;
+      const weights = Float32Array.from({ length: columns }, (_, j) => (j < firstZero ? 1 : 0));
+      await writeFile(importance, safetensorsBytes([floatTensor('w', 'F32', [columns], weights)]));
+      await use(tuned, { ...QUICK, base: basePath, output: `${folder}/a.ere`, importance });
+    });
+  };
+
+  test('count in the error that is stated, written or not: all of it where no other column changed', async () => {
+    await withWeights([32, 32], async (tuned, options) => {
+      const budget = { kind: 'ratio', ratio: 0.2 } as const;
+      const estimate = await estimateEncode(tuned, { ...options, budget });
+      expect(estimate.relativeError).toBe(1);
+      expect((await encode(tuned, { ...options, budget })).relativeError).toBeCloseTo(1, 6);
+    });
+  });
+
+  test('are left out, and the rest is coded: the estimate says so within 6 %', async () => {
+    await withWeights([0, 32], async (tuned, options) => {
+      const budget = { kind: 'ratio', ratio: 0.2 } as const;
+      const estimate = await estimateEncode(tuned, { ...options, budget });
+      const report = await encode(tuned, { ...options, budget });
+      expect(report.relativeError).toBeGreaterThan(0.5);
+      expect(Math.abs(estimate.relativeError / report.relativeError - 1)).toBeLessThan(0.06);
+    });
+  });
+
+  test('are why an error is out of reach', async () => {
+    await withWeights([0, 16], async (tuned, options) => {
+      const budget = { kind: 'max-error', relativeError: 0.1 } as const;
+      for (const operation of [encode, estimateEncode]) {
+        const error: BudgetError = await operation(tuned, { ...options, budget }).then(
+          () => expect.fail('expected an error'),
+          (cause) => cause,
+        );
+        expect(error).toBeInstanceOf(BudgetError);
+        expect(error.asked).toBe(0.1);
+        expect(error.reachable).toBeGreaterThan(0.7);
+        expect(error.reachable).toBeLessThan(1);
+        expect(error.message).toMatch(
+          /^the least relative error that is reached is 0\.\d+, over the asked 0\.1;/,
+        );
+        expect(error.message).toContain('columns of weight 0 are left out');
+      }
+    });
+  });
 });

@@ -1,5 +1,6 @@
 /** The search for a quantiser step, on models of what residuals come to: how often it encodes, and where it ends. */
 import { describe, expect, test } from 'vitest';
+import { BudgetError } from '../../formats/errors.js';
 import type { ResolvedBudget } from '../../src/residual/budget-search.js';
 import { type StepAttempt, type StepOf, searchStep } from '../../src/residual/step-search.js';
 
@@ -43,6 +44,7 @@ async function search(
     budget,
     squaredResidual,
     residuals: SIZES.map((elements) => ({ elements, energy: elements })),
+    errorAdvice: 'allow more',
     firstStep,
     attempt: async (stepOf) => {
       attempts++;
@@ -103,6 +105,21 @@ describe('where size follows the step smoothly', () => {
       expect(ran.relativeError).toBeGreaterThan(0.99 * relativeError);
     }
   });
+});
+
+test('an error that nothing reaches is refused with the least there is, and what to do', async () => {
+  const floored = smoothParts.map(
+    (part, i): Part =>
+      (step) => ({ ...part(step), squaredError: Math.max(0.01 * SIZES[i]!, part(step).squaredError) }),
+  );
+  const error = await search({ kind: 'error', relativeError: 0.05 }, floored).catch((e: unknown) => e);
+  expect(error).toBeInstanceOf(BudgetError);
+  expect(error).toMatchObject({ asked: 0.05, reachable: expect.closeTo(0.1, 9) });
+  expect((error as Error).message).toBe(
+    'the least relative error that is reached is 0.100, over the asked 0.05; allow more',
+  );
+  const met = await search({ kind: 'error', relativeError: 0.101 }, floored);
+  expect(met.relativeError).toBeLessThanOrEqual(0.101);
 });
 
 describe('where predictions are near', () => {

@@ -1,5 +1,5 @@
-/** What the hardware allows: reading a warm file, `cp`, and matrix products of the shapes that a run had. */
-import { type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+/** What the hardware allows: reading a warm file, and matrix products of the shapes that a run had. */
+import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { openWorkerPool } from '../../../src/io/worker-pool.js';
@@ -67,22 +67,6 @@ async function readThrough(file: FileHandle, byteLength: number): Promise<void> 
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, readNext));
-}
-
-/** Time of `cp` of files into a new folder, which is removed again. Nothing else waits to be written meanwhile. */
-export async function copyMs(
-  paths: readonly string[],
-  folder: string,
-  signal?: AbortSignal,
-): Promise<number> {
-  const target = join(folder, 'copy');
-  await settleDisk(signal);
-  try {
-    await mkdir(target);
-    return (await timedProcess('cp', [...paths, target], signal)).durationMs;
-  } finally {
-    await rm(target, { recursive: true, force: true });
-  }
 }
 
 /** Writes out what earlier runs left in the page cache, so that a run pays for its own bytes only. */

@@ -1,10 +1,11 @@
 /** The results as Markdown: requirements, limits of the hardware, and a table of phases a run. */
 import { formatByteLength, formatDuration, formatShare } from '../../../src/report/numbers.js';
 import { markdownTable, paragraph, renderRequirements } from '../compression/markdown.js';
+import type { CopyRun } from './decode-rounds.js';
 import { meanPeak, type ShapePeak } from './limits.js';
 import type { ArchiveFigures, ModelFigures } from './measure-model.js';
 import { type MeasuredPhase, type MeasuredRun, median } from './measured-run.js';
-import { requirements, type ScaleResults } from './requirements.js';
+import { medianMs, requirements, type ScaleResults } from './requirements.js';
 
 export const SCALE_MARKS = ['<!-- scale -->', '<!-- /scale -->'] as const;
 
@@ -25,8 +26,8 @@ export function renderScale(document: ScaleDocument): string {
       'Generated pairs (see below), bf16. Every run is a process of its own, and its time is from start to end; memory ' +
         'is the most that was resident. Bytes read and written are those of its system calls. Before a run what earlier ' +
         'ones wrote goes to the disk, and the files that the run reads are read once, unless they take more than ' +
-        'half of the memory: those may come from the disk. `cp` and both decodings alternate. Truncated against full SVD ' +
-        'has its own section.',
+        'half of the memory: those may come from the disk. `cp` and both decodings alternate, and times over `cp` are those of ' +
+        'medians. Truncated against full SVD has its own section.',
     ),
     ...notes.map(paragraph),
     '### Requirements\n',
@@ -41,15 +42,15 @@ const gigaflops = (perSecond: number): string => `${(perSecond / 1e9).toFixed(0)
 const mebibytes = (byteLength: number): string => `${(byteLength / 2 ** 20).toFixed(0)} MiB`;
 
 function renderModel(model: ModelFigures): string {
-  const { label, parameterCount, byteLength, copyMs, readBytesPerSecond, byDefault, lowRank, dryRun } = model;
-  const copy = median(copyMs);
+  const { label, parameterCount, byteLength, copies, readBytesPerSecond, byDefault, lowRank, dryRun } = model;
+  const copy = medianMs(copies);
   const { estimate } = dryRun;
   return [
     `### ${label}\n`,
     paragraph(
       `${parameterCount.toLocaleString('en-US')} parameters, ${formatByteLength(byteLength)} of fine-tuned weights. ` +
         `The limits: a warm file is read at ${rate(readBytesPerSecond)}; \`cp\` of the fine-tuned weights takes ` +
-        `${formatDuration(copy)}, ${rate((1000 * byteLength) / copy)}, median of ${copyMs.length}.`,
+        `${formatDuration(copy)}, ${rate((1000 * byteLength) / copy)}, median of ${copies.length}.`,
     ),
     renderRuns(model),
     paragraph(
@@ -58,6 +59,7 @@ function renderModel(model: ModelFigures): string {
         `${estimate.relativeError.toFixed(3)}; the low-rank one ${formatShare(lowRank.report.ratio)} at ` +
         `${lowRank.report.relativeError.toFixed(3)}.`,
     ),
+    renderRounds(model),
     renderPhases(model),
     renderProducts(model),
     renderTensors(model),
@@ -78,7 +80,7 @@ function renderRuns(model: ModelFigures): string {
   const decodeRow = (name: string, { decodes }: ArchiveFigures): string[] =>
     row(
       name,
-      median(decodes.map(({ durationMs }) => durationMs)),
+      medianMs(decodes),
       median(decodes.map(({ processorMs }) => processorMs)),
       Math.max(...decodes.map(({ peakByteLength }) => peakByteLength)),
     );
@@ -92,6 +94,31 @@ function renderRuns(model: ModelFigures): string {
       decodeRow('decode the low-rank archive', lowRank),
     ],
   );
+}
+
+/** What was done to memory before every run, and how the runs came out. */
+function renderRounds({ copies, byDefault, lowRank, ballastByteLength }: ModelFigures): string {
+  const steady =
+    ballastByteLength === 0
+      ? 'Copies and decodings, round by round, in memory as they found it'
+      : `Copies and decodings, round by round, all in the same state of memory: a process holds ` +
+        `${formatByteLength(ballastByteLength)}, files of earlier runs fill the page cache, and right before ` +
+        'each run the weights are copied once more and flushed, so that it writes into pages that were in use a ' +
+        'moment ago';
+  const cell = ({ durationMs, systemMs }: CopyRun): string =>
+    `${formatDuration(durationMs)}, ${formatDuration(systemMs)}`;
+  return [
+    paragraph(`${steady}. Wall-clock time, and the part that the system worked:`),
+    markdownTable(
+      [{ title: 'round' }, ...['`cp`', 'decode, low-rank', 'decode, default'].map(right)],
+      copies.map((copy, round) => [
+        String(round + 1),
+        cell(copy),
+        cell(lowRank.decodes[round]!),
+        cell(byDefault.decodes[round]!),
+      ]),
+    ),
+  ].join('\n');
 }
 
 function renderPhases(model: ModelFigures): string {
@@ -120,13 +147,13 @@ const LEAST_FLOPS = 1e9;
 const LEAST_MS = 20;
 
 function phaseRows(
-  { readBytesPerSecond, byteLength, copyMs }: ModelFigures,
+  { readBytesPerSecond, byteLength, copies }: ModelFigures,
   name: string,
   { phases }: MeasuredRun,
   peaks: readonly ShapePeak[],
 ): string[][] {
   const peak = meanPeak(peaks);
-  const copyRate = (1000 * byteLength) / median(copyMs);
+  const copyRate = (1000 * byteLength) / medianMs(copies);
   const cells = (
     amount: number | undefined,
     least: number,

@@ -4,20 +4,12 @@ import { join } from 'node:path';
 import type { EncodeEstimate, EncodeReport, InspectReport } from '../../../src/residual/api.js';
 import { BIN } from '../../helpers/project.js';
 import { type ChosenTensor, chooseTensors } from './choose-tensors.js';
-import {
-  copyMs,
-  gemmPeaks,
-  readBandwidth,
-  type ShapePeak,
-  settleDisk,
-  warmFiles,
-  weightFiles,
-} from './limits.js';
+import { type CopyRun, measureDecodeRounds } from './decode-rounds.js';
+import { gemmPeaks, readBandwidth, type ShapePeak, settleDisk, warmFiles, weightFiles } from './limits.js';
 import { type MeasuredRun, median, runEre, timedProcess } from './measured-run.js';
 
 /** The cap that encoding is given, as of the requirement. */
 export const ENCODE_MEMORY = '3GiB';
-export const DECODE_MEMORY = '2GiB';
 
 export interface ModelPair {
   /** '1B'. */
@@ -31,7 +23,7 @@ export interface ArchiveFigures {
   readonly encode: MeasuredRun;
   readonly report: EncodeReport;
   readonly peaks: readonly ShapePeak[];
-  /** One a round; `decodeMs[i]` and `copyMs[i]` of the model were measured one after another. */
+  /** One a round, as the copies of the model. */
   readonly decodes: readonly MeasuredRun[];
   /** `ere inspect` of it, start-up included; median. */
   readonly inspectMs: number;
@@ -49,8 +41,10 @@ export interface ModelFigures {
   /** Of the fine-tuned weight files. */
   readonly byteLength: number;
   readonly readBytesPerSecond: number;
-  /** One a round. */
-  readonly copyMs: readonly number[];
+  /** `cp` of the fine-tuned weights, one a round. */
+  readonly copies: readonly CopyRun[];
+  /** Of what held memory during the rounds; 0 for none. */
+  readonly ballastByteLength: number;
   readonly byDefault: ArchiveFigures;
   readonly lowRank: ArchiveFigures;
   readonly dryRun: { readonly run: MeasuredRun; readonly estimate: EncodeEstimate };
@@ -65,6 +59,9 @@ export interface MeasureOptions {
   readonly rounds: number;
   /** Of runs that take under a second. */
   readonly shortRounds: number;
+  /** As of measureDecodeRounds. */
+  readonly ballastByteLength?: number | undefined;
+  readonly diskByteLength: number;
   /** How long the peak of one shape is measured. */
   readonly peakMs: number;
   readonly signal: AbortSignal;
@@ -74,9 +71,9 @@ export interface MeasureOptions {
 /** Measures one pair; leaves nothing in the folder. */
 export async function measureModel(pair: ModelPair, options: MeasureOptions): Promise<ModelFigures> {
   const { label, base, fineTuned } = pair;
-  const { folder, rounds, peakMs, signal, tell } = options;
+  const { folder, peakMs, signal, tell } = options;
   const files = await weightFiles(fineTuned);
-  const paths = { default: join(folder, 'default.ere'), lowRank: join(folder, 'low-rank.ere') };
+  const paths = { byDefault: join(folder, 'default.ere'), lowRank: join(folder, 'low-rank.ere') };
   const readBytesPerSecond = await readBandwidth(files[0]!.path);
   const encode = async (path: string, ...flags: string[]): Promise<MeasuredRun> => {
     await warmFiles(base);
@@ -92,26 +89,18 @@ export async function measureModel(pair: ModelPair, options: MeasureOptions): Pr
     return run;
   };
   try {
-    const byDefault = await encode(paths.default, '--ratio', '6%');
+    const byDefault = await encode(paths.byDefault, '--ratio', '6%');
     const lowRank = await encode(paths.lowRank, '--preset', 'lora', '--rank', '32');
     const dryRun = await encode(join(folder, 'dry-run.ere'), '--ratio', '6%', '--dry-run');
-    const copies: number[] = [];
-    const decodes = { default: [] as MeasuredRun[], lowRank: [] as MeasuredRun[] };
-    for (let round = 0; round < rounds; round++) {
-      await warmFiles(fineTuned);
-      const duration = await copyMs(
-        files.map(({ path }) => path),
-        folder,
-        signal,
-      );
-      copies.push(duration);
-      tell(`${label}: cp`, duration);
-      for (const kind of ['lowRank', 'default'] as const) {
-        decodes[kind].push(await decodeWhole(pair, paths[kind], options));
-        tell(`${label}: decode ${kind}`, decodes[kind].at(-1)!.durationMs);
-      }
-    }
-    const figuresOf = async (run: MeasuredRun, kind: 'default' | 'lowRank'): Promise<ArchiveFigures> => ({
+    const decodes = await measureDecodeRounds({
+      ...options,
+      base,
+      fineTuned,
+      byDefault: paths.byDefault,
+      lowRank: paths.lowRank,
+      tell: (what, durationMs) => tell(`${label}: ${what}`, durationMs),
+    });
+    const figuresOf = async (run: MeasuredRun, kind: 'byDefault' | 'lowRank'): Promise<ArchiveFigures> => ({
       encode: run,
       report: run.report as EncodeReport,
       peaks: await gemmPeaks(run.products, peakMs),
@@ -124,33 +113,15 @@ export async function measureModel(pair: ModelPair, options: MeasureOptions): Pr
       parameterCount: report.tensors.reduce((sum, { shape }) => sum + shape.reduce((x, y) => x * y, 1), 0),
       byteLength: files.reduce((sum, { byteLength }) => sum + byteLength, 0),
       readBytesPerSecond,
-      copyMs: copies,
-      byDefault: await figuresOf(byDefault, 'default'),
+      copies: decodes.copies,
+      ballastByteLength: decodes.ballastByteLength,
+      byDefault: await figuresOf(byDefault, 'byDefault'),
       lowRank: await figuresOf(lowRank, 'lowRank'),
       dryRun: { run: dryRun, estimate: dryRun.report as EncodeEstimate },
-      tensors: await measureTensors(pair, paths.default, options),
+      tensors: await measureTensors(pair, paths.byDefault, options),
     };
   } finally {
     await Promise.all(Object.values(paths).map((path) => rm(path, { force: true })));
-  }
-}
-
-async function decodeWhole(
-  { base }: ModelPair,
-  archive: string,
-  { folder, signal }: MeasureOptions,
-): Promise<MeasuredRun> {
-  const output = join(folder, 'decoded');
-  await warmFiles(base);
-  await settleDisk(signal);
-  try {
-    return await runEre(['decode', base, archive, '-o', output, '--memory', DECODE_MEMORY], {
-      folder,
-      lastPhase: 'finish',
-      signal,
-    });
-  } finally {
-    await rm(output, { recursive: true, force: true });
   }
 }
 

@@ -17,6 +17,8 @@ export interface MeasuredRun {
   readonly durationMs: number;
   /** Of all threads: what other work on the machine changes least. */
   readonly processorMs: number;
+  /** The system's part of it, which tells in what state memory was. */
+  readonly systemMs: number;
   readonly peakByteLength: number;
   /** Of all read calls, program files included; undefined where the system does not tell. */
   readonly readByteLength: number | undefined;
@@ -77,9 +79,8 @@ export async function runEre(argv: readonly string[], options: MeasuredRunOption
       [...preload, RUN_ERE, folder, ...argv, '--json'],
       options.signal,
     );
-    const { startEpochMs, passes, end, peakByteLength, processorMs } = await readJson<ProcessFigures>(
-      join(folder, 'process.json'),
-    );
+    const { startEpochMs, passes, end, peakByteLength, processorMs, systemMs } =
+      await readJson<ProcessFigures>(join(folder, 'process.json'));
     const names = (await readdir(folder)).filter((name) => name.startsWith('products-'));
     const threads = await Promise.all(names.map((name) => readJson<ThreadProducts>(join(folder, name))));
     const phases = phasesOf(passes, end, options.lastPhase).map((phase) => ({
@@ -89,6 +90,7 @@ export async function runEre(argv: readonly string[], options: MeasuredRunOption
     return {
       durationMs,
       processorMs,
+      systemMs,
       peakByteLength,
       readByteLength: end.readByteLength,
       phases,

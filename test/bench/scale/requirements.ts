@@ -87,18 +87,21 @@ function encodeBounds(one: ModelFigures | undefined, seven: ModelFigures | undef
   ];
 }
 
-/** Median over rounds of the time of decoding over that of the copy in the same round. */
-export function decodeOverCopy({ copyMs }: ModelFigures, { decodes }: ArchiveFigures): number {
-  return median(decodes.map(({ durationMs }, round) => durationMs / copyMs[round]!));
+/** Median time of decoding over that of the copies: all found memory in the same state. */
+export function decodeOverCopy({ copies }: ModelFigures, { decodes }: ArchiveFigures): number {
+  return medianMs(decodes) / medianMs(copies);
+}
+
+/** Of runs. */
+export function medianMs(runs: readonly { readonly durationMs: number }[]): number {
+  return median(runs.map(({ durationMs }) => durationMs));
 }
 
 function decodeBounds(model: ModelFigures): Bound[] {
   const { label, byDefault, lowRank, dryRun } = model;
   const decodes = [...byDefault.decodes, ...lowRank.decodes];
-  const detail = ({ decodes: runs }: ArchiveFigures): string => {
-    const decodeMs = median(runs.map(({ durationMs }) => durationMs));
-    return `${formatDuration(decodeMs)}, \`cp\` ${formatDuration(median(model.copyMs))}`;
-  };
+  const detail = ({ decodes: runs }: ArchiveFigures): string =>
+    `${formatDuration(medianMs(runs))}, \`cp\` ${formatDuration(medianMs(model.copies))}`;
   return [
     {
       what: `${label}: decode the low-rank archive, over \`cp\``,

@@ -21,6 +21,8 @@ export interface ProcessFigures {
   readonly peakByteLength: number;
   /** Of all threads, user and system. */
   readonly processorMs: number;
+  /** System alone. */
+  readonly systemMs: number;
 }
 
 const [folder, ...argv] = process.argv.slice(2);
@@ -55,5 +57,6 @@ const figures: ProcessFigures = {
   end: moment(),
   peakByteLength: peakResidentByteLength(),
   processorMs: (user + system) / 1000,
+  systemMs: system / 1000,
 };
 writeFileSync(join(folder, 'process.json'), JSON.stringify(figures));
