@@ -62,7 +62,7 @@ const MIN_THREADED_BYTE_LENGTH = 4 << 20;
 
 /** Threads that are worth starting before the archive is read. @param options threads: at most, with this one */
 export function startFileWorkers(
-  archive: ByteSource,
+  archive: Pick<ByteSource, 'byteLength'>,
   options: Pick<CommonOptions, 'threads'>,
 ): StartedThreads {
   const threads = archive.byteLength < MIN_THREADED_BYTE_LENGTH ? 1 : (options.threads ?? defaultThreads());
