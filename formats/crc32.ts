@@ -25,6 +25,9 @@ function buildTables(): Int32Array {
   return tables;
 }
 
+/** As `crc32`, by whatever a runtime has. */
+export type Crc32 = (bytes: Uint8Array) => number;
+
 /**
  * CRC-32 of `bytes`, as an unsigned 32-bit integer.
  * @param previous CRC of the bytes before these, to checksum a sequence piece by piece; 0 at its start.

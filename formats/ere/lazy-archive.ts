@@ -1,6 +1,6 @@
 /** Lazy access to an `.ere` archive whose index is known: chunks are read and checked when they are asked for, one read each. */
 import type { ByteSource } from '../byte-source.js';
-import { crc32, formatCrc32 } from '../crc32.js';
+import { type Crc32, crc32, formatCrc32 } from '../crc32.js';
 import { type InflateAtOnce, inflateRaw } from '../deflate.js';
 import { FormatError, IntegrityError } from '../errors.js';
 import type { ArchiveIndex, ChunkBlob } from './archive-index.js';
@@ -35,14 +35,24 @@ export interface ArchiveContents {
   readonly chunksOffset: number;
 }
 
-/** The archive in `source`. @param inflate as of OpenArchiveOptions */
-export function lazyArchive(source: ByteSource, contents: ArchiveContents, inflate?: InflateAtOnce): Archive {
-  return new LazyArchive(source, contents, inflate);
+/** The archive in `source`. @param inflate as of OpenArchiveOptions; @param checksum the runtime's own, likewise */
+export function lazyArchive(
+  source: ByteSource,
+  contents: ArchiveContents,
+  inflate?: InflateAtOnce,
+  checksum: Crc32 = crc32,
+): Archive {
+  return new LazyArchive(source, contents, inflate, checksum);
 }
 
 /** @throws IntegrityError that names the subject */
-export function assertCrc32(bytes: Uint8Array, expected: number, subject: string): void {
-  const actual = crc32(bytes);
+export function assertCrc32(
+  bytes: Uint8Array,
+  expected: number,
+  subject: string,
+  checksum: Crc32 = crc32,
+): void {
+  const actual = checksum(bytes);
   if (actual !== expected) {
     throw new IntegrityError(
       subject,
@@ -61,15 +71,18 @@ class LazyArchive implements Archive {
   /** Per chunk its offset, and the end of the last one. */
   readonly #offsets: Float64Array;
   readonly #inflate: InflateAtOnce | undefined;
+  readonly #checksum: Crc32;
 
   constructor(
     source: ByteSource,
     { index, chunksOffset }: ArchiveContents,
     inflate: InflateAtOnce | undefined,
+    checksum: Crc32,
   ) {
     this.source = source;
     this.index = index;
     this.#inflate = inflate;
+    this.#checksum = checksum;
     this.#offsets = new Float64Array(index.chunks.length + 1);
     this.#offsets[0] = chunksOffset;
     index.chunks.forEach(([byteLength], i) => {
@@ -103,7 +116,7 @@ class LazyArchive implements Archive {
       );
     }
     const bytes = await this.source.read(offset, end - offset, room?.subarray(0, end - offset));
-    assertCrc32(bytes, this.index.chunks[chunk][1], `${file}, chunk ${chunk}`);
+    assertCrc32(bytes, this.index.chunks[chunk][1], `${file}, chunk ${chunk}`, this.#checksum);
     return bytes;
   }
 

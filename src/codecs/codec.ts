@@ -3,7 +3,7 @@
  * is normative and stands in docs/spec/codecs.md. Additive codecs contribute to the float32 residual
  * of a row block; exact codecs give the bytes of the rows themselves.
  */
-import type { Dtype } from '../../formats/dtype.js';
+import type { Dtype, FloatDtype } from '../../formats/dtype.js';
 import type { ArchiveTerm } from '../../formats/ere/archive-index.js';
 import type { DecodeKernels, Kernels } from '../kernels/kernels.js';
 
@@ -39,6 +39,12 @@ export interface AdditiveDecoder {
    * may be the kernels' own memory.
    */
   accumulate(startRow: number, rows: number, residual: Float32Array): void;
+  /**
+   * Where the term is all of the residual, for codecs that can do it faster: out = base + residual, rounded to `dtype`, of
+   * prepared rows, in one pass and with the same bytes.
+   * @returns how many of the first rows are done; the others of `out` then hold anything
+   */
+  addAndRound?(dtype: FloatDtype, startRow: number, rows: number, base: Uint8Array, out: Uint8Array): number;
   close(): void;
 }
 

@@ -3,6 +3,8 @@
  * the sum exact (docs/spec/codecs.md §2). Which kernel runs follows from bounds proven here; the bits do not
  * depend on it.
  */
+
+import type { FloatDtype } from '../../formats/dtype.js';
 import {
   type DecodeKernels,
   MAX_PRODUCT_K,
@@ -32,9 +34,11 @@ export const INT16_FACTOR_LIMIT = 32767;
 /** Relative slack that covers the rounding of the float64 norms themselves. */
 const NORM_SLACK = 1 + 1e-9;
 
-/** Rows of a product, added into float32 residuals. */
+/** Rows of a product, added into float32 residuals, or to a base. */
 export interface RowProduct {
   accumulate(startRow: number, rows: number, out: Float32Array): void;
+  /** As AdditiveDecoder's. */
+  addAndRound(dtype: FloatDtype, startRow: number, rows: number, base: Uint8Array, out: Uint8Array): number;
   free(): void;
 }
 
@@ -61,7 +65,7 @@ export function prepareRowProduct(
   bounds = boundsOf(factors, kernels),
 ): RowProduct {
   const { a, b, rank } = factors;
-  if (rank === 0) return { accumulate: () => {}, free: () => {} };
+  if (rank === 0) return { accumulate: () => {}, addAndRound: () => 0, free: () => {} };
   const { sum, magnitude } = bounds;
   return sum < INT16_SUM_LIMIT && magnitude <= INT16_FACTOR_LIMIT
     ? rowProduct(kernels.prepareProduct(narrow(b), columns, rank, scale), narrow(a), rank)
@@ -81,10 +85,12 @@ function rowProduct<Integers extends Int16Array | WideIntegers>(
   a: Integers,
   rank: number,
 ): RowProduct {
+  const rowsOf = (startRow: number, rows: number): Integers =>
+    a.subarray(startRow * rank, (startRow + rows) * rank) as Integers;
   return {
-    accumulate(startRow, rows, out) {
-      operand.accumulate(a.subarray(startRow * rank, (startRow + rows) * rank) as Integers, rows, out);
-    },
+    accumulate: (startRow, rows, out) => operand.accumulate(rowsOf(startRow, rows), rows, out),
+    addAndRound: (dtype, startRow, rows, base, out) =>
+      operand.addAndRound(dtype, rowsOf(startRow, rows), rows, base, out),
     free: () => operand.free(),
   };
 }
@@ -103,7 +109,8 @@ export function openIntegerProduct(
     kind: 'additive',
     isSequential: false,
     prepare: async () => {},
-    accumulate: (startRow, rows, residual) => product.accumulate(startRow, rows, residual),
+    accumulate: product.accumulate,
+    addAndRound: product.addAndRound,
     close: () => product.free(),
   };
 }

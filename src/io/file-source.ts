@@ -3,6 +3,7 @@ import { open, stat } from 'node:fs/promises';
 import { assertRange, type ByteSource } from '../../formats/byte-source.js';
 import { IoError } from '../../formats/errors.js';
 import { withIoErrors } from './io-error.js';
+import { promptHandle } from './prompt-handle.js';
 
 export interface FileSource extends ByteSource {
   /** Closes the file; reads that run still may fail. Closing twice is allowed. */
@@ -18,18 +19,24 @@ export interface ReadableHandle {
 /** read(2) moves at most 0x7ffff000 bytes, and libuv takes an int; a power of two below both. */
 const MAX_READ_BYTE_LENGTH = 2 ** 30;
 
+export interface OpenFileOptions {
+  /** Read in the calling thread, as prompt-handle.ts says; default false. */
+  readonly isPrompt?: boolean;
+}
+
 /**
  * Opens a file for reading.
  * @throws NotFoundError when there is none
  * @throws IoError when it cannot be opened, or is not a regular file
  */
-export async function openFileSource(path: string): Promise<FileSource> {
+export async function openFileSource(path: string, options: OpenFileOptions = {}): Promise<FileSource> {
   return withIoErrors('open', path, async () => {
     // Before open(2), which would wait for a writer on a named pipe.
     if (!(await stat(path)).isFile()) throw new IoError(`${path}: expected a regular file`);
     const handle = await open(path, 'r');
     try {
-      return handleSource(path, (await handle.stat()).size, handle);
+      const { size } = await handle.stat();
+      return handleSource(path, size, options.isPrompt === true ? promptHandle(handle) : handle);
     } catch (error) {
       await handle.close();
       throw error;

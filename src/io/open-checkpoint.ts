@@ -17,7 +17,7 @@ import {
   shardPaths,
 } from '../../formats/safetensors/shard-index.js';
 import { chooseWeights, type FolderEntries, isShardIndexName } from './choose-weights.js';
-import { type FileSource, openFileSource } from './file-source.js';
+import { type FileSource, type OpenFileOptions, openFileSource } from './file-source.js';
 import { resolveHubCacheFolder } from './hub-cache.js';
 import { withIoErrors } from './io-error.js';
 import { listSideFiles } from './side-files.js';
@@ -31,22 +31,23 @@ import { weightFormat } from './weight-extensions.js';
  * @throws FormatError when a header or an index breaks its rules
  * @throws IoError when the system refuses a read
  */
-export async function openCheckpoint(path: string): Promise<Checkpoint> {
+export async function openCheckpoint(path: string, options: OpenFileOptions = {}): Promise<Checkpoint> {
   const info = await withIoErrors('open', path, () => stat(path));
   if (info.isDirectory()) {
     const folder = await resolveHubCacheFolder(path);
     const choice = chooseWeights(folder, await listFolder(folder));
-    if (choice.kind === 'index') return openIndexed(folder, choice.index);
-    return openShards({ location: folder, folder, paths: choice.files, sideFiles: true });
+    if (choice.kind === 'index') return openIndexed(folder, choice.index, options);
+    return openShards({ ...options, location: folder, folder, paths: choice.files, sideFiles: true });
   }
-  if (isShardIndexName(basename(path))) return openIndexed(dirname(path), basename(path));
+  if (isShardIndexName(basename(path))) return openIndexed(dirname(path), basename(path), options);
   if (weightFormat(path) === 'safetensors') {
-    return openShards({ location: path, folder: dirname(path), paths: [basename(path)], sideFiles: false });
+    const shard = { location: path, folder: dirname(path), paths: [basename(path)], sideFiles: false };
+    return openShards({ ...options, ...shard });
   }
   throw unsupportedFile(path);
 }
 
-async function openIndexed(folder: string, indexName: string): Promise<Checkpoint> {
+async function openIndexed(folder: string, indexName: string, options: OpenFileOptions): Promise<Checkpoint> {
   const indexPath = join(folder, indexName);
   const index = await readShardIndex(indexPath);
   const check = (shards: readonly Shard[]) => {
@@ -55,10 +56,11 @@ async function openIndexed(folder: string, indexName: string): Promise<Checkpoin
     );
     assertShardIndex(index, indexPath, new Map(names));
   };
-  return openShards({ location: folder, folder, paths: shardPaths(index), sideFiles: true, check });
+  const paths = shardPaths(index);
+  return openShards({ ...options, location: folder, folder, paths, sideFiles: true, check });
 }
 
-interface OpenShardsOptions {
+interface OpenShardsOptions extends OpenFileOptions {
   readonly location: string;
   readonly folder: string;
   /** Weight files, relative to the folder. */
@@ -78,7 +80,7 @@ async function openShards(options: OpenShardsOptions): Promise<Checkpoint> {
     const shards: Shard[] = [];
     for (const path of paths) {
       assertPortable(folder, path);
-      const source = await openFileSource(join(folder, path));
+      const source = await openFileSource(join(folder, path), options);
       sources.push(source);
       shards.push({ path, file: await openSafetensors(source) });
     }

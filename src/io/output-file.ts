@@ -1,6 +1,8 @@
 /** Writing to an open file: positional, short writes finished, system errors as IoError with the path. */
 import { open } from 'node:fs/promises';
+import type { OpenFileOptions } from './file-source.js';
 import { withIoErrors } from './io-error.js';
+import { promptHandle } from './prompt-handle.js';
 
 export interface OutputFile {
   /** Where the bytes go; for worker threads that open the file themselves. */
@@ -69,9 +71,9 @@ export interface OpenOutputFile extends OutputFile {
 }
 
 /** Opens a file that is there already for writing at offsets, as worker threads do with a file that another made. */
-export async function openOutputFile(path: string): Promise<OpenOutputFile> {
+export async function openOutputFile(path: string, options: OpenFileOptions = {}): Promise<OpenOutputFile> {
   const handle = await withIoErrors('open', path, () => open(path, 'r+'));
-  return Object.assign(handleOutput(handle, path), {
+  return Object.assign(handleOutput(options.isPrompt === true ? promptHandle(handle) : handle, path), {
     close: () => withIoErrors('write', path, () => handle.close()),
   });
 }

@@ -6,25 +6,31 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { toTransferredError } from './error-transfer.js';
 import type { Crew, JobModule, JobRunner, Order, Reply } from './worker-pool.js';
 
-const { module, init, port, idle } = workerData as {
-  readonly module: string;
-  readonly init: unknown;
-  /** To another thread that the jobs ask for something; the runner's. */
-  readonly port: MessagePort | undefined;
-  /** One number: threads of the pool without a job. */
-  readonly idle: Int32Array;
-};
+const { module } = workerData as { readonly module: string };
 const pool = parentPort!;
+/** Begun before it is known what for. */
+const loaded = import(module) as Promise<JobModule<unknown, unknown, unknown>>;
+loaded.catch(() => {}); // The first job is told.
 /** For an abandoned job to notice: a read or a product takes less. */
 const GRACE_MS = 200;
 /** Optimizing one function takes some milliseconds. */
 const OPTIMIZING_MS = 50;
+/** Given to the runner. */
+let init: unknown;
+/** To another thread that the jobs ask for something; the runner's. */
+let port: MessagePort | undefined;
+/** One number: threads of the pool without a job. */
+let idle: Int32Array;
 let runner: Promise<JobRunner<unknown, unknown>> | undefined;
 let last: Promise<void> = Promise.resolve();
 let waiting = 0;
 let isStopped = false;
 
 pool.on('message', (order: Order<unknown>) => {
+  if (order.kind === 'open') {
+    ({ init, port, idle } = order);
+    return;
+  }
   if (order.kind === 'run') {
     waiting++;
     last = last.then(() => run(order.job));
@@ -48,7 +54,7 @@ const crew: Crew<unknown> = {
 };
 
 async function openRunner(): Promise<JobRunner<unknown, unknown>> {
-  const { openJobs } = (await import(module)) as JobModule<unknown, unknown, unknown>;
+  const { openJobs } = await loaded;
   return openJobs(init, port, crew);
 }
 

@@ -73,7 +73,43 @@ export interface WorkerPoolOptions<Init> {
   readonly isWorker?: boolean;
   /** Whether a single thread is this one; default true. */
   readonly isHere?: boolean;
+  /** Threads that were started for `module` already: the pool takes what it needs of them. */
+  readonly started?: StartedThreads | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** Threads that load a module while it is found out what they are to do with it. */
+export interface StartedThreads {
+  /** One that nobody took yet; undefined when there is none. */
+  take(): Worker | undefined;
+  /** Ends those that nobody took. */
+  close(): void;
+}
+
+/** The id of a thread that is gone. */
+const ENDED_THREAD = -1;
+
+/** @param module URL of a JobModule */
+export function startThreads(module: URL, count: number): StartedThreads {
+  // One that fails is not taken: the pool starts another, and is told if that fails too.
+  const ignore = (): void => {};
+  const idle = Array.from({ length: count }, () => startThread(module).on('error', ignore));
+  return {
+    take() {
+      for (let worker = idle.pop(); worker !== undefined; worker = idle.pop()) {
+        worker.off('error', ignore);
+        if (worker.threadId !== ENDED_THREAD) return worker;
+      }
+      return undefined;
+    },
+    close() {
+      for (const worker of idle.splice(0)) worker.postMessage({ kind: 'stop' } satisfies Order<never>);
+    },
+  };
+}
+
+function startThread(module: URL): Worker {
+  return new Worker(new URL('./worker-main.js', import.meta.url), { workerData: { module: module.href } });
 }
 
 export function abortError(signal: AbortSignal): EreError {
@@ -100,8 +136,17 @@ interface QueuedJob<Job, Result> {
   readonly reject: (error: unknown) => void;
 }
 
-/** What a worker is told. */
-export type Order<Job> = { readonly kind: 'run'; readonly job: Job } | { readonly kind: 'stop' };
+/** What a worker is told: 'open' once, before its first job. */
+export type Order<Job> =
+  | {
+      readonly kind: 'open';
+      readonly init: unknown;
+      readonly port: MessagePort | undefined;
+      /** One number in shared memory: threads of the pool without a job. */
+      readonly idle: Int32Array;
+    }
+  | { readonly kind: 'run'; readonly job: Job }
+  | { readonly kind: 'stop' };
 /** What a thread says: to a job, or after 'stop' that its runner did not close. */
 export type Reply<Result, Job = unknown> =
   /** Meanwhile: the job that runs has one for others, or no more. */
@@ -116,7 +161,7 @@ interface Lane<Job> {
   /** Jobs that it is given at a time; it runs them one after another. */
   readonly depth: number;
   /** @param givenAway buffers that may move to its thread, where it has one */
-  tell(order: Order<Job>, givenAway?: readonly ArrayBuffer[]): void;
+  tell(order: Exclude<Order<Job>, { kind: 'open' }>, givenAway?: readonly ArrayBuffer[]): void;
   /** Settles when it is gone. */
   readonly ended: Promise<unknown>;
 }
@@ -188,10 +233,11 @@ function openThread<Job, Result>(
   owner: LaneOwner<Job, Result>,
 ): Lane<Job> {
   const port = options.connect?.();
-  const worker = new Worker(new URL('./worker-main.js', import.meta.url), {
-    workerData: { module: options.module.href, init: options.init, port, idle },
-    transferList: port === undefined ? [] : [port],
-  });
+  const worker = options.started?.take() ?? startThread(options.module);
+  worker.postMessage(
+    { kind: 'open', init: options.init, port, idle } satisfies Order<Job>,
+    port === undefined ? [] : [port],
+  );
   worker.on('message', (reply: Reply<Result, Job>) => {
     if (reply.kind === 'offer') owner.offered(reply.id, reply.job);
     else if (reply.kind === 'withdraw') owner.withdrawn(reply.id);

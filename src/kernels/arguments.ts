@@ -64,6 +64,20 @@ export function checkProduct(
   expectLength('out', rows * columns, outLength);
 }
 
+export function checkRounded(
+  dtype: FloatDtype,
+  aLength: number,
+  size: { readonly rows: number; readonly columns: number; readonly k: number },
+  base: Uint8Array,
+  out: Uint8Array,
+): void {
+  const { rows, columns, k } = size;
+  expectSize('rows', rows);
+  expectLength('a', rows * k, aLength);
+  checkBytes('base', dtype, base, rows * columns);
+  checkBytes('out', dtype, out, rows * columns);
+}
+
 export function checkCodes(request: CodesRequest): void {
   const { codes, rowGains, rows, columns, out } = request;
   expectSize('rows', rows);

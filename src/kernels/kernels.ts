@@ -51,7 +51,13 @@ export interface PreparedProduct<Integers> {
    * a: rows × k, out: rows × columns. Finite scale and out; overflow gives infinity.
    */
   accumulate(a: Integers, rows: number, out: Float32Array): void;
-  /** Drops the packed operand; `accumulate` then throws TypeError. Optional: it is ordinary memory. */
+  /**
+   * The decoder's last step where nothing else is added: as accumulate into zeros and addAndRound after it, in one pass.
+   * Kernels may do some of the rows only. base, out: rows × columns elements of `dtype`.
+   * @returns how many of the first rows are done; the others of `out` then hold anything
+   */
+  addAndRound(dtype: FloatDtype, a: Integers, rows: number, base: Uint8Array, out: Uint8Array): number;
+  /** Drops the packed operand; using it then throws TypeError. Optional: it is ordinary memory. */
   free(): void;
 }
 

@@ -1,12 +1,14 @@
 /** Decodes every tensor of an archive on the worker pool: into output files, or only to check it. */
 import { resolve } from 'node:path';
+import type { ByteSource } from '../../formats/byte-source.js';
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import { tensorByteLength } from '../../formats/dtype.js';
 import type { Digest } from '../../formats/ere/archive-index.js';
 import type { Archive } from '../../formats/ere/open-archive.js';
+import { defaultThreads } from '../io/default-threads.js';
 import type { GrowingFile } from '../io/growing-file.js';
 import { type OpenOutputFile, openOutputFile } from '../io/output-file.js';
-import { openWorkerPool, type WorkerPool } from '../io/worker-pool.js';
+import { openWorkerPool, type StartedThreads, startThreads, type WorkerPool } from '../io/worker-pool.js';
 import type { CommonOptions, Progress } from './api.js';
 import { assertBaseLayout, baseTensorOf } from './archive-base.js';
 import { assertIdentity } from './archive-identity.js';
@@ -48,18 +50,37 @@ export interface DecodeWorkers {
    * this thread, which has the file to write.
    */
   readonly growing?: Pick<GrowingFile, 'arrived' | 'whole'>;
+  /** Threads of `module` that were started already. */
+  readonly started?: StartedThreads | undefined;
 }
+
+/** A module whose `openJobs` takes a DecodeJobsInit with FileSources. */
+const FILE_JOBS = new URL('./decode-jobs.js', import.meta.url);
+
+/** Archives from which on a thread more is sure to be worth its start: low-rank ones are of 2 to 6 % of the weights. */
+const MIN_THREADED_BYTE_LENGTH = 4 << 20;
+
+/** Threads that are worth starting before the archive is read. @param options threads: at most, with this one */
+export function startFileWorkers(
+  archive: Pick<ByteSource, 'byteLength'>,
+  options: Pick<CommonOptions, 'threads'>,
+): StartedThreads {
+  const threads = archive.byteLength < MIN_THREADED_BYTE_LENGTH ? 1 : (options.threads ?? defaultThreads());
+  return startThreads(FILE_JOBS, Math.min(MAX_STARTED_THREADS, threads - 1));
+}
+
+/** The others load as fast while these work. */
+const MAX_STARTED_THREADS = 4;
 
 /** Workers that open files: that of an archive which is open here, and its base's. */
 export function fileWorkers(file: string | GrowingFile, archive: Archive, base: string): DecodeWorkers {
   const contents = { index: archive.index, chunksOffset: archive.chunkOffset(0) };
-  const module = new URL('./decode-jobs.js', import.meta.url);
   if (typeof file === 'string') {
     const sources: FileSources = { archive: resolve(file), contents, base: resolve(base) };
-    return { module, sources };
+    return { module: FILE_JOBS, sources };
   }
   const sources: FileSources = { archive: file.shared(), contents, base: resolve(base) };
-  return { module, sources, growing: file };
+  return { module: FILE_JOBS, sources, growing: file };
 }
 
 /** One tensor of the archive, and its place in the outputs. */
@@ -113,6 +134,7 @@ export async function decodeArchive(input: DecodeArchiveInput): Promise<DecodeRe
     threads: Math.max(1, Math.min(budget.threads, wanted)),
     // Except where it reads and writes for all of them, or writes the archive.
     isWorker: !areShared && growing === undefined,
+    started: input.workers.started,
     signal: options.signal,
   });
   const outputs = new LazyOutputs(input.outputs);

@@ -9,6 +9,7 @@ import type { Archive } from '../../formats/ere/open-archive.js';
 import { openFileSource } from '../io/file-source.js';
 import { type SharedFile, sharedFileSource } from '../io/growing-file.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
+import { nodeCrc32 } from '../io/node-crc32.js';
 import { nodeRuntime } from '../io/node-runtime.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import { type OpenOutputFile, openOutputFile } from '../io/output-file.js';
@@ -109,6 +110,9 @@ export interface DecodeJobResult {
   readonly opened?: Pick<TensorDecoder, 'blocks' | 'baseByteLength' | 'isBase'>;
 }
 
+/** Threads that run jobs wait for nothing else. */
+const PROMPT = { isPrompt: true };
+
 export async function openJobs(init: DecodeJobsInit): Promise<JobRunner<DecodeJob, DecodeJobResult>> {
   return openDecodeJobs(init, await openFileSources(init.sources));
 }
@@ -119,8 +123,8 @@ export async function openDecodeJobs(
   sources: OpenSources,
 ): Promise<JobRunner<DecodeJob, DecodeJobResult>> {
   const { archive, base } = sources;
-  const against = init.against === undefined ? undefined : await openCheckpoint(init.against);
-  const outputs = await Promise.all(init.outputs.map((path) => openOutputFile(path)));
+  const against = init.against === undefined ? undefined : await openCheckpoint(init.against, PROMPT);
+  const outputs = await Promise.all(init.outputs.map((path) => openOutputFile(path, PROMPT)));
   const { selection, blockElements, checkBase } = init;
   const runtime = nodeRuntime(init.kernels);
   const rooms = new BlockRooms(runtime.kernels);
@@ -141,12 +145,13 @@ export async function openDecodeJobs(
 }
 
 export async function openFileSources({ archive, contents, base }: FileSources): Promise<OpenSources> {
-  const source = typeof archive === 'string' ? await openFileSource(archive) : sharedFileSource(archive);
-  const checkpoint = await openCheckpoint(base);
+  const source =
+    typeof archive === 'string' ? await openFileSource(archive, PROMPT) : sharedFileSource(archive);
+  const checkpoint = await openCheckpoint(base, PROMPT);
   const close = async (): Promise<void> => {
     await Promise.all([source.close(), checkpoint.close()]);
   };
-  return { archive: lazyArchive(source, contents, inflateAtOnce), base: checkpoint, close };
+  return { archive: lazyArchive(source, contents, inflateAtOnce, nodeCrc32), base: checkpoint, close };
 }
 
 interface OpenFiles extends DecodeSources {

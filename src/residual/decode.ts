@@ -17,9 +17,16 @@ import type { GrowingFile } from '../io/growing-file.js';
 import { inflateAtOnce } from '../io/inflate-at-once.js';
 import { openCheckpoint } from '../io/open-checkpoint.js';
 import type { OutputFile } from '../io/output-file.js';
+import type { StartedThreads } from '../io/worker-pool.js';
 import type { DecodeOptions, DecodeReport, Progress } from './api.js';
 import { type ArchiveLayout, readArchiveLayout } from './archive-layout.js';
-import { type DecodeWorkers, decodeArchive, fileWorkers, type Placement } from './decode-archive.js';
+import {
+  type DecodeWorkers,
+  decodeArchive,
+  fileWorkers,
+  type Placement,
+  startFileWorkers,
+} from './decode-archive.js';
 import { assertDecodeOptions } from './decode-options.js';
 import { findTensors } from './find-tensors.js';
 import { readSideFile } from './read-side-file.js';
@@ -48,9 +55,12 @@ export async function decode(archive: string, options: DecodeOptions): Promise<D
   const started = performance.now();
   assertDecodeOptions(options);
   const source = await openFileSource(archive);
+  // They load while the archive is read. A few tensors may need none.
+  const threads = options.tensors === undefined ? startFileWorkers(source, options) : undefined;
   try {
-    return await decodeFile({ file: archive, source, started }, options);
+    return await decodeFile({ file: archive, source, started, threads }, options);
   } finally {
+    threads?.close();
     await source.close();
   }
 }
@@ -70,10 +80,11 @@ interface ArchiveFile {
   readonly file: string | GrowingFile;
   readonly source: ByteSource;
   readonly started: number;
+  readonly threads?: StartedThreads | undefined;
 }
 
 async function decodeFile(
-  { file, source, started }: ArchiveFile,
+  { file, source, started, threads }: ArchiveFile,
   options: DecodeOptions,
 ): Promise<DecodeReport> {
   const archive = await openArchive(source, {
@@ -95,7 +106,7 @@ async function decodeFile(
     const inputs: DecodeInputs = {
       archive,
       base,
-      workers: fileWorkers(file, archive, options.base),
+      workers: { ...fileWorkers(file, archive, options.base), started: threads },
       inputPaths: [source.name, options.base],
       layout: await readArchiveLayout(archive),
       selection,

@@ -206,7 +206,9 @@ class RowDecoder implements TensorDecoder {
         : undefined;
     const step = partRows(columns);
     const wide = columns > MAX_RESIDUAL_BLOCK ? new Float32Array(columns) : undefined;
-    for (let row = block.start; row < block.end; row += step) {
+    const isPlain = rule.needsBase && values === undefined && dtype === baseDtype;
+    const done = isPlain ? addAndRoundAlone(rule, block, dtype, base, out) : 0;
+    for (let row = block.start + done; row < block.end; row += step) {
       const count = Math.min(step, block.end - row);
       const first = row - block.start;
       const residual = wide ?? kernels.residualBlock(count * columns);
@@ -296,6 +298,19 @@ class RowDecoder implements TensorDecoder {
       `${archive}, tensor "${tensor.name}": rows ${start} to ${end} ${exact === undefined ? 'are not coded' : 'are not in the base'}`,
     );
   }
+}
+
+/** Rows of a block that its only term adds to the base by itself. */
+function addAndRoundAlone(
+  { additive }: Rule,
+  { start, end }: Block,
+  dtype: FloatDtype,
+  base: Uint8Array,
+  out: Uint8Array,
+): number {
+  const [term] = additive;
+  if (term === undefined || additive.length > 1) return 0;
+  return term.decoder.addAndRound?.(dtype, start - term.start, end - start, base, out) ?? 0;
 }
 
 /** Rows of a residual block: whole tiles of products where they fit, as a tile takes as long with fewer rows. */

@@ -1,7 +1,7 @@
 /** The worker pool, with one thread and with more: results, errors, crashes, aborts. */
 import { describe, expect, it } from 'vitest';
 import { CheckpointMismatchError, isEreError } from '../../formats/errors.js';
-import { openWorkerPool, type WorkerPool } from '../../src/io/worker-pool.js';
+import { openWorkerPool, startThreads, type WorkerPool } from '../../src/io/worker-pool.js';
 import type { PoolJob, PoolJobResult, PoolJobsInit } from '../helpers/pool-jobs.js';
 import type { ProductJobsInit } from '../helpers/product-jobs.js';
 
@@ -321,5 +321,56 @@ describe('threads', () => {
   it.each([1, 2])('a closed pool of %i takes no jobs', async (threads) => {
     const closed = await withPool(threads, async ({ pool }) => pool);
     expect((await failure(closed.run(echo(1)))).message).toBe('the worker pool is closed');
+  });
+});
+
+describe('threads that were started before', () => {
+  const module = new URL('../helpers/pool-jobs.js', import.meta.url);
+  const open = (started: ReturnType<typeof startThreads>, threads: number, of = module) => {
+    const counters = new SharedArrayBuffer(12);
+    return openWorkerPool<PoolJobsInit, PoolJob, PoolJobResult>({
+      module: of,
+      init: { counters },
+      threads,
+      isHere: false,
+      started,
+    });
+  };
+
+  it('work for the pool, which starts those that it lacks; what nobody took ends', async () => {
+    for (const count of [1, 3]) {
+      const started = startThreads(module, count);
+      const pool = await open(started, 2);
+      const results = await Promise.all([pool.run(echo(0, 5)), pool.run(echo(1, 5))]);
+      expect(results.map(({ result }) => result.value)).toEqual([0, 1]);
+      await pool.close();
+      const left = started.take();
+      expect(left === undefined).toBe(count < 3);
+      const ended = left && new Promise((resolve) => left.once('exit', resolve));
+      left?.postMessage({ kind: 'stop' });
+      expect(await ended).toBe(count < 3 ? undefined : 0);
+      started.close();
+    }
+  });
+
+  it('end when nobody takes them', async () => {
+    const started = startThreads(module, 1);
+    const worker = started.take()!;
+    started.close();
+    worker.postMessage({ kind: 'stop' });
+    expect(await new Promise((resolve) => worker.once('exit', resolve))).toBe(0);
+    const other = startThreads(module, 1);
+    other.close();
+    expect(other.take()).toBeUndefined();
+  });
+
+  it('tell the first job of a module that cannot be loaded', async () => {
+    const missing = new URL('../helpers/no-such-module.js', import.meta.url);
+    const started = startThreads(missing, 1);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const pool = await open(started, 1, missing);
+    expect(await failure(pool.run(echo(0)))).toMatchObject({ code: 'ERR_MODULE_NOT_FOUND' });
+    await pool.close();
+    started.close();
   });
 });

@@ -1,4 +1,5 @@
 /** Tensors that all threads decode together: the same bytes as on one thread, and the same errors. */
+import { once } from 'node:events';
 import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -6,7 +7,12 @@ import { tensorByteLength } from '../../formats/dtype.js';
 import { openArchive } from '../../formats/ere/open-archive.js';
 import { openFileSource } from '../../src/io/file-source.js';
 import { openCheckpoint } from '../../src/io/open-checkpoint.js';
-import { type DecodeArchiveInput, decodeArchive, fileWorkers } from '../../src/residual/decode-archive.js';
+import {
+  type DecodeArchiveInput,
+  decodeArchive,
+  fileWorkers,
+  startFileWorkers,
+} from '../../src/residual/decode-archive.js';
 import { selectUsable } from '../../src/residual/select-tensors.js';
 import { GOLDEN_ARCHIVES, goldenPath } from '../helpers/golden.js';
 import { withTempFolder } from '../helpers/temp-folder.js';
@@ -20,7 +26,8 @@ interface Decoded {
 async function decodeAll(
   archivePath: string,
   basePath: string,
-  fields: Partial<DecodeArchiveInput> & Pick<DecodeArchiveInput, 'options'>,
+  fields: Partial<Omit<DecodeArchiveInput, 'workers'>> &
+    Pick<DecodeArchiveInput, 'options'> & { readonly workers?: Partial<DecodeArchiveInput['workers']> },
 ): Promise<Decoded> {
   const source = await openFileSource(archivePath);
   const base = await openCheckpoint(basePath);
@@ -38,12 +45,12 @@ async function decodeAll(
       const results = await decodeArchive({
         archive,
         base,
-        workers: fileWorkers(archivePath, archive, basePath),
         outputs: [output],
         placements,
         selection: selectUsable(archive, 'best'),
         phase: 'decode',
         ...fields,
+        workers: { ...fileWorkers(archivePath, archive, basePath), ...fields.workers },
       });
       return { bytes: await readFile(output), digests: results.map(({ digest }) => digest) };
     });
@@ -110,4 +117,29 @@ test('a damaged chunk is refused though other blocks are under way', async () =>
     });
     await expect(decoding).rejects.toMatchObject({ code: 'ERE_INTEGRITY' });
   });
+});
+
+test('threads that were started before the archive was read give the same bytes', async () => {
+  const [archive, base] = [goldenPath('every-case', 'archive.ere'), goldenPath('every-case', 'base')];
+  const alone = await decodeAll(archive, base, { options: { threads: 1 } });
+  const started = startFileWorkers({ byteLength: 4 << 20 }, { threads: 3 });
+  expect(await decodeAll(archive, base, { options: { threads: 3 }, workers: { started } })).toEqual(alone);
+  expect(started.take()).toBeUndefined();
+});
+
+test('threads are started for archives of 4 MiB on, one fewer than there are to be, and four at most', async () => {
+  for (const [byteLength, threads, count] of [
+    [(4 << 20) - 1, 8, 0],
+    [4 << 20, 1, 0],
+    [4 << 20, 3, 2],
+    [1e9, 64, 4],
+  ] as const) {
+    const started = startFileWorkers({ byteLength }, { threads });
+    const ends: Promise<unknown>[] = [];
+    for (let worker = started.take(); worker !== undefined; worker = started.take()) {
+      ends.push(once(worker, 'exit'));
+      worker.postMessage({ kind: 'stop' });
+    }
+    expect(await Promise.all(ends)).toEqual(Array.from({ length: count }, () => [0]));
+  }
 });

@@ -13,3 +13,4 @@ export { intervalStateBytes } from './interval-contexts';
 export { packTilesInt16, packPanelsInt16, packTilesWide, packPanelsWide } from './pack';
 export { applyReflections } from './reflections';
 export { productInt16, productFloat64 } from './product';
+export { productRounded } from './product-rounding';

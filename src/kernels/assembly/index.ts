@@ -22,3 +22,4 @@ export {
 } from './pack';
 export { applyReflections } from './reflections';
 export { productInt16, productFloat64, productFloat32 } from './product';
+export { productRounded } from './product-rounding';

@@ -11,7 +11,7 @@ const FLOAT64: i32 = 1;
 const FLOAT32: i32 = 2;
 
 /** Bytes of panels that one pass of tiles uses: half of a 1 MiB second-level cache, less the tiles. */
-const CHUNK_BYTES: usize = 384 * 1024;
+export const CHUNK_BYTES: usize = 384 * 1024;
 
 // @ts-ignore: decorator
 @inline
@@ -53,13 +53,10 @@ function walk(
       let target = out + <usize>row * stride + (<usize>from << 2);
       for (let column = from; column < to; column += width) {
         const tileColumns = min(width, to - column);
-        if (tileRows == 4 && tileColumns == width) {
-          tile(kind, tileA, panel, steps, scale, target, stride);
-        } else {
-          copyTile(target, stride, edge, PANEL_BYTES, tileRows, tileColumns);
-          tile(kind, tileA, panel, steps, scale, edge, PANEL_BYTES);
-          copyTile(edge, PANEL_BYTES, target, stride, tileRows, tileColumns);
-        }
+        const isEdge = tileRows < 4 || tileColumns < width;
+        if (isEdge) copyTile(target, stride, edge, PANEL_BYTES, tileRows, tileColumns);
+        tile(kind, tileA, panel, steps, scale, isEdge ? edge : target, isEdge ? PANEL_BYTES : stride);
+        if (isEdge) copyTile(edge, PANEL_BYTES, target, stride, tileRows, tileColumns);
         panel += panelBytes;
         target += <usize>width << 2;
       }

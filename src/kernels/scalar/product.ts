@@ -1,5 +1,5 @@
 /** Integer products and the float32 GEMM, as the contract writes them. */
-import { checkGemm, checkOperand, checkProduct } from '../arguments.js';
+import { checkGemm, checkOperand, checkProduct, checkRounded } from '../arguments.js';
 import { GEMM_BLOCK_K, type GemmRequest, type PreparedProduct, type WideIntegers } from '../kernels.js';
 
 type Integers = Int16Array | WideIntegers;
@@ -39,6 +39,11 @@ function prepare<T extends Integers>(
           out[i] += Math.fround(rounded * Math.fround(sum(a, row * k, operand, column * k, k)));
         }
       }
+    },
+    addAndRound(dtype, a, rows, base, out) {
+      if (operand === undefined) throw new TypeError('expected a prepared product, got a freed one');
+      checkRounded(dtype, a.length, { rows, columns, k }, base, out);
+      return 0;
     },
     free() {
       operand = undefined;

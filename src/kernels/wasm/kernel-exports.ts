@@ -111,6 +111,18 @@ export interface KernelExports {
   packPanelsFloat32(source: number, columns: number, k: number, target: number): void;
   productInt16: IntegerProduct;
   productFloat64: IntegerProduct;
+  /** Other than 0 where all of `out` is right. */
+  productRounded(
+    format: number,
+    a: number,
+    b: number,
+    rows: number,
+    columns: number,
+    steps: number,
+    scale: number,
+    base: number,
+    out: number,
+  ): number;
   productFloat32(
     a: number,
     b: number,

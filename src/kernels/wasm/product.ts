@@ -3,9 +3,11 @@
  * the arena's operand region, where it stays for the next row block; an operand that is larger goes
  * through in chunks of columns. Rows of `a` and `out` go through the scratch region in blocks.
  */
-import { checkOperand, checkProduct } from '../arguments.js';
+import type { FloatDtype } from '../../../formats/dtype.js';
+import { checkOperand, checkProduct, checkRounded, elementByteLength } from '../arguments.js';
 import { type PreparedProduct, PRODUCT_ROWS as TILE_ROWS, type WideIntegers } from '../kernels.js';
 import { type Arena, bytesOf, OPERAND_START } from './arena.js';
+import { FORMAT_NUMBERS } from './kernel-exports.js';
 import { copyIn, copyOut } from './rectangle.js';
 
 /** Scratch for raw and packed rows of `a`; a block is at least one tile. */
@@ -28,6 +30,9 @@ interface ProductKind {
 
 const NARROW: ProductKind = { panelColumns: 8, stepK: 2, tileStepBytes: 16 };
 const WIDE: ProductKind = { panelColumns: 4, stepK: 1, tileStepBytes: 32 };
+
+/** What `productRounded` rounds to. */
+const ROUNDED: readonly FloatDtype[] = ['BF16', 'F16', 'F32'];
 
 type Integers = Int16Array | Int32Array | Float64Array;
 
@@ -59,7 +64,7 @@ class WasmProduct<T extends Integers> implements PreparedProduct<T> {
     checkProduct(a.length, rows, columns, k, out.length);
     if (rows === 0 || columns === 0) return;
     const arena = this.#arena;
-    const { panelColumns, tileStepBytes } = this.#kind;
+    const { panelColumns } = this.#kind;
     const width = a.BYTES_PER_ELEMENT;
     const panelsThatFit = Math.floor(arena.operandByteLength / Math.max(this.#panelByteLength, 1));
     const resident = this.#panels.byteLength <= arena.operandByteLength;
@@ -70,14 +75,14 @@ class WasmProduct<T extends Integers> implements PreparedProduct<T> {
       resident ? Number.POSITIVE_INFINITY : Math.max(1, panelsThatFit) * panelColumns,
     );
     const rowsPerBlock = Math.min(
-      tileMultiple(ROWS_BYTES / (k * width + (this.#steps * tileStepBytes) / TILE_ROWS)),
+      this.#rowsThatFit(width),
       place === undefined ? tileMultiple(OUT_BYTES / 4 / columnsPerChunk) : Number.POSITIVE_INFINITY,
       Math.ceil(rows / TILE_ROWS) * TILE_ROWS,
     );
     const [edge, raw, tiles, block] = arena.layOut(
       EDGE_BYTES,
       rowsPerBlock * k * width,
-      (rowsPerBlock / TILE_ROWS) * this.#steps * tileStepBytes,
+      this.#tilesByteLength(rowsPerBlock),
       place === undefined ? rowsPerBlock * columnsPerChunk * 4 : 0,
     );
     for (let column = 0; column < columns; column += columnsPerChunk) {
@@ -85,8 +90,7 @@ class WasmProduct<T extends Integers> implements PreparedProduct<T> {
       const panels = this.#bringPanels(this.#panels, column, columnCount, resident);
       for (let row = 0; row < rows; row += rowsPerBlock) {
         const rowCount = Math.min(rowsPerBlock, rows - row);
-        arena.bytes.set(bytesOf(a.subarray(row * k, (row + rowCount) * k)), raw);
-        this.#packTiles(a, raw, rowCount, tiles);
+        this.#packTiles(a, row, rowCount, raw, tiles);
         const rectangle = { row, rowCount, column, columnCount, columns };
         const multiply = this.#kind === NARROW ? arena.kernels.productInt16 : arena.kernels.productFloat64;
         const size = [rowCount, columnCount, this.#steps, this.#scale] as const;
@@ -99,6 +103,54 @@ class WasmProduct<T extends Integers> implements PreparedProduct<T> {
         }
       }
     }
+  }
+
+  addAndRound(dtype: FloatDtype, a: T, rows: number, base: Uint8Array, out: Uint8Array): number {
+    const { columns, k } = this;
+    if (this.#panels === undefined) throw new TypeError('expected a prepared product, got a freed one');
+    checkRounded(dtype, a.length, { rows, columns, k }, base, out);
+    const arena = this.#arena;
+    const rowByteLength = columns * elementByteLength(dtype);
+    const [baseAt, outAt] = [arena.addressOf(base), arena.addressOf(out)];
+    const isInPlace = baseAt !== undefined && outAt !== undefined;
+    const isFit =
+      this.#kind === NARROW &&
+      this.#scale > 0 &&
+      ROUNDED.includes(dtype) &&
+      columns % this.#kind.panelColumns === 0 &&
+      this.#panels.byteLength <= arena.operandByteLength &&
+      (isInPlace || TILE_ROWS * rowByteLength <= OUT_BYTES);
+    const whole = isFit ? rows - (rows % TILE_ROWS) : 0;
+    if (whole === 0 || columns === 0) return 0;
+    const rowsPerBlock = Math.min(
+      this.#rowsThatFit(a.BYTES_PER_ELEMENT),
+      isInPlace ? Number.POSITIVE_INFINITY : tileMultiple(OUT_BYTES / rowByteLength),
+      whole,
+    );
+    const blockByteLength = isInPlace ? 0 : rowsPerBlock * rowByteLength;
+    const [raw, tiles, source, target] = arena.layOut(
+      rowsPerBlock * k * a.BYTES_PER_ELEMENT,
+      this.#tilesByteLength(rowsPerBlock),
+      blockByteLength,
+      blockByteLength,
+    );
+    const panels = this.#bringPanels(this.#panels, 0, columns, true);
+    for (let row = 0; row < whole; row += rowsPerBlock) {
+      const rowCount = Math.min(rowsPerBlock, whole - row);
+      this.#packTiles(a, row, rowCount, raw, tiles);
+      const [from, to] = [row * rowByteLength, (row + rowCount) * rowByteLength];
+      const size = [rowCount, columns, this.#steps, this.#scale] as const;
+      const multiply = (sourceAt: number, targetAt: number): boolean =>
+        arena.kernels.productRounded(FORMAT_NUMBERS[dtype], tiles, panels, ...size, sourceAt, targetAt) !== 0;
+      if (isInPlace) {
+        if (!multiply(baseAt + from, outAt + from)) return row;
+      } else {
+        arena.bytes.set(base.subarray(from, to), source);
+        if (!multiply(source, target)) return row;
+        out.set(arena.bytes.subarray(target, target + to - from), from);
+      }
+    }
+    return whole;
   }
 
   free(): void {
@@ -126,10 +178,22 @@ class WasmProduct<T extends Integers> implements PreparedProduct<T> {
     return OPERAND_START;
   }
 
-  #packTiles(a: T, raw: number, rowCount: number, tiles: number): void {
-    const { kernels } = this.#arena;
-    if (this.#kind === NARROW) kernels.packTilesInt16(raw, rowCount, this.k, tiles);
-    else kernels.packTilesWide(raw, rowCount, this.k, tiles, a instanceof Int32Array ? 1 : 0);
+  /** Rows whose raw and packed left operand fit into their part of the scratch region. */
+  #rowsThatFit(width: number): number {
+    return tileMultiple(ROWS_BYTES / (this.k * width + this.#tilesByteLength(1)));
+  }
+
+  #tilesByteLength(rows: number): number {
+    return (rows / TILE_ROWS) * this.#steps * this.#kind.tileStepBytes;
+  }
+
+  /** Packs rows of `a` to `tiles`, through `raw`. */
+  #packTiles(a: T, row: number, rowCount: number, raw: number, tiles: number): void {
+    const { k } = this;
+    const { bytes, kernels } = this.#arena;
+    bytes.set(bytesOf(a.subarray(row * k, (row + rowCount) * k)), raw);
+    if (this.#kind === NARROW) kernels.packTilesInt16(raw, rowCount, k, tiles);
+    else kernels.packTilesWide(raw, rowCount, k, tiles, a instanceof Int32Array ? 1 : 0);
   }
 
   #pack(b: T): Uint8Array {
