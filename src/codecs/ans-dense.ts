@@ -1,5 +1,5 @@
 /**
- * Codec "ans-dense" (docs/spec/codecs.md §11): as "coded-dense", with the ANS coder, which decodes several times as fast.
+ * Codec "ans-dense" (docs/spec/codecs.md §11): as "coded-dense", with the ANS coder, which decodes about three times as fast.
  */
 import type { AdditiveDecoder, Codec, EncodedTerm } from './codec.js';
 import { denseBlocks } from './dense-blocks.js';

@@ -7,7 +7,7 @@ import type { RowsEncoder } from '../kernels/matrix-coder.js';
 import type { ResidualEncoding } from './encode-residual.js';
 
 /**
- * Matrices from this size and rate on are coded by numeral systems, which decode several times as fast. Below, they take
+ * Matrices from this size and rate on are coded by numeral systems, which decode about three times as fast. Below, they take
  * over 1 % more bytes than binary decisions, which then have little to decode.
  */
 const LEAST_ANS_ELEMENTS = 1 << 18;

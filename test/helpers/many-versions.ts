@@ -39,7 +39,14 @@ export async function writeManyVersions(
     for (const digest of digests) {
       const object = digestOf(`object of ${digest}`);
       const chunks = [{ object, byteOffset: 0, byteLength: 64, crc32: 0 }];
-      const recipe = { digest, dtype: 'BF16', shape: SHAPE, columns: SHAPE[1], terms: [], chunks } as const;
+      const recipe = {
+        digest,
+        dtype: 'BF16',
+        shape: SHAPE,
+        columns: SHAPE[1],
+        terms: [TERM],
+        chunks,
+      } as const;
       await write(recipeKey(digest), sealRecipe(recipe));
       await write(objectKey(object), new Uint8Array(64));
     }
@@ -67,6 +74,9 @@ export async function writeManyVersions(
   for (const [i, id] of heads.entries()) await advanceModel(backend, `model-${i}`, undefined, id);
   await backend.close();
 }
+
+/** What the only chunk of a tensor is said to hold. */
+const TERM = { codec: 'bytes', chunks: [0], errorDrops: [0], params: {} } as const;
 
 const MANIFEST = {
   kind: 'version',
