@@ -1,9 +1,9 @@
 /** The ANS coder (docs/spec/ans-coder.md) over linear memories of its own. */
 import { firstCounts, frequencyBits, STATES_BYTE_LENGTH, TABLES } from '../ans-model.js';
-import { checkColumns, checkEncodeRows, checkMatrixRows } from '../arguments.js';
+import { checkEncodeRows, checkMatrixRows } from '../arguments.js';
 import type { RowsDecoder, RowsEncodeRequest, RowsEncoder } from '../matrix-coder.js';
 import { FIRST_AVERAGE } from '../matrix-model.js';
-import { align, CODER_BLOCK, type CoderMemory, type CoderPool, SLACK } from './coder-memory.js';
+import { align, type CoderPool, PooledCoder, SLACK } from './coder-memory.js';
 
 // The memory map of assembly/ans-model.ts.
 const POINTER = 72;
@@ -21,24 +21,18 @@ const PAYLOAD_SLACK = 128;
 /** Costs of symbols, once an encoder has asked for them. */
 let costs: Float32Array | undefined;
 
-/** What encoder and decoder share: a memory that is theirs until they are freed. */
-abstract class WasmAnsCoder {
-  protected readonly columns: number;
+/** What encoder and decoder share: fresh models behind the tables. */
+abstract class WasmAnsCoder extends PooledCoder {
   protected readonly averages: number;
   protected readonly levels: number;
   /** Behind both. */
   protected readonly end: number;
-  readonly #pool: CoderPool;
-  #memory: CoderMemory | undefined;
 
   constructor(pool: CoderPool, columns: number, encodes: boolean) {
-    checkColumns(columns);
-    this.columns = columns;
+    super(pool, columns);
     this.averages = DYNAMIC;
     this.levels = align(this.averages + 4 * columns + SLACK);
     this.end = align(this.levels + columns + SLACK);
-    this.#pool = pool;
-    this.#memory = pool.take();
     const { memory } = this;
     memory.reserve(this.end);
     memory.bytes.fill(0, 0, COUNTS);
@@ -49,21 +43,6 @@ abstract class WasmAnsCoder {
     }
     memory.words.fill(FIRST_AVERAGE, this.averages / 4, this.levels / 4);
     memory.kernels.ansReset(encodes ? 1 : 0);
-  }
-
-  protected get memory(): CoderMemory {
-    if (this.#memory === undefined) throw new TypeError('expected a coder in use, got one that was freed');
-    return this.#memory;
-  }
-
-  /** Rows of a call. */
-  protected get blockRows(): number {
-    return Math.max(1, Math.floor(CODER_BLOCK / Math.max(1, this.columns)));
-  }
-
-  free(): void {
-    if (this.#memory !== undefined) this.#pool.give(this.#memory);
-    this.#memory = undefined;
   }
 }
 

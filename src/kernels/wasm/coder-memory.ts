@@ -1,9 +1,10 @@
 /** Linear memories of single coders of matrices, which are used again once a coder is freed. */
+import { checkColumns } from '../arguments.js';
 import type { InstantiateKernels, KernelExports } from './kernel-exports.js';
 
 export const PAGE_BYTES = 65_536;
 /** Entries of a call. */
-export const CODER_BLOCK = 16_384;
+const CODER_BLOCK = 16_384;
 /** Slack behind the arrays of a row: vector loops run over their ends. */
 export const SLACK = 64;
 
@@ -57,5 +58,35 @@ export class CoderPool {
   /** Keeps small memories only: a large one is better given back to the machine. */
   give(memory: CoderMemory): void {
     if (this.#free.length < 4 && memory.bytes.byteLength <= 16 * 1024 * 1024) this.#free.push(memory);
+  }
+}
+
+/** A coder over a memory that is its own until it is freed. */
+export abstract class PooledCoder {
+  protected readonly columns: number;
+  readonly #pool: CoderPool;
+  #memory: CoderMemory | undefined;
+
+  /** @throws RangeError */
+  constructor(pool: CoderPool, columns: number, states = 1) {
+    checkColumns(columns, states);
+    this.columns = columns;
+    this.#pool = pool;
+    this.#memory = pool.take();
+  }
+
+  protected get memory(): CoderMemory {
+    if (this.#memory === undefined) throw new TypeError('expected a coder in use, got one that was freed');
+    return this.#memory;
+  }
+
+  /** Rows of a call. */
+  protected get blockRows(): number {
+    return Math.max(1, Math.floor(CODER_BLOCK / Math.max(1, this.columns)));
+  }
+
+  free(): void {
+    if (this.#memory !== undefined) this.#pool.give(this.#memory);
+    this.#memory = undefined;
   }
 }

@@ -1,5 +1,5 @@
 /** The matrix coder over linear memories of its own, which are used again once a coder is freed. */
-import { checkColumns, checkEncodeRows, checkFirstColumn, checkMatrixRows } from '../arguments.js';
+import { checkEncodeRows, checkFirstColumn, checkMatrixRows } from '../arguments.js';
 import type {
   MatrixCoderOptions,
   MatrixDecoder,
@@ -14,7 +14,7 @@ import {
   firstProbabilities,
   SEGMENT,
 } from '../matrix-model.js';
-import { align, CODER_BLOCK, type CoderMemory, type CoderPool, PAGE_BYTES, SLACK } from './coder-memory.js';
+import { align, type CoderMemory, type CoderPool, PAGE_BYTES, PooledCoder, SLACK } from './coder-memory.js';
 
 // The memory map of assembly/matrix-coder.ts.
 const CONTEXTS = 128;
@@ -55,34 +55,13 @@ function resetModels(
   return { averages, levels, end };
 }
 
-/** What encoder and decoder share: a memory that is theirs until they are freed. */
-abstract class WasmCoder {
-  protected readonly columns: number;
+/** What encoder and decoder share. */
+abstract class WasmCoder extends PooledCoder {
   protected readonly states: number;
-  readonly #pool: CoderPool;
-  #memory: CoderMemory | undefined;
 
   constructor(pool: CoderPool, { columns, states = 1 }: MatrixCoderOptions) {
-    checkColumns(columns, states);
-    this.columns = columns;
+    super(pool, columns, states);
     this.states = states;
-    this.#pool = pool;
-    this.#memory = pool.take();
-  }
-
-  protected get memory(): CoderMemory {
-    if (this.#memory === undefined) throw new TypeError('expected a coder in use, got one that was freed');
-    return this.#memory;
-  }
-
-  /** Rows of a call. */
-  protected get blockRows(): number {
-    return Math.max(1, Math.floor(CODER_BLOCK / Math.max(1, this.columns)));
-  }
-
-  free(): void {
-    if (this.#memory !== undefined) this.#pool.give(this.#memory);
-    this.#memory = undefined;
   }
 }
 
