@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises';
 import type { OpenFileOptions } from './file-source.js';
 import { withIoErrors } from './io-error.js';
-import { promptHandle } from './prompt-handle.js';
+import { type PromptHandle, promptHandle } from './prompt-handle.js';
 
 export interface OutputFile {
   /** Where the bytes go; for worker threads that open the file themselves. */
@@ -20,16 +20,7 @@ export interface OutputFile {
 }
 
 /** What an OutputFile needs of node:fs' FileHandle. */
-export interface WritableHandle {
-  write(
-    buffer: Uint8Array,
-    offset: number,
-    length: number,
-    position: number,
-  ): Promise<{ bytesWritten: number }>;
-  truncate(byteLength: number): Promise<void>;
-  datasync(): Promise<void>;
-}
+export type WritableHandle = Pick<PromptHandle, 'write' | 'truncate' | 'datasync'>;
 
 /** write(2) moves at most 0x7ffff000 bytes, and libuv takes an int; a power of two below both. */
 const MAX_WRITE_BYTE_LENGTH = 2 ** 30;

@@ -88,8 +88,18 @@ export function firstCounts(): Uint32Array {
   return out;
 }
 
-/** Bits of a symbol by its frequency, 0 (which none has) to 2^SCALE_BITS, in float32; equal everywhere. */
+let symbolBits: Float32Array | undefined;
+
+/**
+ * Bits of a symbol by its frequency, 0 (which none has) to 2^SCALE_BITS, in float32; equal everywhere. Made when an encoder
+ * first asks.
+ */
 export function frequencyBits(): Float32Array {
+  symbolBits ??= makeFrequencyBits();
+  return symbolBits;
+}
+
+function makeFrequencyBits(): Float32Array {
   const bits = new Float32Array((1 << SCALE_BITS) + 1);
   for (let frequency = 1; frequency < bits.length; frequency++)
     bits[frequency] = SCALE_BITS - binaryLogarithm(frequency);

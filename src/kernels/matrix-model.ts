@@ -119,9 +119,15 @@ export function firstProbabilities(): Uint16Array {
   return out;
 }
 
-/** Bits of a decision of probability (i + ½) / 4096, in float32; only + and × in float64, so equal everywhere. */
+let costs: Float32Array | undefined;
+
+/**
+ * Bits of a decision of probability (i + ½) / 4096, in float32; only + and × in float64, so equal everywhere. Made when an
+ * encoder first asks.
+ */
 export function decisionCosts(): Float32Array {
-  return Float32Array.from({ length: 4096 }, (_, i) => 12 - binaryLogarithm(i + 0.5));
+  costs ??= Float32Array.from({ length: 4096 }, (_, i) => 12 - binaryLogarithm(i + 0.5));
+  return costs;
 }
 
 /** log2 of 0.5 ≤ x < 2^32 to 20 binary digits, by repeated squaring. */

@@ -2,47 +2,21 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Kernels } from '../../src/kernels/kernels.js';
 import { loadKernels } from '../../src/kernels/load-kernels.js';
+import { decodeRows, type EncodedRows, encodeRows } from './code-rows.js';
 import { gaussians } from './gaussians.js';
 import { idealBits } from './ideal-quantizer.js';
 import { KINDS, matrixOf } from './matrices.js';
 import { plainAnsDecode } from './plain-ans-decoder.js';
 import { bytesOf, PATHS, randomBytes, scalar, wasm } from './samples.js';
 
-interface Encoded {
-  readonly codes: Int16Array;
-  readonly chunks: Uint8Array[];
-  readonly byteLength: number;
-}
-
 /** Encodes rows with a chunk border after every `chunkRows` of them. */
 function encode(
   kernels: Kernels,
   columns: number,
   values: Float32Array,
-  {
-    lambda = 0.1,
-    chunkRows = Number.POSITIVE_INFINITY,
-    columnWeights = undefined as Float32Array | undefined,
-  } = {},
-): Encoded {
-  const rows = values.length / columns;
-  const encoder = kernels.createAnsEncoder(columns);
-  const codes = new Int16Array(values.length);
-  const chunks: Uint8Array[] = [];
-  for (let row = 0; row < rows; row += chunkRows) {
-    const count = Math.min(chunkRows, rows - row);
-    const [start, end] = [row * columns, (row + count) * columns];
-    encoder.encodeRows({
-      values: values.subarray(start, end),
-      rows: count,
-      lambda,
-      codes: codes.subarray(start, end),
-      ...(columnWeights && { columnWeights }),
-    });
-    chunks.push(encoder.endChunk());
-  }
-  encoder.free();
-  return { codes, chunks, byteLength: chunks.reduce((sum, chunk) => sum + chunk.length, 0) };
+  how: Parameters<typeof encodeRows>[3] = {},
+): EncodedRows {
+  return encodeRows(kernels.createAnsEncoder(columns), columns, values, how);
 }
 
 function decode(
@@ -52,16 +26,7 @@ function decode(
   rows: number,
   chunkRows = rows,
 ): Int16Array {
-  const decoder = kernels.createAnsDecoder(columns);
-  const out = new Int16Array(rows * columns).fill(7);
-  for (const [i, chunk] of chunks.entries()) {
-    const count = Math.min(chunkRows, rows - i * chunkRows);
-    const start = i * chunkRows * columns;
-    decoder.beginChunk(chunk);
-    decoder.decodeRows(count, out.subarray(start, start + count * columns));
-  }
-  decoder.free();
-  return out;
+  return decodeRows(kernels.createAnsDecoder(columns), columns, chunks, rows, chunkRows);
 }
 
 describe('wasm and scalar give the same bytes and codes, and both decode them', () => {

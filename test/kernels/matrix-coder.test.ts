@@ -5,6 +5,7 @@ import { loadKernels } from '../../src/kernels/load-kernels.js';
 import type { MatrixCoderOptions } from '../../src/kernels/matrix-coder.js';
 import { MatrixModel } from '../../src/kernels/scalar/matrix-model.js';
 import { type BitCoder, type Contexts, RangeDecoder } from '../../src/kernels/scalar/range-coder.js';
+import { decodeRows, type EncodedRows, encodeRows } from './code-rows.js';
 import { gaussians } from './gaussians.js';
 import { idealBits } from './ideal-quantizer.js';
 import { matrixOf } from './matrices.js';
@@ -14,42 +15,14 @@ import { bytesOf, PATHS, randomBits, randomBytes, scalar, wasm } from './samples
 const STATES = [1, 4, 8] as const;
 const states = fc.constantFrom(...STATES);
 
-interface Encoded {
-  readonly codes: Int16Array;
-  readonly chunks: Uint8Array[];
-  readonly byteLength: number;
-}
-
 /** Encodes rows with a chunk border after every `chunkRows` of them. */
 function encode(
   kernels: Kernels,
   options: MatrixCoderOptions,
   values: Float32Array,
-  {
-    lambda = 0.1,
-    chunkRows = Number.POSITIVE_INFINITY,
-    columnWeights = undefined as Float32Array | undefined,
-  } = {},
-): Encoded {
-  const { columns } = options;
-  const rows = values.length / columns;
-  const encoder = kernels.createMatrixEncoder(options);
-  const codes = new Int16Array(values.length);
-  const chunks: Uint8Array[] = [];
-  for (let row = 0; row < rows; row += chunkRows) {
-    const count = Math.min(chunkRows, rows - row);
-    const [start, end] = [row * columns, (row + count) * columns];
-    encoder.encodeRows({
-      values: values.subarray(start, end),
-      rows: count,
-      lambda,
-      codes: codes.subarray(start, end),
-      ...(columnWeights && { columnWeights }),
-    });
-    chunks.push(encoder.endChunk());
-  }
-  encoder.free();
-  return { codes, chunks, byteLength: chunks.reduce((sum, chunk) => sum + chunk.length, 0) };
+  how: Parameters<typeof encodeRows>[3] = {},
+): EncodedRows {
+  return encodeRows(kernels.createMatrixEncoder(options), options.columns, values, how);
 }
 
 function decode(
@@ -59,16 +32,7 @@ function decode(
   rows: number,
   chunkRows = rows,
 ): Int16Array {
-  const decoder = kernels.createMatrixDecoder(options);
-  const out = new Int16Array(rows * options.columns);
-  for (const [i, chunk] of chunks.entries()) {
-    const count = Math.min(chunkRows, rows - i * chunkRows);
-    const start = i * chunkRows * options.columns;
-    decoder.beginChunk(chunk);
-    decoder.decodeRows(count, out.subarray(start, start + count * options.columns));
-  }
-  decoder.free();
-  return out;
+  return decodeRows(kernels.createMatrixDecoder(options), options.columns, chunks, rows, chunkRows);
 }
 
 describe('wasm and scalar give the same bytes and codes, and both decode them', () => {

@@ -16,7 +16,6 @@ const WEIGHT = 32;
 const MOST = 1 << 17;
 
 const f32 = Math.fround;
-const BITS = frequencyBits();
 
 /** Bits of an entry at this level that are coded as they are. */
 export function rawBits(level: number): number {
@@ -79,16 +78,16 @@ export class AnsTables {
     const value = k >> rawBits(level);
     const symbol = symbolOf(value);
     if (symbol !== 0 && this.frequency(level, symbol) > 0)
-      return f32(BITS[this.frequency(level, symbol)] + rawBits(level));
-    return f32(f32(f32(BITS[this.frequency(level, 0)] + rawBits(level)) + 4) + escapeBits(value));
+      return f32(frequencyBits()[this.frequency(level, symbol)] + rawBits(level));
+    return f32(f32(f32(frequencyBits()[this.frequency(level, 0)] + rawBits(level)) + 4) + escapeBits(value));
   }
 
   /** Bits of a move of the row scale, in float32. */
   moveCost(move: number): number {
-    const escapeCost = f32(BITS[this.frequency(ROW_TABLE, 0)] + 4);
+    const escapeCost = f32(frequencyBits()[this.frequency(ROW_TABLE, 0)] + 4);
     if (move <= -15 || move > 15) return f32(escapeCost + 3);
     const frequency = this.frequency(ROW_TABLE, 16 + move);
-    return frequency > 0 ? BITS[frequency] : f32(escapeCost + escapeBits(move));
+    return frequency > 0 ? frequencyBits()[frequency] : f32(escapeCost + escapeBits(move));
   }
 
   #total(table: number): number {

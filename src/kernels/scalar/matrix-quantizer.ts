@@ -10,13 +10,12 @@ import { levelShift, type MatrixModel, moreRow } from './matrix-model.js';
 export const NO_SCALE = -100;
 
 const f32 = Math.fround;
-const COSTS = decisionCosts();
 const float = new Float32Array(1);
 const word = new Int32Array(float.buffer);
 
 /** Bits of a decision of probability p/32768. */
 function cost(probability: number): number {
-  return COSTS[probability >> 3];
+  return decisionCosts()[probability >> 3];
 }
 
 /** log2 to about 0.01, from the float's own exponent. */

@@ -18,9 +18,6 @@ const ROW_BYTES = 8;
 /** Zeros behind a payload, for what is read past its end: the words of 16 entries at once. */
 const PAYLOAD_SLACK = 128;
 
-/** Costs of symbols, once an encoder has asked for them. */
-let costs: Float32Array | undefined;
-
 /** What encoder and decoder share: fresh models behind the tables. */
 abstract class WasmAnsCoder extends PooledCoder {
   protected readonly averages: number;
@@ -37,10 +34,7 @@ abstract class WasmAnsCoder extends PooledCoder {
     memory.reserve(this.end);
     memory.bytes.fill(0, 0, COUNTS);
     memory.words.set(firstCounts(), COUNTS / 4);
-    if (encodes) {
-      costs ??= frequencyBits();
-      memory.floats.set(costs, BITS / 4);
-    }
+    if (encodes) memory.floats.set(frequencyBits(), BITS / 4);
     memory.words.fill(FIRST_AVERAGE, this.averages / 4, this.levels / 4);
     memory.kernels.ansReset(encodes ? 1 : 0);
   }

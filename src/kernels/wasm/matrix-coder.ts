@@ -117,9 +117,6 @@ class WasmMatrixDecoder extends WasmCoder implements MatrixDecoder {
   }
 }
 
-/** Costs of decisions, once an encoder has asked for them. */
-let costs: Float32Array | undefined;
-
 class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
   readonly #averages: number;
   readonly #levels: number;
@@ -133,8 +130,7 @@ class WasmMatrixEncoder extends WasmCoder implements MatrixEncoder {
     super(pool, options);
     const { columns } = this;
     const { averages, levels, end } = resetModels(this.memory, columns);
-    costs ??= decisionCosts();
-    this.memory.floats.set(costs, COSTS / 4);
+    this.memory.floats.set(decisionCosts(), COSTS / 4);
     const entries = this.blockRows * columns;
     this.#averages = averages;
     this.#levels = levels;
